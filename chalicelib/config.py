@@ -1,0 +1,153 @@
+"""Settings, read from the environment once and checked all together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, cast
+from urllib.parse import urlsplit
+
+from chalicelib.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SameSite = Literal["Strict", "Lax", "None"]
+
+DAY = 86400
+HOSTS_OF_THIS_MACHINE = {"localhost", "127.0.0.1", "[::1]"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Every setting. The README's table says what each is for; a test compares the two."""
+
+    table: str
+    issuer: str
+    audience: str
+    parameters: str
+    allowed_origins: frozenset[str] = frozenset()
+    access_ttl: int = 900
+    refresh_idle_ttl: int = 14 * DAY
+    refresh_absolute_ttl: int = 90 * DAY
+    rotation_window: int = 20
+    signing_algorithm: str = "RS256"
+    cookie_samesite: SameSite = "Lax"
+    authorizer_cache_ttl: int = 0
+    argon2_profile: str = "default"
+    password_min_length: int = 8
+    role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Config:
+        """Read `KEYTURN_…`. ConfigurationError names every variable that is missing or wrong, and how, at once."""
+        env = _Reader(environ)
+        config = cls(
+            table=env.text("KEYTURN_TABLE"),
+            issuer=env.issuer("KEYTURN_ISSUER"),
+            audience=env.text("KEYTURN_AUDIENCE"),
+            parameters=env.prefix("KEYTURN_PARAMETERS"),
+            allowed_origins=env.origins("KEYTURN_ALLOWED_ORIGINS"),
+            access_ttl=env.seconds("KEYTURN_ACCESS_TTL", 900, 60, 3600),
+            refresh_idle_ttl=env.seconds("KEYTURN_REFRESH_IDLE_TTL", 14 * DAY, 300, 400 * DAY),
+            refresh_absolute_ttl=env.seconds("KEYTURN_REFRESH_ABSOLUTE_TTL", 90 * DAY, 300, 400 * DAY),
+            rotation_window=env.seconds("KEYTURN_ROTATION_WINDOW", 20, 0, 60),
+            signing_algorithm=env.choice("KEYTURN_SIGNING_ALGORITHM", ("RS256", "ES256", "EdDSA")),
+            cookie_samesite=cast("SameSite", env.choice("KEYTURN_COOKIE_SAMESITE", ("Lax", "Strict", "None"))),
+            authorizer_cache_ttl=env.seconds("KEYTURN_AUTHORIZER_CACHE_TTL", 0, 0, 3600),
+            argon2_profile=env.choice("KEYTURN_ARGON2_PROFILE", ("default", "rfc9106", "testing")),
+            password_min_length=env.number("KEYTURN_PASSWORD_MIN_LENGTH", 8, 8, 64),
+            role_scopes=env.role_scopes("KEYTURN_ROLE_SCOPES"),
+        )
+        if config.refresh_idle_ttl > config.refresh_absolute_ttl:
+            env.problem("KEYTURN_REFRESH_IDLE_TTL", "must not be longer than KEYTURN_REFRESH_ABSOLUTE_TTL")
+        if config.argon2_profile == "testing" and not _is_local(config.issuer):
+            env.problem("KEYTURN_ARGON2_PROFILE", "`testing` protects nothing; use `default`")
+        env.finish()
+        return config
+
+
+class _Reader:
+    """Reads variables one by one and keeps what is wrong, so that the operator sees all of it at once."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[str] = []
+
+    def problem(self, name: str, what: str) -> None:
+        self._problems.append(f"{name} {what}")
+
+    def finish(self) -> None:
+        if self._problems:
+            raise ConfigurationError(debug="; ".join(self._problems))
+
+    def text(self, name: str) -> str:
+        value = self._environ.get(name, "").strip()
+        if not value:
+            self.problem(name, "is not set")
+        return value
+
+    def number(self, name: str, default: int, least: int, most: int, unit: str = "") -> int:
+        text = self._environ.get(name, "").strip()
+        if not text:
+            return default
+        # isdecimal alone takes digits of every script; int() would read them.
+        value = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1  # noqa: PLR2004  # digits
+        if not least <= value <= most:
+            self.problem(name, f"must be a whole number{unit} from {least} to {most}, not {text!r}")
+            return default
+        return value
+
+    def seconds(self, name: str, default: int, least: int, most: int) -> int:
+        return self.number(name, default, least, most, " of seconds")
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self._environ.get(name, "").strip() or choices[0]
+        if value not in choices:
+            self.problem(name, f"must be one of {', '.join(choices)}, not {value!r}")
+        return value
+
+    def issuer(self, name: str) -> str:
+        value = self.text(name)
+        if value and not _is_origin_with_path(value):
+            self.problem(name, f"must be an https URL without query, fragment or trailing slash, not {value!r}")
+        return value
+
+    def prefix(self, name: str) -> str:
+        value = self.text(name)
+        if value and (not value.startswith("/") or value.endswith("/")):
+            self.problem(name, f"must be a parameter-store path such as /keyturn/prod, not {value!r}")
+        return value
+
+    def origins(self, name: str) -> frozenset[str]:
+        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        for value in sorted(values):
+            # A browser compares byte for byte: lower case, no default port, no path (RFC 6454 section 6.2).
+            if not _is_origin_with_path(value) or urlsplit(value).path or value != value.lower():
+                self.problem(name, f"holds {value!r}, which is no origin such as https://app.example.com")
+        return frozenset(values)
+
+    def role_scopes(self, name: str) -> dict[str, tuple[str, ...]]:
+        scopes: dict[str, tuple[str, ...]] = {}
+        for entry in filter(None, (entry.strip() for entry in self._environ.get(name, "").split(";"))):
+            role, equals, names = entry.partition("=")
+            if not equals or not role.strip() or not names.split():
+                self.problem(name, f"holds {entry!r}, which is not role=scope scope")
+            scopes[role.strip()] = tuple(names.split())
+        return scopes
+
+
+def _is_origin_with_path(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or parts.username or parts.password or url.endswith(("/", "?", "#")))
+    default_port = port == {"https": 443, "http": 80}.get(parts.scheme)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_local(url))
+    return bool(plain and secure and parts.hostname and not default_port)
+
+
+def _is_local(url: str) -> bool:
+    # What is served on this machine needs no TLS: browsers treat it as a secure context too.
+    return urlsplit(url).netloc.rsplit(":", 1)[0] in HOSTS_OF_THIS_MACHINE

@@ -1,0 +1,1 @@
+"""The only room that does cryptography, and that knows PyJWT, argon2-cffi and cryptography."""

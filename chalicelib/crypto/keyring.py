@@ -1,0 +1,122 @@
+"""The keys as one container sees them: read from the parameter store, kept for a minute, or for an hour's outage."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.crypto import keys
+from chalicelib.errors import ConfigurationError, Unavailable
+
+if TYPE_CHECKING:
+    from chalicelib.crypto.keys import RootSecret, SigningKey, VerificationKey
+    from chalicelib.ports import Clock, ParameterSource
+
+KEPT = 60  # seconds that a key set is used unasked: how long a removed key is still accepted
+COOLDOWN = 10  # seconds between two reads that an unknown `kid` or a failing store can cause
+OUTLIVES = 3600  # seconds that the last good set goes on when the parameter store is away
+
+
+@dataclass(frozen=True, slots=True)
+class KeySets:
+    """What was read at once. `roots` is empty in a container that may not read them (the authorizer's)."""
+
+    public: tuple[VerificationKey, ...]
+    roots: tuple[RootSecret, ...]
+
+
+class KeyRing:
+    """Caches key sets. Safe to share between threads."""
+
+    def __init__(self, source: ParameterSource, prefix: str, clock: Clock, *, with_secrets: bool) -> None:
+        self._source = source
+        self._public_name = f"{prefix}/public"
+        self._root_name = f"{prefix}/root"
+        self._signing_name = f"{prefix}/signing/"
+        self._clock = clock
+        self._with_secrets = with_secrets
+        self._lock = threading.Lock()
+        self._sets: KeySets | None = None
+        self._read_at = 0
+        self._asked_at = 0
+        self._signer: SigningKey | None = None
+
+    def verification_key(self, kid: str) -> VerificationKey | None:
+        """The public key with this id. A set that does not know it is read again, once a cooldown."""
+        sets = self._current()
+        key = _find(sets, kid)
+        if key is None and (newer := self._read_again()) is not None:
+            key = _find(newer, kid)
+        return key
+
+    def public_keys(self) -> tuple[VerificationKey, ...]:
+        """Every key that verifies, those to come included."""
+        return self._current().public
+
+    def signing_key(self) -> SigningKey:
+        """The key that signs now."""
+        public = keys.newest_active_key(self._current().public, self._clock.now())
+        signer = self._signer
+        if signer is None or signer.kid != public.kid:
+            name = self._signing_name + public.kid
+            pem = self._source.fetch([name]).get(name)
+            if pem is None:
+                message = f"the parameter {name} does not exist; {keys.REMEDY}"
+                raise ConfigurationError(debug=message)
+            signer = keys.parse_signing_key(pem, public)
+            self._signer = signer
+        return signer
+
+    def root_secrets(self) -> tuple[RootSecret, ...]:
+        """Every root secret that verifies, oldest first."""
+        return self._current().roots
+
+    def root_secret(self) -> RootSecret:
+        """The root secret that new tokens are made with now."""
+        return keys.newest_active_secret(self._current().roots, self._clock.now())
+
+    def _current(self) -> KeySets:
+        with self._lock:
+            now = self._clock.now()
+            if self._sets is None:
+                return self._read(now)
+            age = now - self._read_at
+            if age < KEPT or (now - self._asked_at < COOLDOWN and age < OUTLIVES):
+                return self._sets
+            return self._read_or_keep(now, self._sets)
+
+    def _read_again(self) -> KeySets | None:
+        """A newer set, or None while the cooldown lasts: a storm of random `kid`s causes one read (CVE-2026-48524)."""
+        with self._lock:
+            now = self._clock.now()
+            if self._sets is None or now - self._asked_at < COOLDOWN:
+                return None
+            return self._read_or_keep(now, self._sets)
+
+    def _read_or_keep(self, now: int, last_good: KeySets) -> KeySets:
+        try:
+            return self._read(now)
+        except (ConfigurationError, Unavailable):
+            if now - self._read_at >= OUTLIVES:
+                raise
+            return last_good
+
+    def _read(self, now: int) -> KeySets:
+        self._asked_at = now
+        names = [self._public_name, self._root_name] if self._with_secrets else [self._public_name]
+        found = self._source.fetch(names)
+        missing = [name for name in names if name not in found]
+        if missing:
+            message = f"missing in the parameter store: {', '.join(missing)}; {keys.REMEDY}"
+            raise ConfigurationError(debug=message)
+        sets = KeySets(
+            keys.parse_public_keys(found[self._public_name]),
+            keys.parse_root_secrets(found[self._root_name]) if self._with_secrets else (),
+        )
+        self._sets, self._read_at = sets, now
+        return sets
+
+
+def _find(sets: KeySets, kid: str) -> VerificationKey | None:
+    return next((key for key in sets.public if key.kid == kid), None)

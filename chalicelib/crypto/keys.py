@@ -1,0 +1,165 @@
+"""Key material as the parameter store holds it: what each document means, and which key does what at a given time.
+
+`{prefix}/public`        {"keys": [public JWK + "alg", "kid", "activate_at"]}
+`{prefix}/signing/{kid}` PKCS8 PEM of the private key
+`{prefix}/root`          {"secrets": [{"id", "key" (base64url, 32 bytes), "activate_at"}]}
+
+A key in a set verifies. The one activated last signs. Each new key is published ten minutes before its `activate_at`,
+so that every container has read it by the time that the first container uses it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from chalicelib.crypto.encoding import from_b64url
+from chalicelib.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jwt.algorithms import AllowedPrivateKeys, AllowedPublicKeys
+
+MINIMUM_RSA_BITS = 3072  # 128 bits of strength (ASVS V11.2.3)
+ROOT_SECRET_BYTES = 32
+PUBLISHED_MEMBERS = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
+REMEDY = "run `make deploy` (locally: `make run`), which makes the keys that are missing"
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key with the one algorithm it is for: taken from the key, never from a token's header."""
+
+    kid: str
+    algorithm: str
+    activate_at: int
+    key: AllowedPublicKeys
+    jwk: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key, the id of its public half, and their algorithm."""
+
+    kid: str
+    algorithm: str
+    key: AllowedPrivateKeys = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RootSecret:
+    """A root secret. It is never used itself: purpose keys are derived from it."""
+
+    id: str
+    activate_at: int
+    refresh_key: bytes = field(repr=False)
+    csrf_key: bytes = field(repr=False)
+
+
+def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
+    """The public set, oldest first. ConfigurationError where it holds no key, or one that is too weak or odd."""
+    entries = _entries(document, "keys", "public")
+    keys = []
+    for entry in entries:
+        try:
+            kid, algorithm, activate_at = str(entry["kid"]), str(entry["alg"]), int(entry["activate_at"])
+            key = jwt.PyJWK.from_dict(entry, algorithm).key
+        except (KeyError, TypeError, ValueError, jwt.PyJWTError) as error:
+            message = f"the public key set holds an entry that is no key ({type(error).__name__}); {REMEDY}"
+            raise ConfigurationError(debug=message) from error
+        if not _fits(key, algorithm):
+            message = f"public key {kid} is not for {algorithm}, or weaker than 128 bits; {REMEDY}"
+            raise ConfigurationError(debug=message)
+        jwk = {name: entry[name] for name in PUBLISHED_MEMBERS if name in entry}
+        keys.append(VerificationKey(kid, algorithm, activate_at, key, jwk))
+    return tuple(sorted(keys, key=lambda key: key.activate_at))
+
+
+def parse_signing_key(pem: str, public: VerificationKey) -> SigningKey:
+    """The private half of `public`. ConfigurationError where the PEM is another key's, or none."""
+    try:
+        # The check that is skipped costs 50 to 100 ms for RSA. It guards against keys from strangers; this one is ours,
+        # and a wrong one is found below and by whoever verifies.
+        key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+    except (TypeError, ValueError) as error:
+        message = f"the signing key {public.kid} is no PKCS8 PEM; {REMEDY}"
+        raise ConfigurationError(debug=message) from error
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) or (
+        key.public_key() != public.key
+    ):
+        message = f"the signing key {public.kid} is not the private half of the published key; {REMEDY}"
+        raise ConfigurationError(debug=message)
+    return SigningKey(public.kid, public.algorithm, key)
+
+
+def parse_root_secrets(document: str) -> tuple[RootSecret, ...]:
+    """The root-secret set, oldest first. ConfigurationError where a secret is missing, short or a placeholder."""
+    entries = _entries(document, "secrets", "root")
+    secrets = []
+    for entry in entries:
+        try:
+            identifier, key, activate_at = str(entry["id"]), from_b64url(entry["key"]), int(entry["activate_at"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = f"the root-secret set holds an entry that is no secret ({type(error).__name__}); {REMEDY}"
+            raise ConfigurationError(debug=message) from error
+        # A random key of 32 bytes has hardly ever fewer than 20 different ones; a placeholder has.
+        if len(key) != ROOT_SECRET_BYTES or len(set(key)) < ROOT_SECRET_BYTES // 2:
+            message = f"root secret {identifier} is a placeholder or not {ROOT_SECRET_BYTES} random bytes; {REMEDY}"
+            raise ConfigurationError(debug=message)
+        secrets.append(
+            RootSecret(identifier, activate_at, _derive(key, "refresh-token mac"), _derive(key, "csrf token"))
+        )
+    return tuple(sorted(secrets, key=lambda secret: secret.activate_at))
+
+
+def newest_active_key(keys: Iterable[VerificationKey], now: int) -> VerificationKey:
+    """The key that signs at `now`. ConfigurationError where all of them are still to come."""
+    active = [key for key in keys if key.activate_at <= now]
+    if not active:
+        message = f"no signing key is active yet; {REMEDY}"
+        raise ConfigurationError(debug=message)
+    return active[-1]
+
+
+def newest_active_secret(secrets: Iterable[RootSecret], now: int) -> RootSecret:
+    """The root secret that new tokens are made with at `now`. ConfigurationError where all are still to come."""
+    active = [secret for secret in secrets if secret.activate_at <= now]
+    if not active:
+        message = f"no root secret is active yet; {REMEDY}"
+        raise ConfigurationError(debug=message)
+    return active[-1]
+
+
+def _entries(document: str, member: str, name: str) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(document)[member]
+    except (KeyError, TypeError, ValueError):
+        entries = None
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        message = f"the parameter `{name}` holds no key set (a placeholder?); {REMEDY}"
+        raise ConfigurationError(debug=message)
+    return entries
+
+
+def _fits(key: object, algorithm: str) -> bool:
+    match algorithm:
+        case "RS256":
+            return isinstance(key, rsa.RSAPublicKey) and key.key_size >= MINIMUM_RSA_BITS
+        case "ES256":
+            return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+        case "EdDSA":
+            return isinstance(key, ed25519.Ed25519PublicKey)
+    return False
+
+
+def _derive(key: bytes, purpose: str) -> bytes:
+    # One key, one purpose (RFC 5869): whoever learns one of them learns nothing of the others.
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"keyturn {purpose} v1".encode()).derive(key)

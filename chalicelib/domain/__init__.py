@@ -1,0 +1,1 @@
+"""Records and rules. Pure: no clock, no environment, no table."""

@@ -1,0 +1,58 @@
+"""How often somebody may try. Attempts are counted in windows; the more there were, the further apart they must be."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPolicy:
+    """Growing delays: `tiers` are (attempts, seconds apart), ascending; beyond the last one, `final_spacing` seconds.
+
+    An attempt that is refused is not counted, so nobody can push another person's delay past `final_spacing`, and a
+    window ends after `window` seconds: nobody is locked out for good (ASVS V6.1.1).
+    """
+
+    kind: str
+    window: int
+    tiers: tuple[tuple[int, int], ...]
+    final_spacing: int
+
+    def window_start(self, now: int) -> int:
+        """Start of the window that `now` falls into, in seconds since the epoch."""
+        return now - now % self.window
+
+    def spacing(self, attempts: int) -> int:
+        """How many seconds must lie between the last of `attempts` and the next."""
+        return next((seconds for limit, seconds in self.tiers if attempts < limit), self.final_spacing)
+
+    def retry_after(self, attempts: int, last_at: int, now: int) -> int:
+        """How many seconds until the next attempt is let through: at least 1, at most the rest of the window."""
+        window_end = self.window_start(now) + self.window
+        return max(1, min(last_at + self.spacing(attempts), window_end) - now)
+
+
+HOUR = 3600
+
+# A person who mistypes does not get to 20 in an hour. A program that guesses does, and then gets one in five minutes.
+LOGIN_BY_ACCOUNT = LimitPolicy("login-account", HOUR, ((20, 0), (30, 30), (40, 120)), 300)
+# An office behind one address logs in a few hundred times an hour; the delay there stays short, the account's counts.
+LOGIN_BY_ADDRESS = LimitPolicy("login-address", HOUR, ((300, 0), (600, 2)), 10)
+SIGNUP_BY_ADDRESS = LimitPolicy("signup-address", HOUR, ((100, 0), (200, 10)), 60)
+
+
+def address_bucket(address: str) -> str:
+    """The part of a client address that one party controls: IPv4 whole, IPv6 by /64 (regressions: CVE-2026-45364).
+
+    An IPv4-mapped IPv6 address is its IPv4 address. What is no address at all is one bucket of its own.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed, 64), strict=False))

@@ -1,0 +1,110 @@
+"""What Keyturn knows about people and their sessions. Pure, frozen; times are whole seconds since the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Transport = Literal["cookie", "body"]
+TRANSPORTS: tuple[Transport, ...] = ("cookie", "body")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request came from, as the gateway saw it: never from a header that the caller can set."""
+
+    address: str
+    user_agent: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's account. `epoch` counts revocations: tokens and sessions of an older epoch are dead."""
+
+    sub: str
+    email: str
+    epoch: int = 0
+    disabled: bool = False
+    roles: tuple[str, ...] = ()
+    email_verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """An account with the digest that a password is verified against."""
+
+    account: Account
+    password_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One login on one device, and the generation of refresh token that it holds.
+
+    `digest` is SHA-256 of the live generation's secret. `wrapped` is that secret, encrypted under its predecessor's:
+    who presents the predecessor inside the rotation window is answered with the same successor. `key_id` names the root
+    secret that authenticates the live token, so that the same successor is the same string across key rotation.
+    """
+
+    sub: str
+    sid: str
+    generation: int
+    digest: bytes
+    wrapped: bytes
+    key_id: str
+    epoch: int
+    created_at: int
+    rotated_at: int
+    idle_expires_at: int
+    absolute_expires_at: int
+    transport: Transport
+    auth_time: int
+    amr: tuple[str, ...]
+    address: str
+    user_agent: str
+
+    def lives(self, epoch: int, now: int) -> bool:
+        """Whether the session is accepted: of this account's epoch, and within both limits (ASVS V7.3.1, V7.3.2)."""
+        return self.epoch == epoch and now < self.idle_expires_at and now < self.absolute_expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokenClaims:
+    """The claims of an access token (RFC 9068 section 2.2) that Keyturn decides by."""
+
+    sub: str
+    sid: str
+    jti: str
+    ver: int
+    iat: int
+    exp: int
+    auth_time: int
+    amr: tuple[str, ...]
+    roles: tuple[str, ...]
+    scope: str
+    email_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Denials:
+    """The token blacklist of one user: what is revoked among tokens that have not expired yet."""
+
+    before_epoch: int = 0
+    issued_before: int = 0
+    sessions: frozenset[str] = frozenset()
+
+    def deny(self, claims: AccessTokenClaims) -> bool:
+        """Whether the access token is revoked: by its account's epoch, by its age, or with its session."""
+        return claims.ver < self.before_epoch or claims.iat < self.issued_before or claims.sid in self.sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a guarded handler acts for: what the authorizer found in a token that it accepted."""
+
+    sub: str
+    sid: str
+    roles: tuple[str, ...]
+    scope: str
+    email_verified: bool

@@ -1,0 +1,145 @@
+"""What Keyturn can refuse, and why. No HTTP here: handlers/boundary.py gives each code its status.
+
+AuthError
+├── InvalidRequest            invalid_request         the request has not the documented form
+│   ├── InvalidEmail          invalid_email           the address cannot be one
+│   ├── PasswordRejected      password_rejected       a new password breaks the policy
+│   ├── UnsupportedMediaType  unsupported_media_type  the body is not application/json
+│   └── PayloadTooLarge       payload_too_large       the body is larger than any route needs
+├── InvalidCredentials        invalid_credentials     the address and the password do not fit an account
+├── InvalidGrant              invalid_grant           the refresh token is dead, or never lived
+├── InvalidToken              invalid_token           the access token is missing, bad, expired or revoked
+├── OriginRefused             origin_refused          the request comes from a page that is not allowed to make it
+├── CsrfTokenInvalid          csrf_token_invalid      X-CSRF-Token is missing or not this session's
+├── SessionNotFound           session_not_found       no such session of this user
+├── EmailTaken                email_taken             an account has the address already
+├── TooManyRequests           too_many_requests       the limiter asks the caller to wait
+├── Unavailable               unavailable             a dependency failed; the same request may be sent again
+└── ConfigurationError        internal_error          the operator has to act; the log says how
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AuthError(Exception):
+    """A refusal with a stable code. `detail` is for the caller; `debug` is for the log alone."""
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str | None = None, *, debug: str = "") -> None:
+        super().__init__(debug or detail or self.title)
+        self.detail = detail
+        self.debug = debug
+
+
+class InvalidRequest(AuthError):
+    """The request has not the documented form."""
+
+    code = "invalid_request"
+    title = "The request is malformed"
+
+
+class InvalidEmail(InvalidRequest):
+    """The address cannot be one."""
+
+    code = "invalid_email"
+    title = "The email address is not valid"
+
+
+class PasswordRejected(InvalidRequest):
+    """A new password breaks the policy; the detail tells the person which part of it."""
+
+    code = "password_rejected"
+    title = "The password does not meet the policy"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body's MIME essence is not application/json."""
+
+    code = "unsupported_media_type"
+    title = "The body must be application/json"
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The body is larger than any route needs."""
+
+    code = "payload_too_large"
+    title = "The body is too large"
+
+
+class InvalidCredentials(AuthError):
+    """The address and the password do not fit an account; which of the two is never told."""
+
+    code = "invalid_credentials"
+    title = "The email address or the password is wrong"
+
+
+class InvalidGrant(AuthError):
+    """The refresh token is dead, or never lived (RFC 6749 section 5.2)."""
+
+    code = "invalid_grant"
+    title = "The refresh token is not valid"
+
+
+class InvalidToken(AuthError):
+    """The access token is missing, bad, expired or revoked (RFC 6750 section 3.1)."""
+
+    code = "invalid_token"
+    title = "The access token is missing or not valid"
+
+
+class OriginRefused(AuthError):
+    """The request comes from a page that is not allowed to make it."""
+
+    code = "origin_refused"
+    title = "Requests from this origin are not allowed"
+
+
+class CsrfTokenInvalid(AuthError):
+    """X-CSRF-Token is missing or belongs to another session."""
+
+    code = "csrf_token_invalid"
+    title = "The X-CSRF-Token header is missing or not valid"
+
+
+class SessionNotFound(AuthError):
+    """The user has no such session: ended, expired, or somebody else's."""
+
+    code = "session_not_found"
+    title = "There is no such session"
+
+
+class EmailTaken(AuthError):
+    """An account has the address already."""
+
+    code = "email_taken"
+    title = "An account with this email address exists"
+
+
+class TooManyRequests(AuthError):
+    """The limiter asks the caller to wait `retry_after` seconds."""
+
+    code = "too_many_requests"
+    title = "Too many attempts"
+
+    def __init__(self, retry_after: int, *, debug: str = "") -> None:
+        super().__init__(f"Wait {retry_after} s before the next attempt.", debug=debug)
+        self.retry_after = retry_after
+
+
+class Unavailable(AuthError):
+    """A dependency failed or was too slow. Sending the same request again, `retry_after` seconds later, is safe."""
+
+    code = "unavailable"
+    title = "The service is not available right now"
+    retry_after = 1
+
+
+class ConfigurationError(AuthError):
+    """The operator has to act. The message names every problem and its remedy; callers see `internal_error`."""
+
+    code = "internal_error"
+    title = "An internal error occurred"

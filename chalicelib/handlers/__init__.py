@@ -1,0 +1,1 @@
+"""HTTP in, one service called, HTTP out."""

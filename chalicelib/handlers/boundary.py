@@ -1,0 +1,108 @@
+"""Between HTTP and the handlers: every error becomes an answer here, in one table, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib import deadline, errors
+from chalicelib.handlers.request import read
+from chalicelib.handlers.responses import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalice.app import Request as ChaliceRequest
+    from chalice.app import Response
+
+    from chalicelib.handlers.request import Request
+    from chalicelib.ports import AuditLog
+    from chalicelib.services import Services
+
+STATUS: dict[type[errors.AuthError], int] = {
+    errors.InvalidRequest: 400,
+    errors.InvalidEmail: 400,
+    errors.PasswordRejected: 400,
+    errors.UnsupportedMediaType: 415,
+    errors.PayloadTooLarge: 413,
+    errors.InvalidCredentials: 401,
+    errors.InvalidGrant: 401,
+    errors.InvalidToken: 401,
+    errors.OriginRefused: 403,
+    errors.CsrfTokenInvalid: 403,
+    errors.SessionNotFound: 404,
+    errors.EmailTaken: 409,
+    errors.TooManyRequests: 429,
+    errors.Unavailable: 503,
+    errors.ConfigurationError: 500,
+}
+
+# What Chalice, and locally its gateway, answers by itself; in a deployment the gateway's own responses say the same.
+FRAMEWORK: dict[int, tuple[str, str]] = {
+    400: ("invalid_request", "The request is malformed"),
+    401: ("invalid_token", "The access token is missing or not valid"),
+    403: ("access_denied", "Access is denied"),
+    404: ("not_found", "There is nothing at this path"),
+    405: ("method_not_allowed", "The path does not take this method"),
+    413: ("payload_too_large", "The body is too large"),
+    415: ("unsupported_media_type", "The body must be application/json"),
+    429: ("too_many_requests", "Too many requests"),
+    500: ("internal_error", "An internal error occurred"),
+    503: ("unavailable", "The service is not available right now"),
+}
+
+SECURITY_HEADERS = {
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def respond(
+    handle: Callable[..., Response],
+    request: ChaliceRequest,
+    services: Callable[[], Services],
+    audit: AuditLog,
+    **path: str,
+) -> Response:
+    """Answer a request by its handler. Whatever happens, the caller gets an answer that gives nothing away."""
+    ours = read(request)
+    try:
+        with deadline.start():
+            return handle(ours, services(), **path)
+    except errors.AuthError as error:
+        return _refused(error, ours, audit)
+    except Exception as error:  # noqa: BLE001  # the last resort (ASVS V16.5.4)
+        audit.record("unexpected_error", ours.client, error=_where(error))
+        return problem(500, *FRAMEWORK[500])
+
+
+def finish(response: Response) -> Response:
+    """Give every answer the security headers, and errors that Chalice made by itself our form."""
+    if response.status_code >= 400 and isinstance(response.body, dict) and "Code" in response.body:  # noqa: PLR2004
+        code, title = FRAMEWORK.get(response.status_code, FRAMEWORK[500])
+        allow = response.headers.get("Allow")
+        response = problem(response.status_code, code, title, headers={"Allow": str(allow)} if allow else None)
+    for name, value in {"Cache-Control": "no-store", **SECURITY_HEADERS}.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _refused(error: errors.AuthError, request: Request, audit: AuditLog) -> Response:
+    headers: dict[str, str] = {}
+    if isinstance(error, errors.TooManyRequests | errors.Unavailable):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.InvalidToken):
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750 section 3
+    audit.record("request_refused", request.client, code=error.code, why=error.debug)
+    return problem(STATUS[type(error)], error.code, error.title, error.detail, headers)
+
+
+def _where(error: Exception) -> str:
+    """The error's type and the line it came from, without its message: that may hold what the caller sent."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else "?"
+    return f"{type(error).__name__} at {place}"

@@ -1,0 +1,167 @@
+"""A request as handlers read it: strict, bounded, and from the gateway's own account of it where it matters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from chalicelib.domain.records import Client, Principal
+from chalicelib.errors import InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalice.app import Request as ChaliceRequest
+
+MAX_BODY = 16 * 1024  # bytes; the largest body that a route takes is under 4 KiB
+MAX_FIELD = 4096  # characters
+MAX_USER_AGENT = 160  # bytes, which is what a session keeps of it
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Method, headers and body of one request, and who made it."""
+
+    method: str
+    headers: Mapping[str, tuple[str, ...]]  # by lower-case name, every value that came
+    body: bytes
+    client: Client
+    principal_context: Mapping[str, Any] | None
+
+    def header(self, name: str) -> str | None:
+        """The header's value; None where it is missing, or came more than once and so says nothing for certain."""
+        values = self.headers.get(name, ())
+        return values[0] if len(values) == 1 else None
+
+    def cookie(self, name: str) -> str | None:
+        """The cookie's value. Two of one name count as none: which is ours cannot be told (RFC 6265 section 5.4)."""
+        values = [
+            value.strip()
+            for header in self.headers.get("cookie", ())
+            for pair in header.split(";")
+            for key, equals, value in [pair.partition("=")]
+            if equals and key.strip() == name
+        ]
+        return values[0] if len(values) == 1 else None
+
+    def names_cookie(self, name: str) -> bool:
+        """Whether a cookie of this name came at all, readable or not."""
+        return any(name in header for header in self.headers.get("cookie", ()))
+
+    def fields(self, *required: str, optional: tuple[str, ...] = ()) -> dict[str, str]:
+        """The body's members: a JSON object of strings, with every required one, and no other than the two lists name.
+
+        No body at all is an object without members. UnsupportedMediaType, PayloadTooLarge or InvalidRequest otherwise.
+        """
+        members = self._object()
+        for name, value in members.items():
+            if name not in required and name not in optional:
+                # ASVS V15.3.3: what is not documented is refused, `roles` and `email_verified` included.
+                _malformed(f"Unknown member {name[:64]!a}.")
+            if not isinstance(value, str) or len(value) > MAX_FIELD:
+                _malformed(f"{name} must be a string of at most {MAX_FIELD} characters.")
+            if not _encodable(value):
+                _malformed(f"{name} holds an unpaired surrogate.")
+        for name in required:
+            if name not in members:
+                _malformed(f"{name} is missing.")
+        return members
+
+    def principal(self) -> Principal:
+        """Whom the authorizer let in. InvalidToken where there is none: a route that nobody guards serves nobody."""
+        context = self.principal_context or {}
+        sub, sid = context.get("sub"), context.get("sid")
+        if not (isinstance(sub, str) and sub and isinstance(sid, str) and sid):
+            raise InvalidToken(debug="no principal")
+        return Principal(
+            sub=sub,
+            sid=sid,
+            roles=tuple(str(context.get("roles", "")).split()),
+            scope=str(context.get("scope", "")),
+            email_verified=context.get("email_verified") == "true",
+        )
+
+    def _object(self) -> dict[str, Any]:
+        content_types = self.headers.get("content-type", ())
+        essence = content_types[0].partition(";")[0].strip().lower() if len(content_types) == 1 else None
+        if essence != "application/json" and (self.body or content_types):
+            raise UnsupportedMediaType
+        if len(self.body) > MAX_BODY:
+            raise PayloadTooLarge
+        if not self.body:
+            return {}
+        try:
+            members = json.loads(self.body.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_no_constant)
+        # RecursionError: a body that is nothing but brackets.
+        except (ValueError, RecursionError):
+            _malformed("The body is not valid JSON.")
+        if not isinstance(members, dict):
+            _malformed("The body must be a JSON object.")
+        return members
+
+
+def read(request: ChaliceRequest) -> Request:
+    """Chalice's request as ours. Client address and principal come from `requestContext`, which callers cannot set."""
+    event = request.to_original_event()
+    context = event.get("requestContext") or {}
+    identity = context.get("identity") or {}
+    principal_context = context.get("authorizer")
+    return Request(
+        method=request.method,
+        headers=_headers(event),
+        body=_body(request),
+        client=Client(
+            address=str(identity.get("sourceIp") or ""),
+            user_agent=_user_agent(event),
+            request_id=str(context.get("requestId") or ""),
+        ),
+        principal_context=principal_context if isinstance(principal_context, dict) else None,
+    )
+
+
+def _headers(event: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    # `headers` holds the last value of each name alone; local mode has nothing else.
+    many = event.get("multiValueHeaders") or {name: [value] for name, value in (event.get("headers") or {}).items()}
+    headers: dict[str, tuple[str, ...]] = {}
+    for name, values in many.items():
+        headers[name.lower()] = headers.get(name.lower(), ()) + tuple(values)
+    return headers
+
+
+def _body(request: ChaliceRequest) -> bytes:
+    try:
+        raw = request.raw_body
+        return raw.encode() if isinstance(raw, str) else raw
+    except ValueError:
+        # Base64 that the gateway would not have made, or text with a lone surrogate: no JSON in either case.
+        return b"\xff"
+
+
+def _user_agent(event: Mapping[str, Any]) -> str:
+    value = " ".join(_headers(event).get("user-agent", ()))
+    return value.encode(errors="replace")[:MAX_USER_AGENT].decode(errors="ignore")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        # RFC 8259 section 4: with duplicate names, what a receiver sees is unpredictable.
+        _malformed("A member is given twice.")
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    _malformed(f"{name} is not JSON.")
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _malformed(detail: str) -> NoReturn:
+    raise InvalidRequest(detail)

@@ -1,0 +1,66 @@
+"""Answers: JSON, tokens, problems (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalice.app import Response
+
+from chalicelib.handlers import cookies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.config import Config
+    from chalicelib.services.tokens import Grant
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+
+def json_response(
+    body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str | list[str]] | None = None
+) -> Response:
+    """A JSON answer."""
+    return Response(body=body, status_code=status, headers={"Content-Type": JSON, **(headers or {})})
+
+
+def no_content(set_cookies: list[str] | None = None) -> Response:
+    """204."""
+    headers: dict[str, str | list[str]] = {"Set-Cookie": set_cookies} if set_cookies else {}
+    return Response(body="", status_code=204, headers=headers)
+
+
+def token_response(grant: Grant, config: Config, status: int = 200) -> Response:
+    """The token response (RFC 6749 section 5.1); the refresh token goes the way that the session's transport says."""
+    account = grant.account
+    body: dict[str, Any] = {
+        "access_token": grant.access_token,
+        "token_type": "Bearer",
+        "expires_in": grant.expires_in,
+        "session_id": grant.session_id,
+        "user": {
+            "sub": account.sub,
+            "email": account.email,
+            "email_verified": account.email_verified,
+            "roles": account.roles,
+        },
+    }
+    headers: dict[str, str | list[str]] = {}
+    if grant.refresh is not None and grant.refresh.transport == "cookie":
+        body["csrf_token"] = grant.refresh.csrf_token
+        cookie = cookies.refresh_cookie(grant.refresh.refresh_token, grant.refresh.expires_in, config)
+        headers["Set-Cookie"] = [cookie]
+    elif grant.refresh is not None:
+        body["refresh_token"] = grant.refresh.refresh_token
+    return json_response(body, status, headers)
+
+
+def problem(
+    status: int, code: str, title: str, detail: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error answer with a stable code (RFC 9457 section 3)."""
+    body = {"type": "about:blank", "title": title, "status": status, "code": code}
+    if detail:
+        body["detail"] = detail
+    return Response(body=body, status_code=status, headers={"Content-Type": PROBLEM_JSON, **(headers or {})})

@@ -1,0 +1,47 @@
+"""GET /sessions, DELETE /sessions/{session_id}."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from chalicelib.errors import SessionNotFound
+from chalicelib.handlers.responses import json_response, no_content
+
+if TYPE_CHECKING:
+    from chalice.app import Response
+
+    from chalicelib.handlers.request import Request
+    from chalicelib.services import Services
+
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+def list_sessions(request: Request, services: Services) -> Response:
+    """The user's own living sessions, the one used last first (ASVS V7.5.2)."""
+    principal = request.principal()
+    return json_response(
+        {
+            "sessions": [
+                {
+                    "session_id": session.sid,
+                    "created_at": session.created_at,
+                    "last_used_at": session.rotated_at,
+                    "user_agent": session.user_agent,
+                    "address": session.address,
+                    "transport": session.transport,
+                    "current": session.sid == principal.sid,
+                }
+                for session in services.sessions.list(principal)
+            ]
+        }
+    )
+
+
+def end_session(request: Request, services: Services, session_id: str) -> Response:
+    """204: the session is over. 404 `session_not_found` for every id that is not one of the user's own."""
+    principal = request.principal()
+    if not SESSION_ID.fullmatch(session_id):
+        raise SessionNotFound
+    services.sessions.end_one(principal, session_id, request.client)
+    return no_content()

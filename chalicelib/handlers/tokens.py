@@ -1,0 +1,86 @@
+"""POST /refresh, POST /logout, GET /csrf."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.bearer import bearer_token
+from chalicelib.errors import InvalidGrant, InvalidToken
+from chalicelib.handlers import cookies
+from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
+from chalicelib.handlers.credentials import body_refresh_token, carried_refresh_token
+from chalicelib.handlers.responses import json_response, no_content, token_response
+
+if TYPE_CHECKING:
+    from chalice.app import Response
+
+    from chalicelib.handlers.request import Request
+    from chalicelib.services import Services
+
+
+def refresh(request: Request, services: Services) -> Response:
+    """200 with the token response; 401 `invalid_grant`. Never clears the cookie: the loser of a race must not.
+
+    RFC 6749 section 6.
+    """
+    text = body_refresh_token(request)
+    if text is not None:
+        require_allowed_page(request, services.config.allowed_origins, cookies=False)
+        presented = services.refresh_tokens.decode(text, "body")
+    else:
+        require_allowed_page(request, services.config.allowed_origins, cookies=True)
+        carried = carried_refresh_token(request, services)
+        if carried is None:
+            raise InvalidGrant(debug="no genuine refresh cookie")
+        require_csrf_token(request, services.csrf_tokens, carried.sid)
+        presented = carried
+    return token_response(services.tokens.refresh(presented, request.client), services.config)
+
+
+def log_out(request: Request, services: Services) -> Response:
+    """204, whatever became of the credential: the session it names is over. Clears the cookie that came.
+
+    A genuine refresh token names the session, or an access token of ours, an expired one included (ASVS V7.4.4).
+    """
+    text = body_refresh_token(request)
+    sends_cookie = request.names_cookie(cookies.REFRESH)
+    require_allowed_page(request, services.config.allowed_origins, cookies=sends_cookie)
+    named: set[tuple[str, str]] = set()
+    carried = carried_refresh_token(request, services)
+    if carried is not None:
+        require_csrf_token(request, services.csrf_tokens, carried.sid)
+        named.add((carried.sub, carried.sid))
+    if text is not None:
+        named |= _session_of_body(text, services)
+    named |= _session_of_bearer(request, services)
+    for sub, sid in named:
+        services.sessions.log_out(sub, sid, request.client)
+    cleared = [cookies.cleared_refresh_cookie(services.config)] if sends_cookie else []
+    return no_content(cleared)
+
+
+def csrf(request: Request, services: Services) -> Response:
+    """The CSRF token of the session whose cookie came. The MAC alone is checked: no table is asked."""
+    carried = carried_refresh_token(request, services)
+    if carried is None:
+        raise InvalidGrant(debug="no genuine refresh cookie")
+    return json_response({"csrf_token": services.csrf_tokens.issue(carried.sid)})
+
+
+def _session_of_body(text: str, services: Services) -> set[tuple[str, str]]:
+    try:
+        presented = services.refresh_tokens.decode(text, "body")
+    except InvalidGrant:
+        return set()
+    return {(presented.sub, presented.sid)}
+
+
+def _session_of_bearer(request: Request, services: Services) -> set[tuple[str, str]]:
+    access_token = bearer_token(request.header("authorization"))
+    if access_token is None:
+        return set()
+    try:
+        claims = services.access_tokens.verify(access_token, services.clock.now(), accept_expired=True)
+    except InvalidToken:
+        return set()
+    return {(claims.sub, claims.sid)}

@@ -1,0 +1,31 @@
+"""What Keyturn does: one group of use cases a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chalicelib.config import Config
+    from chalicelib.crypto.csrf_tokens import CsrfTokens
+    from chalicelib.crypto.keyring import KeyRing
+    from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+    from chalicelib.ports import AccessTokenCodec, Clock
+    from chalicelib.services.accounts import Accounts
+    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that handlers call; bootstrap.py puts it together."""
+
+    config: Config
+    clock: Clock
+    keys: KeyRing
+    accounts: Accounts
+    sessions: Sessions
+    tokens: Tokens
+    access_tokens: AccessTokenCodec
+    refresh_tokens: RefreshTokenCodec
+    csrf_tokens: CsrfTokens

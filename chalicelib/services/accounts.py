@@ -1,0 +1,183 @@
+"""Accounts: sign up, log in, change the password, end everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from chalicelib.crypto.encoding import b64url
+from chalicelib.crypto.refresh_tokens import ID_BYTES
+from chalicelib.domain.emails import canonical_email
+from chalicelib.domain.limits import LOGIN_BY_ACCOUNT, LOGIN_BY_ADDRESS, SIGNUP_BY_ADDRESS, address_bucket
+from chalicelib.domain.passwords import accept_new, normalised
+from chalicelib.domain.records import Account, Login
+from chalicelib.errors import EmailTaken, InvalidCredentials, InvalidToken, TooManyRequests, Unavailable
+from chalicelib.services.together import together
+from chalicelib.store.protocol import PasswordChanged
+
+if TYPE_CHECKING:
+    from chalicelib.config import Config
+    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
+    from chalicelib.domain.records import Client, Principal, Transport
+    from chalicelib.ports import AuditLog, Clock, PasswordHasher, TokenSource
+    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.tokens import Grant, Tokens
+    from chalicelib.store.protocol import Store
+
+NEW_ACCOUNT_ROLES = ("user",)
+EPOCH_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What signup and login take, with the session that the browser came with, if any."""
+
+    email: str
+    password: str
+    transport: Transport
+    carried: RefreshToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The use cases of an account and its password."""
+
+    store: Store
+    sessions: Sessions
+    tokens: Tokens
+    clock: Clock
+    source: TokenSource
+    hasher: PasswordHasher
+    refresh_tokens: RefreshTokenCodec
+    audit: AuditLog
+    config: Config
+
+    def sign_up(self, credentials: Credentials, client: Client) -> Grant:
+        """Make an account and its first session.
+
+        EmailTaken after the same hash where the address has one; InvalidEmail, PasswordRejected, TooManyRequests.
+        """
+        email = canonical_email(credentials.email)
+        password = normalised(credentials.password)
+        accept_new(password, email, min_length=self.config.password_min_length)
+        now = self.clock.now()
+        wait = self.store.count_attempt(SIGNUP_BY_ADDRESS, address_bucket(client.address), now)
+        if wait:
+            raise self._too_many(SIGNUP_BY_ADDRESS.kind, wait, client)
+        account = Account(b64url(self.source.token(ID_BYTES)), email, roles=NEW_ACCOUNT_ROLES)
+        session, refresh_token = self.sessions.new(
+            account, credentials.transport, self.refresh_tokens.current_key_id(), client, now
+        )
+        # Signed before it is written: a key that is away must not leave a session behind that nobody holds.
+        grant = self.tokens.grant(account, session, refresh_token, now)
+        if not self.store.create_account(Login(account, self.hasher.hash(password)), session):
+            self.audit.record("signup_refused", client, why="email_taken")
+            raise EmailTaken
+        self._end_carried(credentials, client)
+        self.audit.record("signed_up", client, sub=account.sub, sid=session.sid)
+        return grant
+
+    def log_in(self, credentials: Credentials, client: Client) -> Grant:
+        """Begin a session of the account that the address and the password fit.
+
+        InvalidCredentials for an unknown address, a wrong password and a disabled account alike: the same steps in the
+        same order, with the same hash (ASVS V6.3.8). TooManyRequests before the hash.
+        """
+        email = canonical_email(credentials.email)
+        password = normalised(credentials.password)
+        now = self.clock.now()
+        waits = together(
+            lambda: self.store.count_attempt(LOGIN_BY_ACCOUNT, email, now),
+            lambda: self.store.count_attempt(LOGIN_BY_ADDRESS, address_bucket(client.address), now),
+        )
+        if any(waits):
+            raise self._too_many(LOGIN_BY_ACCOUNT.kind, max(waits), client)
+        login = self.store.find_login(email)
+        matches = self.hasher.verify(login.password_digest if login else None, password)
+        if login is None or not matches or login.account.disabled:
+            self.audit.record("login_refused", client, why="invalid_credentials")
+            raise InvalidCredentials
+        session, refresh_token = self.sessions.new(
+            login.account, credentials.transport, self.refresh_tokens.current_key_id(), client, now
+        )
+        grant = self.tokens.grant(login.account, session, refresh_token, now)
+        self._end_carried(credentials, client)
+        if self.hasher.needs_rehash(login.password_digest):
+            together(
+                lambda: self.store.create_session(session),
+                lambda: self.store.replace_password_digest(email, login.password_digest, self.hasher.hash(password)),
+            )
+        else:
+            self.store.create_session(session)
+        self.audit.record("logged_in", client, sub=login.account.sub, sid=session.sid, method="pwd")
+        return grant
+
+    def change_password(self, principal: Principal, current: str, new: str, client: Client) -> Grant:
+        """Set a new password; every other session of every transport ends, this one goes on (ASVS V6.2.3, V7.4.3).
+
+        A wrong current password counts on the same limiter as a login's (regressions: CVE-2026-9798).
+        """
+        now = self.clock.now()
+        current, new = normalised(current), normalised(new)
+        account = self.account(principal)
+        accept_new(new, account.email, min_length=self.config.password_min_length)
+        wait, login = together(
+            lambda: self.store.count_attempt(LOGIN_BY_ACCOUNT, account.email, now),
+            lambda: self.store.find_login(account.email),
+        )
+        if wait:
+            raise self._too_many(LOGIN_BY_ACCOUNT.kind, wait, client)
+        if not self.hasher.verify(login.password_digest if login else None, current) or login is None:
+            self.audit.record("password_change_refused", client, sub=principal.sub, why="invalid_credentials")
+            raise InvalidCredentials
+        # The session moves to the next epoch, and with it the access token that is signed here.
+        moved = replace(login.account, epoch=login.account.epoch + 1)
+        grant = self.tokens.grant_access(moved, principal.sid, now)
+        outcome = self.store.change_password(
+            login, self.hasher.hash(new), principal.sid, now=now, deny_until=self.sessions.deny_until(now)
+        )
+        if outcome is PasswordChanged.SESSION_GONE:
+            raise InvalidToken(debug="the session ended meanwhile")
+        if outcome is PasswordChanged.LOGIN_MOVED:
+            # Somebody else's change, or a logout everywhere, came first: whether `current` still fits is open.
+            raise Unavailable(debug="account changed during a password change")
+        self.audit.record("password_changed", client, sub=principal.sub, sid=principal.sid)
+        return grant
+
+    def log_out_everywhere(self, principal: Principal, client: Client) -> None:
+        """End every session of the user at once, and deny every access token issued so far (ASVS V7.4.5)."""
+        self._raise_epoch(principal.sub, disable=False)
+        self.audit.record("logged_out_everywhere", client, sub=principal.sub)
+
+    def disable(self, sub: str, client: Client) -> None:
+        """Disable an account: no login, no refresh, and every token and session of before is dead (ASVS V7.4.2)."""
+        self._raise_epoch(sub, disable=True)
+        self.audit.record("account_disabled", client, sub=sub)
+
+    def account(self, principal: Principal) -> Account:
+        """The principal's account as it is now. InvalidToken where it is gone or disabled."""
+        account = self.store.find_account(principal.sub)
+        if account is None or account.disabled:
+            raise InvalidToken(debug="no such account, or disabled")
+        return account
+
+    def _raise_epoch(self, sub: str, *, disable: bool) -> None:
+        for _ in range(EPOCH_ATTEMPTS):
+            account = self.store.find_account(sub)
+            if account is None:
+                raise InvalidToken(debug="no such account")
+            deny_until = self.sessions.deny_until(self.clock.now())
+            if self.store.raise_epoch(account, deny_until=deny_until, disable=disable):
+                return
+        raise Unavailable(debug="account contended")
+
+    def _end_carried(self, credentials: Credentials, client: Client) -> None:
+        # ASVS V7.2.4: the browser's former session ends with its new login, or its cookie would live on unseen.
+        carried = credentials.carried
+        if carried is not None:
+            self.sessions.end(carried.sub, carried.sid)
+            self.audit.record("session_ended", client, sub=carried.sub, sid=carried.sid, by="login")
+
+    def _too_many(self, what: str, wait: int, client: Client) -> TooManyRequests:
+        self.audit.record("too_many_attempts", client, what=what, retry_after=wait)
+        return TooManyRequests(wait)

@@ -1,0 +1,108 @@
+"""Sessions: beginning one, listing them, ending one for good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.crypto.encoding import b64url
+from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, RefreshToken, digest
+from chalicelib.domain.records import Session
+from chalicelib.errors import SessionNotFound, Unavailable
+
+if TYPE_CHECKING:
+    from chalicelib.config import Config
+    from chalicelib.domain.records import Account, Client, Principal, Transport
+    from chalicelib.ports import AuditLog, Clock, TokenSource
+    from chalicelib.store.protocol import Store
+
+# A blacklist entry outlives the tokens it denies by this: a response on its way, and clocks that differ.
+DENY_MARGIN = 120
+DENY_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The use cases around sessions that need no refresh token."""
+
+    store: Store
+    clock: Clock
+    tokens: TokenSource
+    audit: AuditLog
+    config: Config
+
+    def new(
+        self, account: Account, transport: Transport, key_id: str, client: Client, now: int
+    ) -> tuple[Session, RefreshToken]:
+        """A session of the account as it was read, and its first refresh token. Nothing is written.
+
+        The ids are fresh: a session id never comes from the request, so none can be fixed beforehand (ASVS V7.2.4).
+        """
+        sid = b64url(self.tokens.token(ID_BYTES))
+        secret = self.tokens.token(SECRET_BYTES)
+        session = Session(
+            sub=account.sub,
+            sid=sid,
+            generation=0,
+            digest=digest(secret),
+            wrapped=b"",
+            key_id=key_id,
+            epoch=account.epoch,
+            created_at=now,
+            rotated_at=now,
+            idle_expires_at=now + self.config.refresh_idle_ttl,
+            absolute_expires_at=now + self.config.refresh_absolute_ttl,
+            transport=transport,
+            auth_time=now,
+            amr=("pwd",),
+            address=client.address,
+            user_agent=client.user_agent,
+        )
+        return session, RefreshToken(account.sub, sid, 0, secret)
+
+    def list(self, principal: Principal) -> list[Session]:
+        """The user's living sessions, the one used last first."""
+        account, sessions = self.store.list_sessions(principal.sub)
+        if account is None:
+            return []
+        now = self.clock.now()
+        living = [session for session in sessions if session.lives(account.epoch, now)]
+        return sorted(living, key=lambda session: session.rotated_at, reverse=True)
+
+    def end_one(self, principal: Principal, sid: str, client: Client) -> None:
+        """End one of the user's own sessions. SessionNotFound where the user has no such one (ASVS V8.2.2)."""
+        session = self.store.find_session(principal.sub, sid)
+        if session is None:
+            raise SessionNotFound
+        self.end(principal.sub, sid)
+        self.audit.record("session_ended", client, sub=principal.sub, sid=sid, by="user")
+
+    def log_out(self, sub: str, sid: str, client: Client) -> None:
+        """End the session that a credential of its own names."""
+        self.end(sub, sid)
+        self.audit.record("logged_out", client, sub=sub, sid=sid)
+
+    def end(self, sub: str, sid: str) -> None:
+        """Deny the session's access tokens, then delete it. Safe to repeat; the session need not exist.
+
+        In this order: were the item deleted first and the second write lost, its access tokens would live on and a
+        retry would find nothing to end.
+        """
+        self._deny(sub, sid)
+        self.store.delete_session(sub, sid)
+
+    def deny_until(self, now: int) -> int:
+        """When a blacklist entry that is written now may go: after every access token that was issued before it."""
+        return now + self.config.access_ttl + DENY_MARGIN
+
+    def _deny(self, sub: str, sid: str) -> None:
+        for _ in range(DENY_ATTEMPTS):
+            full = self.store.deny_session(sub, sid, deny_until=self.deny_until(self.clock.now()))
+            if full is None:
+                return
+            # The clock is read after the full list was: every entry on it was written before `now`, and no token of an
+            # ended session was issued later than the write that ended it.
+            now = self.clock.now()
+            if self.store.deny_issued_before(sub, full, now + 1, deny_until=self.deny_until(now)):
+                return
+        raise Unavailable(debug="blacklist contended")

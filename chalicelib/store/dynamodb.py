@@ -1,0 +1,278 @@
+"""The store's verbs on one DynamoDB table. Each clause of a condition has a name that says when it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.store import items, keys, requests
+from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, transact
+from chalicelib.store.items import binary, flag, number, text, text_set
+from chalicelib.store.protocol import NotRotated, PasswordChanged, Rotated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from types_boto3_dynamodb import DynamoDBClient
+
+    from chalicelib.domain.limits import LimitPolicy
+    from chalicelib.domain.records import Account, Denials, Login, Session
+    from chalicelib.store.items import Item, Value
+    from chalicelib.store.protocol import Rotation
+
+# Keeps the blacklist within the 4 KB that one read unit covers.
+DENIED_SESSIONS = 100
+
+# A counter outlives its window by what clocks may differ, so that no container misses it.
+_CLOCK_SKEW = 120
+
+_WITHIN_LIMITS = "#idle_expires_at > :now AND #absolute_expires_at > :now"
+
+
+class DynamoDBStore:
+    """The Store (protocol.py) on the table that infra/table.py defines."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def count_attempt(self, policy: LimitPolicy, value: str, now: int) -> int:
+        """Count in one write. A lost answer may count one attempt twice, or delay it by one spacing; never skip it."""
+        window_start = policy.window_start(now)
+        condition, values = requests.lets_through(policy, now)
+        values |= {
+            ":zero": number(0),
+            ":one": number(1),
+            ":now": number(now),
+            ":expires_at": number(window_start + policy.window + _CLOCK_SKEW),
+        }
+        change = "SET #n = if_not_exists(#n, :zero) + :one, #last_at = :now, #expires_at = :expires_at"
+        try:
+            self._update_if(keys.limit(policy.kind, value, window_start), condition, change, values)
+        except ConditionFailed as refused:
+            attempts, last_at = items.attempts_from(refused.held)
+            return policy.retry_after(attempts, last_at, now)
+        return 0
+
+    def create_account(self, login: Login, session: Session) -> bool:
+        """Put login, state and session, none of which may be there: 6 write units."""
+        new = (items.login_item(login), items.state_item(login.account), items.session_item(session))
+        try:
+            transact(self._client, [{"Put": requests.put_new(self._table, item)} for item in new])
+        except TransactionRefused as refused:
+            # A sub is random: where ours is found, this very call has written it and its answer was lost.
+            return bool(refused.held.get(0, {}).get("sub") == text(login.account.sub))
+        return True
+
+    def find_login(self, email: str) -> Login | None:
+        """Read the login."""
+        item = self._get(keys.login(email))
+        return items.login_from(item) if item else None
+
+    def find_account(self, sub: str) -> Account | None:
+        """Read the state."""
+        item = self._get(keys.state(sub))
+        return items.account_from(item) if item else None
+
+    def replace_password_digest(self, email: str, old_digest: str, new_digest: str) -> bool:
+        """Swap the digest in one write."""
+        unchanged = "#password_digest = :old"
+        values = {":old": text(old_digest), ":new": text(new_digest)}
+        try:
+            self._update_if(keys.login(email), unchanged, "SET #password_digest = :new", values)
+        except ConditionFailed as refused:
+            # A digest is freshly salted: where ours is found, this very call has written it.
+            return bool(refused.held.get("password_digest") == text(new_digest))
+        return True
+
+    def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
+        """Update login, state, session and blacklist in one transaction: 8 write units."""
+        account = login.account
+        epochs = {":epoch": number(account.epoch), ":next_epoch": number(account.epoch + 1)}
+        same_account = "#sub = :sub"
+        same_password = "#password_digest = :digest"  # noqa: S105 - an expression
+        same_epoch = "#epoch = :epoch"
+        next_epoch = "SET #epoch = :next_epoch"
+        login_update = requests.update_if(
+            self._table,
+            keys.login(account.email),
+            f"{same_account} AND {same_password} AND {same_epoch}",
+            f"{next_epoch}, #password_digest = :new_digest",
+            {
+                ":sub": text(account.sub),
+                ":digest": text(login.password_digest),
+                ":new_digest": text(new_digest),
+                **epochs,
+            },
+        )
+        state_update = requests.update_if(self._table, keys.state(account.sub), same_epoch, next_epoch, epochs)
+        session_update = requests.update_if(
+            self._table,
+            keys.session(account.sub, sid),
+            f"{same_epoch} AND {_WITHIN_LIMITS}",
+            next_epoch,
+            {":now": number(now), **epochs},
+        )
+        updates = (session_update, login_update, state_update, self._deny_older_epochs(account, deny_until))
+        try:
+            transact(self._client, [{"Update": update} for update in updates])
+        except TransactionRefused as refused:
+            if refused.held.get(1, {}).get("password_digest") == text(new_digest):
+                return PasswordChanged.CHANGED  # by this very call: a digest is freshly salted
+            return PasswordChanged.SESSION_GONE if set(refused.held) == {0} else PasswordChanged.LOGIN_MOVED
+        return PasswordChanged.CHANGED
+
+    def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
+        """Update login, state and blacklist in one transaction: 6 write units."""
+        same_account, same_epoch = "#sub = :sub", "#epoch = :epoch"
+        change = "SET #epoch = :next_epoch"
+        values = {":epoch": number(account.epoch), ":next_epoch": number(account.epoch + 1)}
+        if disable:
+            change += ", #disabled = :disabled"
+            values[":disabled"] = flag(value=True)
+        login_update = requests.update_if(
+            self._table,
+            keys.login(account.email),
+            f"{same_account} AND {same_epoch}",
+            change,
+            {":sub": text(account.sub), **values},
+        )
+        state_update = requests.update_if(self._table, keys.state(account.sub), same_epoch, change, values)
+        updates = (login_update, state_update, self._deny_older_epochs(account, deny_until))
+        try:
+            transact(self._client, [{"Update": update} for update in updates])
+        except TransactionRefused:
+            # Another writer's next epoch looks like ours, but a password change spares a session: never call it ours.
+            return False
+        return True
+
+    def create_session(self, session: Session) -> None:
+        """Put the session. It is never put over one that is there: a late attempt would undo its first rotation."""
+        try:
+            send(self._client.put_item, requests.put_new(self._table, items.session_item(session)))
+        except ConditionFailed:
+            return  # a sid is random: this very call has written it and its answer was lost
+
+    def rotate_refresh_token(self, rotation: Rotation) -> Rotated | NotRotated:
+        """Turn the key in one write.
+
+        held before        g (digest)    -> Rotated, and held afterwards: g + 1 (next_digest)
+        held before        g + 1         -> NotRotated: another call has turned it; or Rotated: this one has, unheard
+        held before        anything else -> NotRotated
+
+        The TTL follows the idle limit alone, because the absolute one is not at hand; garbage may lie a little longer.
+        """
+        live_generation = "#generation = :generation"
+        live_secret = "#digest = :digest"  # noqa: S105 - an expression
+        not_revoked = "#epoch = :epoch"
+        request = requests.update_if(
+            self._table,
+            keys.session(rotation.sub, rotation.sid),
+            f"{live_generation} AND {live_secret} AND {not_revoked} AND {_WITHIN_LIMITS}",
+            "SET #generation = :next_generation, #digest = :next_digest, #wrapped = :wrapped, #key_id = :key_id, "
+            "#rotated_at = :now, #idle_expires_at = :idle, #expires_at = :idle, "
+            "#address = :address, #user_agent = :user_agent",
+            {
+                ":generation": number(rotation.generation),
+                ":digest": binary(rotation.digest),
+                ":epoch": number(rotation.epoch),
+                ":now": number(rotation.now),
+                ":next_generation": number(rotation.generation + 1),
+                ":next_digest": binary(rotation.next_digest),
+                ":wrapped": binary(rotation.wrapped),
+                ":key_id": text(rotation.key_id),
+                ":idle": number(rotation.idle_expires_at),
+                ":address": text(rotation.client.address),
+                ":user_agent": items.user_agent(rotation.client.user_agent),
+            },
+        )
+        try:
+            response = send(self._client.update_item, {**request, "ReturnValues": "ALL_NEW"})
+        except ConditionFailed as refused:
+            held = items.session_from(refused.held) if refused.held else None
+            # A secret is random: where the next one is held, this very call has written it and its answer was lost.
+            return Rotated(held) if held and held.digest == rotation.next_digest else NotRotated(held)
+        return Rotated(items.session_from(response["Attributes"]))
+
+    def find_session(self, sub: str, sid: str) -> Session | None:
+        """Read the session."""
+        item = self._get(keys.session(sub, sid))
+        return items.session_from(item) if item else None
+
+    def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
+        """Read the user's partition, page by page."""
+        account: Account | None = None
+        sessions: list[Session] = []
+        request = requests.read_partition(self._table, keys.user(sub))
+        while True:
+            page = send(self._client.query, request)
+            for item in page["Items"]:
+                if keys.is_state(item):
+                    account = items.account_from(item)
+                else:
+                    sessions.append(items.session_from(item))
+            if not page.get("LastEvaluatedKey"):
+                return account, tuple(sessions)
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def deny_session(self, sub: str, sid: str, *, deny_until: int) -> Denials | None:
+        """Add the session to the blacklist's set in one write."""
+        none_listed = "attribute_not_exists(#sessions)"
+        room_left = "size(#sessions) < :room"
+        listed_already = "contains(#sessions, :sid)"
+        values = {
+            ":room": number(DENIED_SESSIONS),
+            ":sid": text(sid),
+            ":sids": text_set([sid]),
+            ":expires_at": number(deny_until),
+        }
+        try:
+            self._update_if(
+                keys.deny(sub),
+                f"{none_listed} OR {room_left} OR {listed_already}",
+                "ADD #sessions :sids SET #expires_at = :expires_at",
+                values,
+            )
+        except ConditionFailed as full:
+            return items.denials_from(full.held)
+        return None
+
+    def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
+        """Put the moment in the place of the set in one write."""
+        nothing_new = "#sessions = :seen" if seen.sessions else "attribute_not_exists(#sessions)"
+        never_earlier = "(attribute_not_exists(#issued_before) OR #issued_before <= :moment)"
+        values = {":moment": number(moment), ":expires_at": number(deny_until)}
+        if seen.sessions:
+            values[":seen"] = text_set(seen.sessions)
+        try:
+            self._update_if(
+                keys.deny(sub),
+                f"{nothing_new} AND {never_earlier}",
+                "SET #issued_before = :moment, #expires_at = :expires_at REMOVE #sessions",
+                values,
+            )
+        except ConditionFailed as refused:
+            # Whoever has written it, maybe this very call: everything issued before the moment is denied.
+            return items.denials_from(refused.held).issued_before >= moment
+        return True
+
+    def delete_session(self, sub: str, sid: str) -> None:
+        """Delete the item."""
+        send(self._client.delete_item, requests.delete(self._table, keys.session(sub, sid)))
+
+    def find_denials(self, sub: str) -> Denials:
+        """Read the blacklist and nothing else."""
+        return items.denials_from(self._get(keys.deny(sub)))
+
+    def _get(self, key: keys.Key) -> Item:
+        return send(self._client.get_item, requests.read(self._table, key)).get("Item", {})
+
+    def _update_if(self, key: keys.Key, condition: str, change: str, values: Mapping[str, Value]) -> None:
+        send(self._client.update_item, requests.update_if(self._table, key, condition, change, values))
+
+    def _deny_older_epochs(self, account: Account, deny_until: int) -> requests.Request:
+        return requests.update(
+            self._table,
+            keys.deny(account.sub),
+            "SET #before_epoch = :next_epoch, #expires_at = :expires_at",
+            {":next_epoch": number(account.epoch + 1), ":expires_at": number(deny_until)},
+        )

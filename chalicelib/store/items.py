@@ -1,0 +1,171 @@
+"""Records as DynamoDB items and back, by hand: boto3's serializer goes through Decimal and costs several times as much.
+
+Attributes are named as the records' fields. An item holds what its line of the design's table lists and nothing else;
+`expires_at` is the table's TTL, which deletes late and never early.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.records import Account, Denials, Login, Session
+from chalicelib.store import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from chalicelib.domain.records import Transport
+
+Item = dict[str, Any]
+Value = dict[str, Any]
+
+USER_AGENT_BYTES = 160
+
+
+def text(value: str) -> Value:
+    """A string."""
+    return {"S": value}
+
+
+def number(value: int) -> Value:
+    """A whole number."""
+    return {"N": str(value)}
+
+
+def binary(value: bytes) -> Value:
+    """Bytes."""
+    return {"B": value}
+
+
+def flag(*, value: bool) -> Value:
+    """A truth value."""
+    return {"BOOL": value}
+
+
+def text_list(values: Iterable[str]) -> Value:
+    """Strings in their order; unlike a set, a list may be empty."""
+    return {"L": [{"S": value} for value in values]}
+
+
+def text_set(values: Iterable[str]) -> Value:
+    """Strings without an order; DynamoDB knows no empty set."""
+    return {"SS": sorted(values)}
+
+
+def user_agent(value: str) -> Value:
+    """A user agent, cut to 160 bytes of UTF-8 between two characters.
+
+    The header is the caller's: what is no character at all (a lone surrogate) becomes a question mark.
+    """
+    return text(value.encode("utf-8", "replace")[:USER_AGENT_BYTES].decode("utf-8", "ignore"))
+
+
+def login_item(login: Login) -> Item:
+    """What a password is verified against, under the address."""
+    return {
+        **keys.login(login.account.email),
+        "sub": text(login.account.sub),
+        "password_digest": text(login.password_digest),
+        **_standing(login.account),
+    }
+
+
+def state_item(account: Account) -> Item:
+    """What every other operation asks about the account, under its sub. No secret."""
+    return {**keys.state(account.sub), "email": text(account.email), **_standing(account)}
+
+
+def session_item(session: Session) -> Item:
+    """A session; it may be collected as soon as one of its limits is reached."""
+    return {
+        **keys.session(session.sub, session.sid),
+        "generation": number(session.generation),
+        "digest": binary(session.digest),
+        "wrapped": binary(session.wrapped),
+        "key_id": text(session.key_id),
+        "epoch": number(session.epoch),
+        "created_at": number(session.created_at),
+        "rotated_at": number(session.rotated_at),
+        "idle_expires_at": number(session.idle_expires_at),
+        "absolute_expires_at": number(session.absolute_expires_at),
+        "expires_at": number(min(session.idle_expires_at, session.absolute_expires_at)),
+        "transport": text(session.transport),
+        "auth_time": number(session.auth_time),
+        "amr": text_list(session.amr),
+        "address": text(session.address),
+        "user_agent": user_agent(session.user_agent),
+    }
+
+
+def login_from(item: Mapping[str, Any]) -> Login:
+    """The login that the item holds."""
+    return Login(
+        account=_account(item, sub=item["sub"]["S"], email=keys.email_of(item)),
+        password_digest=item["password_digest"]["S"],
+    )
+
+
+def account_from(item: Mapping[str, Any]) -> Account:
+    """The account that the state item holds."""
+    return _account(item, sub=keys.sub_of(item), email=item["email"]["S"])
+
+
+def session_from(item: Mapping[str, Any]) -> Session:
+    """The session that the item holds."""
+    transport: Transport = item["transport"]["S"]
+    return Session(
+        sub=keys.sub_of(item),
+        sid=keys.sid_of(item),
+        generation=int(item["generation"]["N"]),
+        digest=item["digest"]["B"],
+        wrapped=item["wrapped"]["B"],
+        key_id=item["key_id"]["S"],
+        epoch=int(item["epoch"]["N"]),
+        created_at=int(item["created_at"]["N"]),
+        rotated_at=int(item["rotated_at"]["N"]),
+        idle_expires_at=int(item["idle_expires_at"]["N"]),
+        absolute_expires_at=int(item["absolute_expires_at"]["N"]),
+        transport=transport,
+        auth_time=int(item["auth_time"]["N"]),
+        amr=tuple(value["S"] for value in item["amr"]["L"]),
+        address=item["address"]["S"],
+        user_agent=item["user_agent"]["S"],
+    )
+
+
+def denials_from(item: Mapping[str, Any]) -> Denials:
+    """The blacklist that the item holds; no item is an empty one."""
+    return Denials(
+        before_epoch=_count(item, "before_epoch"),
+        issued_before=_count(item, "issued_before"),
+        sessions=frozenset(item["sessions"]["SS"]) if "sessions" in item else frozenset(),
+    )
+
+
+def attempts_from(item: Mapping[str, Any]) -> tuple[int, int]:
+    """How many attempts the counter has let through, and when the last one was (seconds since the epoch)."""
+    return _count(item, "n"), _count(item, "last_at")
+
+
+def _standing(account: Account) -> Item:
+    return {
+        "epoch": number(account.epoch),
+        "disabled": flag(value=account.disabled),
+        "roles": text_list(account.roles),
+        "email_verified": flag(value=account.email_verified),
+    }
+
+
+def _account(item: Mapping[str, Any], *, sub: str, email: str) -> Account:
+    return Account(
+        sub=sub,
+        email=email,
+        epoch=int(item["epoch"]["N"]),
+        disabled=item["disabled"]["BOOL"],
+        roles=tuple(value["S"] for value in item["roles"]["L"]),
+        email_verified=item["email_verified"]["BOOL"],
+    )
+
+
+def _count(item: Mapping[str, Any], name: str) -> int:
+    return int(item[name]["N"]) if name in item else 0

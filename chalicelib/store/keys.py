@@ -1,0 +1,77 @@
+"""Where each item lives: the only place in which the table's keys are made and taken apart.
+
+The strings are stored, so none of them can change. Each prefix is followed by one value that runs to the end of the
+string (a limiter's kind never holds a `#`), so that no value can reach into another prefix.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+Key = dict[str, dict[str, str]]
+
+_USER = "user#"
+_LOGIN = "login#"
+_SESSION = "session#"
+_STATE = "state"
+
+
+def _key(pk: str, sk: str) -> Key:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def login(email: str) -> Key:
+    """The login of a canonical address; the key itself makes the address unique."""
+    return _key(_LOGIN + email, "login")
+
+
+def state(sub: str) -> Key:
+    """The account's state, in one partition with its sessions."""
+    return _key(_USER + sub, _STATE)
+
+
+def session(sub: str, sid: str) -> Key:
+    """One session of the account."""
+    return _key(_USER + sub, _SESSION + sid)
+
+
+def user(sub: str) -> dict[str, str]:
+    """The partition that holds the account's state and its sessions."""
+    return {"S": _USER + sub}
+
+
+def deny(sub: str) -> Key:
+    """The user's token blacklist: a partition of its own, so that the authorizer may be allowed nothing else."""
+    return _key(f"deny#{sub}", "deny")
+
+
+def limit(kind: str, value: str, window_start: int) -> Key:
+    """The counter of one limiter for one value in one window (seconds since the epoch)."""
+    return _key(f"limit#{kind}#{value}", str(window_start))
+
+
+def email_of(item: Mapping[str, Any]) -> str:
+    """The address that a login item belongs to."""
+    pk: str = item["pk"]["S"]
+    return pk.removeprefix(_LOGIN)
+
+
+def sub_of(item: Mapping[str, Any]) -> str:
+    """The account that a state or session item belongs to."""
+    pk: str = item["pk"]["S"]
+    return pk.removeprefix(_USER)
+
+
+def sid_of(item: Mapping[str, Any]) -> str:
+    """The session that a session item is."""
+    sk: str = item["sk"]["S"]
+    return sk.removeprefix(_SESSION)
+
+
+def is_state(item: Mapping[str, Any]) -> bool:
+    """Whether an item of a user's partition is the account's state, and not a session."""
+    return bool(item["sk"]["S"] == _STATE)

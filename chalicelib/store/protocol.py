@@ -1,0 +1,120 @@
+"""The steps that services ask of the table. Each verb is one conditional write, one transaction or one read.
+
+Every verb raises Unavailable when the table did not answer in time, throttled the call, or two transactions met; the
+write may then have happened or not, and calling again is safe. Every read is strongly consistent. Verbs return what
+happened; services decide what it means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from chalicelib.domain.limits import LimitPolicy
+    from chalicelib.domain.records import Account, Client, Denials, Login, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """One turn of the key: what must be held for it to happen, and what is held afterwards."""
+
+    sub: str
+    sid: str
+    # must be held
+    generation: int
+    digest: bytes
+    epoch: int
+    # is held afterwards, as generation + 1
+    next_digest: bytes
+    wrapped: bytes
+    key_id: str
+    idle_expires_at: int
+    now: int
+    client: Client
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The key was turned; the session as it is now."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class NotRotated:
+    """Something that must be held is not. `held` is the session as the refused write found it; None if it is gone."""
+
+    held: Session | None
+
+
+class PasswordChanged(Enum):
+    """What came of a password change."""
+
+    CHANGED = "changed"
+    LOGIN_MOVED = "login_moved"  # the digest or the epoch is not the one that was read: read again
+    SESSION_GONE = "session_gone"  # the session that asked was ended meanwhile
+
+
+class Store(Protocol):
+    """The table's verbs."""
+
+    def count_attempt(self, policy: LimitPolicy, value: str, now: int) -> int:
+        """Count one attempt of `value` if the policy lets it through; 0 if so, else the seconds to wait.
+
+        One conditional write: n and last_at move only when the policy's spacing has passed, so that parallel attempts
+        cannot outrun it. A refused attempt changes nothing.
+        """
+
+    def create_account(self, login: Login, session: Session) -> bool:
+        """Make the account and its first session in one transaction; False if the address has an account."""
+
+    def find_login(self, email: str) -> Login | None:
+        """The login of this canonical address."""
+
+    def find_account(self, sub: str) -> Account | None:
+        """The account's state, without any secret."""
+
+    def replace_password_digest(self, email: str, old_digest: str, new_digest: str) -> bool:
+        """Swap the digest of an unchanged password (rehash); False if the login holds another digest by now."""
+
+    def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
+        """Set the digest and raise the epoch in one transaction; the session `sid` moves along, every other one dies.
+
+        Conditions: the login still has the digest and the epoch that were read; the session lives in that epoch.
+        `deny_until` is when the blacklist entry may expire.
+        """
+
+    def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
+        """End every session and deny every access token of the account in one transaction.
+
+        With `disable` the account is disabled in the same write. False if the epoch is not the one that was read.
+        """
+
+    def create_session(self, session: Session) -> None:
+        """Write a new session. Its sid is fresh, so that writing it twice is the same as once."""
+
+    def rotate_refresh_token(self, rotation: Rotation) -> Rotated | NotRotated:
+        """Turn the key in one conditional write; see Rotation. A retry of its own lost write counts as Rotated."""
+
+    def find_session(self, sub: str, sid: str) -> Session | None:
+        """One session, dead or alive: callers ask `Session.lives`."""
+
+    def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
+        """The account with all its session items, dead or alive."""
+
+    def deny_session(self, sub: str, sid: str, *, deny_until: int) -> Denials | None:
+        """Put the session on the blacklist. None when done; the list as it is when it is full (100 sessions)."""
+
+    def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
+        """Deny every token issued before `moment`, in place of the sessions listed in `seen`.
+
+        False if the list is not the one that was seen: another entry may have come that `moment` does not cover.
+        """
+
+    def delete_session(self, sub: str, sid: str) -> None:
+        """Delete the session's item. Deny it first: the item is what a retry would find the session by."""
+
+    def find_denials(self, sub: str) -> Denials:
+        """The user's blacklist; empty if there is none."""

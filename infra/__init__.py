@@ -1,0 +1,1 @@
+"""What surrounds the functions: the table, the keys, packaging, deployment, and running locally."""

@@ -1,0 +1,68 @@
+"""The persistent DynamoDB-compatible engine, run as a process of its own on a free port of this machine."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGES = Path(__file__).parent / "npm" / "node_modules" / "@dynoxide"
+START_SECONDS = 10
+
+
+def binary() -> Path:
+    """The engine for this platform. FileNotFoundError, with the remedy, where it is not installed."""
+    systems = {"Linux": "linux", "Darwin": "darwin"}
+    machines = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+    name = f"{systems.get(platform.system(), 'unknown')}-{machines.get(platform.machine().lower(), 'unknown')}"
+    path = PACKAGES / name / "dynoxide"
+    if not path.exists():
+        message = f"{path} does not exist: run `make dynoxide`"
+        raise FileNotFoundError(message)
+    return path
+
+
+@contextmanager
+def serve(database: Path | None = None) -> Iterator[str]:
+    """Run the engine and yield its endpoint URL; it ends with the block. Without a database file it keeps nothing."""
+    port = _free_port()
+    command = [str(binary()), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        command += ["--db-path", str(database)]
+    # A session of its own: Ctrl-C reaches the caller, who ends the engine after its last request.
+    process = subprocess.Popen(  # noqa: S603  # the binary named above, no shell
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        _wait(process, port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=START_SECONDS)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    message = "dynoxide did not start"
+    raise RuntimeError(message)

@@ -1,0 +1,158 @@
+"""`make run`: the whole of Keyturn on this machine, in one process, with moto inside it as AWS. Ctrl-C ends everything.
+
+With ENGINE=dynoxide the table and the keys are kept under .local/, so that accounts and sessions survive a restart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from chalice.cli.factory import CLIFactory
+from chalice.local import ChaliceRequestHandler, LocalDevServer, LocalGatewayException
+from moto import mock_aws
+
+from infra import dynoxide, gateway, keys, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from types_boto3_ssm import SSMClient
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / ".local"
+ENGINES = ("moto", "dynoxide")
+MAX_BODY = 10 * 1024 * 1024  # bytes; API Gateway's own limit
+
+
+class Handler(ChaliceRequestHandler):
+    """chalice's request handler with API Gateway's manners where chalice drops the connection or answers otherwise."""
+
+    def _generic_handle(self) -> None:
+        try:
+            super()._generic_handle()
+        except Exception as error:  # noqa: BLE001  # what an authorizer raises, as API Gateway reads it
+            unauthorized = str(error) == "Unauthorized"
+            self._answer("UNAUTHORIZED" if unauthorized else "AUTHORIZER_FAILURE")
+
+    def _parse_payload(self) -> tuple[Any, bytes | None]:
+        length = self.headers.get("content-length", "0")
+        if not (length.isascii() and length.isdecimal()):
+            raise LocalGatewayException({"x-amzn-ErrorType": "BAD_REQUEST_BODY"})
+        if int(length) > MAX_BODY:
+            self.close_connection = True
+            raise LocalGatewayException({"x-amzn-ErrorType": "REQUEST_TOO_LARGE"})
+        payload: tuple[Any, bytes | None] = super()._parse_payload()
+        return payload
+
+    def _send_error_response(self, error: LocalGatewayException) -> None:
+        kinds = {
+            "UnauthorizedException": "UNAUTHORIZED",
+            "AccessDeniedException": "ACCESS_DENIED",
+            "MissingAuthenticationTokenException": "MISSING_AUTHENTICATION_TOKEN",
+        }
+        kind = error.headers.get("x-amzn-ErrorType", "")
+        self._answer(kinds.get(kind, kind))
+
+    def _answer(self, kind: str) -> None:
+        status, headers, body = gateway.answer(kind)
+        self._send_http_response(status, dict(headers), body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # the base class's names
+        """Nothing: every request that matters has its line in the audit log, and a query may hold a code."""
+
+
+def serve(engine: str, port: int) -> None:
+    """Serve http://localhost:{port} until the process is told to end."""
+    with ExitStack() as stack:
+        issuer = f"http://localhost:{port}"
+        prefix, name = "/keyturn/local", "keyturn-local"
+        os.environ |= {
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        defaults = {
+            "KEYTURN_TABLE": name,
+            "KEYTURN_ISSUER": issuer,
+            "KEYTURN_AUDIENCE": "keyturn-local",
+            "KEYTURN_PARAMETERS": prefix,
+            "KEYTURN_ALLOWED_ORIGINS": f"{issuer},http://localhost:3000,http://localhost:5173",
+        }
+        for variable, value in defaults.items():
+            os.environ.setdefault(variable, value)
+        if engine == "dynoxide":
+            os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = stack.enter_context(dynoxide.serve(STATE / "dynoxide.db"))
+        # moto lets through what another engine answers.
+        passthrough = {"services": ["dynamodb"] if engine == "dynoxide" else [], "urls": []}
+        stack.enter_context(mock_aws(config={"core": {"mock_credentials": False, "passthrough": passthrough}}))
+        ssm = boto3.client("ssm")
+        if engine == "dynoxide":
+            stack.enter_context(_kept_parameters(ssm, STATE / "parameters.json"))
+        table.ensure(boto3.client("dynamodb"), os.environ["KEYTURN_TABLE"])
+        algorithm = os.environ.get("KEYTURN_SIGNING_ALGORITHM") or "RS256"
+        keys.ensure(ssm, os.environ["KEYTURN_PARAMETERS"], algorithm, int(time.time()))
+
+        server = _server(port)
+        sys.stdout.write(
+            f"Keyturn: {issuer} ({engine}; Ctrl-C ends it). Paste into another terminal:\n\n{_curl_session()}\n"
+        )
+        sys.stdout.flush()
+        server.server.serve_forever()
+
+
+def _server(port: int) -> LocalDevServer:
+    sys.path.insert(0, str(ROOT))
+    factory = CLIFactory(str(ROOT))
+    config = factory.create_config_obj(chalice_stage_name="dev")
+    app = config.chalice_app
+    # Refuses to start with the remedy, as a container would refuse its first request.
+    from chalicelib import bootstrap  # noqa: PLC0415  # after moto stands in for AWS
+
+    bootstrap.services()
+    return LocalDevServer(app, config, "127.0.0.1", port, handler_cls=Handler)
+
+
+def _curl_session() -> str:
+    """The README's curl session: one text, so that what is printed is what is documented."""
+    readme = (ROOT / "README.md").read_text()
+    return readme.partition("<!-- curl session -->")[2].partition("```sh\n")[2].partition("```")[0]
+
+
+@contextmanager
+def _kept_parameters(ssm: SSMClient, path: Path) -> Iterator[None]:
+    """Put the parameters of the last run back, and keep those of this one. They are this machine's own keys."""
+    if path.exists():
+        for parameter in json.loads(path.read_text()):
+            ssm.put_parameter(**parameter)
+    yield
+    found = ssm.get_parameters_by_path(Path="/", Recursive=True, WithDecryption=True)["Parameters"]
+    kept = [{"Name": p["Name"], "Value": p["Value"], "Type": p["Type"]} for p in found]
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(kept))
+
+
+def main() -> None:
+    """Entry point. ENGINE is moto or dynoxide; PORT is where to serve."""
+    engine = os.environ.get("ENGINE") or "moto"
+    port = int(os.environ.get("PORT") or 8000)
+    if engine not in ENGINES:
+        sys.exit(f"ENGINE must be one of {', '.join(ENGINES)}, not {engine!r}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        serve(engine, port)
+    except KeyboardInterrupt:
+        sys.stdout.write("\nKeyturn has ended.\n")
+    except OSError as error:
+        sys.exit(f"Cannot serve on port {port}: {error.strerror or error}. Choose another one: make run PORT=8001")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The two engines that stand in for DynamoDB: moto inside this process, dynoxide beside it. Both on loopback.
+
+Each is started once in a process, at its first use, and ends with the process. Tables get names of their own, so that
+tests share an engine without meeting in it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from functools import cache
+from pathlib import Path
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from chalicelib.store.calls import make_client
+from infra import table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from types_boto3_dynamodb import DynamoDBClient
+
+ENGINES = ("moto", "dynoxide")
+
+_PLATFORM = f"{sys.platform}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(os.uname().machine, os.uname().machine) }"
+_DYNOXIDE = Path(__file__).parent / "npm" / "node_modules" / "@dynoxide" / _PLATFORM / "dynoxide"
+_START_SECONDS = 15
+
+# Runs a command until this process is gone, however it goes: its end of the pipe then closes.
+_UNTIL_PARENT_ENDS = '"$@" & read -r _; kill "$!"'
+
+
+def connect(endpoint: str) -> DynamoDBClient:
+    """Make a client as the product does, by environment variables, for the engine at `endpoint`."""
+    environment = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    with mock.patch.dict(os.environ, environment):
+        return make_client()
+
+
+def make_table(client: DynamoDBClient) -> str:
+    """Make an empty table under a new name."""
+    name = f"keyturn-{uuid.uuid4().hex}"
+    table.ensure(client, name)
+    return name
+
+
+def start(engine: str) -> str:
+    """Start the engine, unless this process has; return its endpoint."""
+    return {"moto": _moto, "dynoxide": _dynoxide}[engine]()
+
+
+@cache
+def _moto() -> str:
+    """Serve moto one request at a time: its transactions put back a copy of the table, and would undo each other."""
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - costs two seconds that dynoxide's tests need not pay
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server  # noqa: PLC0415 - as above
+
+    class Silent(MotoRequestHandler):  # type: ignore[misc] - untyped
+        def log_request(self, *_: object) -> None:
+            """Say nothing: a test's output is its own."""
+
+    application, turn = DomainDispatcherApplication(create_backend_app), Lock()
+
+    def one_at_a_time(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with turn:
+            return list(application(environ, start_response))
+
+    server = make_server("127.0.0.1", 0, one_at_a_time, threaded=True, request_handler=Silent)
+    Thread(target=server.serve_forever, name="moto", daemon=True).start()
+    return f"http://127.0.0.1:{server.port}"
+
+
+@cache
+def _dynoxide() -> str:
+    """Run dynoxide with its tables in memory."""
+    if not _DYNOXIDE.exists():
+        message = f"{_DYNOXIDE} is missing: `make test` installs it, or `npm ci` in tests/npm"
+        raise FileNotFoundError(message)
+    port = _free_port()
+    subprocess.Popen(  # ends by the pipe
+        ["/bin/sh", "-c", _UNTIL_PARENT_ENDS, "sh", _DYNOXIDE, "serve", "--port", str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _wait_for(port)
+    return f"http://127.0.0.1:{port}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return

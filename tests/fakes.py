@@ -1,0 +1,166 @@
+"""Stand-ins for the world, and Keyturn over them: everything real but the clock, the log and the key store."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import bootstrap
+from chalicelib.config import Config
+from chalicelib.crypto.keyring import KeyRing
+from chalicelib.domain.records import Client, Principal
+from chalicelib.errors import Unavailable
+from chalicelib.services.authorization import Authorization
+from infra import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from chalicelib.domain.records import AccessTokenClaims
+    from chalicelib.services import Services
+    from chalicelib.store.protocol import Store
+
+START = 1_800_000_000  # a moment at which every test's clock stands
+PREFIX = "/keyturn/test"
+ORIGIN = "https://app.example.com"
+PASSWORD = "correct horse battery"
+CLIENT = Client(address="192.0.2.1", user_agent="tests", request_id="request-1")
+
+
+class FrozenClock:
+    """A clock that moves when told to."""
+
+    def __init__(self, now: int = START) -> None:
+        self.time = now
+
+    def now(self) -> int:
+        """The time it was set to."""
+        return self.time
+
+    def advance(self, seconds: int) -> None:
+        """Move on."""
+        self.time += seconds
+
+
+class MemoryParameters:
+    """A parameter store in memory: ports.ParameterSource, and of boto3's client what infra/keys.py calls."""
+
+    class exceptions:  # noqa: N801  # boto3's name
+        """boto3 keeps a client's exceptions here."""
+
+        class ParameterNotFound(Exception):  # boto3's name
+            """No such parameter."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.away = False
+        self.fetches = 0
+
+    def fetch(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Values by name."""
+        self.fetches += 1
+        if self.away:
+            raise Unavailable(debug="parameter store: away")
+        return {name: self.values[name] for name in names if name in self.values}
+
+    def get_parameter(self, *, Name: str, WithDecryption: bool) -> dict[str, Any]:  # noqa: N803  # boto3's names
+        """As boto3's SSM client."""
+        assert WithDecryption
+        if Name not in self.values:
+            raise self.exceptions.ParameterNotFound
+        return {"Parameter": {"Value": self.values[Name]}}
+
+    def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool = False) -> None:  # noqa: N803
+        """As boto3's SSM client."""
+        assert Overwrite or Name not in self.values
+        assert Type in {"String", "SecureString"}
+        assert len(Value) <= 4096, "a standard parameter holds 4 KiB"
+        self.values[Name] = Value
+
+    def delete_parameter(self, *, Name: str) -> None:  # noqa: N803
+        """As boto3's SSM client."""
+        del self.values[Name]
+
+
+@lru_cache
+def key_documents(algorithm: str) -> dict[str, str]:
+    """One set of keys for each algorithm and test process: an RSA key takes its time."""
+    parameters = MemoryParameters()
+    keys.ensure(parameters, PREFIX, algorithm, START - 3600)  # type: ignore[arg-type]  # the part of boto3's client it calls
+    return parameters.values
+
+
+def parameters_with_keys(algorithm: str = "ES256") -> MemoryParameters:
+    """A parameter store with a key set of this algorithm. ES256 unless a test is about RSA: it signs faster."""
+    parameters = MemoryParameters()
+    parameters.values |= key_documents(algorithm)
+    return parameters
+
+
+@dataclass
+class RecordingAudit:
+    """Keeps what was recorded."""
+
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def record(self, event: str, client: Client, **facts: str | int | bool) -> None:
+        """Keep the event."""
+        self.events.append((event, {"client": client, **facts}))
+
+    def names(self) -> list[str]:
+        """The events' names, in order."""
+        return [name for name, _ in self.events]
+
+
+def config(**settings: Any) -> Config:
+    """Settings for tests: the cheap password hash; everything else as deployed."""
+    given: dict[str, Any] = {
+        "table": "keyturn-test",
+        "issuer": "https://auth.example.com",
+        "audience": "https://api.example.com",
+        "parameters": PREFIX,
+        "allowed_origins": frozenset({ORIGIN}),
+        "argon2_profile": "testing",
+        "role_scopes": {},
+        **settings,
+    }
+    return Config(**given)
+
+
+@dataclass
+class Keyturn:
+    """Everything put together, as a container has it, over one store."""
+
+    store: Store
+    clock: FrozenClock = field(default_factory=FrozenClock)
+    parameters: MemoryParameters = field(default_factory=parameters_with_keys)
+    audit: RecordingAudit = field(default_factory=RecordingAudit)
+    config: Config = field(default_factory=config)
+
+    def __post_init__(self) -> None:
+        self.services: Services = self.container()
+
+    def container(self) -> Services:
+        """A cold container's services over the same world: it knows nothing that is not in the table."""
+        keyring = KeyRing(self.parameters, PREFIX, self.clock, with_secrets=True)
+        return bootstrap.compose(self.config, keyring, self.store, self.clock, self.audit)
+
+    def authorization(self) -> Authorization:
+        """A cold authorizer container."""
+        return Authorization(self.services.access_tokens, self.store, self.clock)
+
+    def authorize(self, access_token: str) -> AccessTokenClaims:
+        """What the authorizer says to this token now."""
+        return self.authorization().authorize(access_token)
+
+    def principal(self, access_token: str) -> Principal:
+        """Whom a guarded handler would be given for this token."""
+        claims = self.authorize(access_token)
+        return Principal(claims.sub, claims.sid, claims.roles, claims.scope, claims.email_verified)
+
+
+def wall_clock() -> FrozenClock:
+    """A clock that stands at the machine's time, for engines that look at expiry themselves."""
+    return FrozenClock(int(time.time()))

@@ -1,0 +1,182 @@
+"""The store's Protocol in memory, for tests of what stands above it. tests/store holds it to the same contract."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.records import Account, Denials, Login, Session
+from chalicelib.store.dynamodb import DENIED_SESSIONS
+from chalicelib.store.items import user_agent
+from chalicelib.store.protocol import NotRotated, PasswordChanged, Rotated
+
+if TYPE_CHECKING:
+    from chalicelib.domain.limits import LimitPolicy
+    from chalicelib.store.protocol import Rotation
+
+
+class FakeStore:
+    """Each verb happens as a whole or not at all, under one lock. Nothing expires: the table's TTL may lag for days.
+
+    Tests may look into the dictionaries.
+    """
+
+    def __init__(self) -> None:
+        self.attempts: dict[tuple[str, str, int], tuple[int, int]] = {}
+        self.logins: dict[str, Login] = {}
+        self.accounts: dict[str, Account] = {}
+        self.sessions: dict[tuple[str, str], Session] = {}
+        self.denials: dict[str, Denials] = {}
+        self._lock = Lock()
+
+    def count_attempt(self, policy: LimitPolicy, value: str, now: int) -> int:
+        """Count if the spacing has passed; else the seconds to wait."""
+        key = (policy.kind, value, policy.window_start(now))
+        with self._lock:
+            attempts, last_at = self.attempts.get(key, (0, 0))
+            if attempts and now - last_at < policy.spacing(attempts):
+                return policy.retry_after(attempts, last_at, now)
+            self.attempts[key] = (attempts + 1, now)
+            return 0
+
+    def create_account(self, login: Login, session: Session) -> bool:
+        """Make all three, or none where the address is taken."""
+        with self._lock:
+            if login.account.email in self.logins:
+                return False
+            self.logins[login.account.email] = login
+            self.accounts[login.account.sub] = login.account
+            self._write_session(session)
+            return True
+
+    def find_login(self, email: str) -> Login | None:
+        """Read the login."""
+        with self._lock:
+            return self.logins.get(email)
+
+    def find_account(self, sub: str) -> Account | None:
+        """Read the account."""
+        with self._lock:
+            return self.accounts.get(sub)
+
+    def replace_password_digest(self, email: str, old_digest: str, new_digest: str) -> bool:
+        """Swap the digest if it is the old one."""
+        with self._lock:
+            login = self.logins.get(email)
+            if login is None or login.password_digest != old_digest:
+                return False
+            self.logins[email] = replace(login, password_digest=new_digest)
+            return True
+
+    def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
+        """Change login, account, session and blacklist together."""
+        account = login.account
+        with self._lock:
+            held = self.logins.get(account.email)
+            if held is None or held.password_digest != login.password_digest or not self._at_epoch(account):
+                return PasswordChanged.LOGIN_MOVED
+            session = self.sessions.get((account.sub, sid))
+            if session is None or not session.lives(account.epoch, now):
+                return PasswordChanged.SESSION_GONE
+            self._raise_epoch(account, disabled=held.account.disabled)
+            self.logins[account.email] = replace(self.logins[account.email], password_digest=new_digest)
+            self.sessions[account.sub, sid] = replace(session, epoch=account.epoch + 1)
+            return PasswordChanged.CHANGED
+
+    def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
+        """Change login, account and blacklist together."""
+        with self._lock:
+            if not self._at_epoch(account):
+                return False
+            self._raise_epoch(account, disabled=disable or self.accounts[account.sub].disabled)
+            return True
+
+    def create_session(self, session: Session) -> None:
+        """Write the session, unless it is there."""
+        with self._lock:
+            if (session.sub, session.sid) not in self.sessions:
+                self._write_session(session)
+
+    def rotate_refresh_token(self, rotation: Rotation) -> Rotated | NotRotated:
+        """Turn the key if everything that must be held is held."""
+        with self._lock:
+            held = self.sessions.get((rotation.sub, rotation.sid))
+            if (
+                held is None
+                or (held.generation, held.digest) != (rotation.generation, rotation.digest)
+                or not held.lives(rotation.epoch, rotation.now)
+            ):
+                return NotRotated(held)
+            turned = replace(
+                held,
+                generation=held.generation + 1,
+                digest=rotation.next_digest,
+                wrapped=rotation.wrapped,
+                key_id=rotation.key_id,
+                rotated_at=rotation.now,
+                idle_expires_at=rotation.idle_expires_at,
+                address=rotation.client.address,
+                user_agent=rotation.client.user_agent,
+            )
+            return Rotated(self._write_session(turned))
+
+    def find_session(self, sub: str, sid: str) -> Session | None:
+        """Read the session."""
+        with self._lock:
+            return self.sessions.get((sub, sid))
+
+    def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
+        """Read the account and its sessions, in the order of their keys."""
+        with self._lock:
+            owned = sorted(key for key in self.sessions if key[0] == sub)
+            return self.accounts.get(sub), tuple(self.sessions[key] for key in owned)
+
+    def deny_session(self, sub: str, sid: str, *, deny_until: int) -> Denials | None:
+        """Add the session to the set, or return the set that is full."""
+        with self._lock:
+            held = self.denials.get(sub, Denials())
+            if len(held.sessions | {sid}) > DENIED_SESSIONS:
+                return held
+            self.denials[sub] = replace(held, sessions=held.sessions | {sid})
+            return None
+
+    def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
+        """Put the moment in the place of the set that was seen."""
+        with self._lock:
+            held = self.denials.get(sub, Denials())
+            if held.sessions != seen.sessions or held.issued_before > moment:
+                return held.issued_before >= moment
+            self.denials[sub] = replace(held, issued_before=moment, sessions=frozenset())
+            return True
+
+    def delete_session(self, sub: str, sid: str) -> None:
+        """Forget the session."""
+        with self._lock:
+            self.sessions.pop((sub, sid), None)
+
+    def find_denials(self, sub: str) -> Denials:
+        """Read the blacklist."""
+        with self._lock:
+            return self.denials.get(sub, Denials())
+
+    def _at_epoch(self, account: Account) -> bool:
+        login, state = self.logins.get(account.email), self.accounts.get(account.sub)
+        return (
+            login is not None
+            and state is not None
+            and login.account.sub == account.sub
+            and login.account.epoch == state.epoch == account.epoch
+        )
+
+    def _raise_epoch(self, account: Account, *, disabled: bool) -> None:
+        raised = account.epoch + 1
+        login, state = self.logins[account.email], self.accounts[account.sub]
+        self.logins[account.email] = replace(login, account=replace(login.account, epoch=raised, disabled=disabled))
+        self.accounts[account.sub] = replace(state, epoch=raised, disabled=disabled)
+        self.denials[account.sub] = replace(self.denials.get(account.sub, Denials()), before_epoch=raised)
+
+    def _write_session(self, session: Session) -> Session:
+        stored = replace(session, user_agent=user_agent(session.user_agent)["S"])
+        self.sessions[session.sub, session.sid] = stored
+        return stored
