@@ -60,8 +60,8 @@ deploy: .venv/.synced ## Deploy (STAGE=dev|prod): table, keys, functions, API
 destroy: .venv/.synced ## Take a stage down; the table stays unless TABLE=delete
 	$(PY) -m infra.destroy --stage $(STAGE) $(if $(filter delete,$(TABLE)),--with-table)
 
-rotate-keys: .venv/.synced ## Publish new keys for a stage; they are used in ten minutes
-	$(PY) -m infra.rotate --stage $(STAGE)
+rotate-keys: .venv/.synced ## Publish new keys for a stage, used in ten minutes (LEAKED=yes drops the old ones at once)
+	$(PY) -m infra.rotate --stage $(STAGE) $(if $(filter yes,$(LEAKED)),--leaked)
 
 format: .venv/.synced ## Format the code
 	.venv/bin/ruff format

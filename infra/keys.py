@@ -64,23 +64,26 @@ def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
     return made
 
 
-def rotate(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
+def rotate(ssm: SSMClient, prefix: str, algorithm: str, now: int, *, leaked: bool = False) -> list[str]:
     """Publish a new signing key and root secret, to be used in ten minutes; drop those that nothing needs any more.
 
-    Returns the names of what was written and deleted.
+    With `leaked`, everything made before goes at once: within a minute no container accepts it, and everybody logs in
+    again. Returns the names of what was written and deleted.
     """
     names = Names(prefix)
     ensured = ensure(ssm, prefix, algorithm, now)
-    if ensured:
+    if ensured and not leaked:
         return ensured
+    activate_at = now if leaked else now + PUBLISHED_AHEAD
     entries = json.loads(_read(ssm, names.public) or "{}")["keys"]
-    kept = _unexpired(entries, now, KEPT_AFTER_SUCCESSOR)
-    changed = _add_signing_key(ssm, names, kept, algorithm, activate_at=now + PUBLISHED_AHEAD)
+    kept = [] if leaked else _unexpired(entries, now, KEPT_AFTER_SUCCESSOR)
+    changed = _add_signing_key(ssm, names, kept, algorithm, activate_at=activate_at)
     for kid in {entry["kid"] for entry in entries} - {entry["kid"] for entry in kept}:
         ssm.delete_parameter(Name=names.signing(kid))
         changed.append(names.signing(kid))
-    roots = _unexpired(json.loads(_read(ssm, names.root) or "{}")["secrets"], now, SECRET_KEPT_AFTER_SUCCESSOR)
-    return changed + _add_root_secret(ssm, names, roots, activate_at=now + PUBLISHED_AHEAD)
+    secrets_held = json.loads(_read(ssm, names.root) or "{}")["secrets"]
+    kept_secrets = [] if leaked else _unexpired(secrets_held, now, SECRET_KEPT_AFTER_SUCCESSOR)
+    return changed + _add_root_secret(ssm, names, kept_secrets, activate_at=activate_at)
 
 
 def _unexpired(entries: list[dict[str, Any]], now: int, kept: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,12 @@ from moto import mock_aws
 from infra import dynoxide, gateway, keys, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from types_boto3_ssm import SSMClient
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local"
 ENGINES = ("moto", "dynoxide")
+RESPONSES = gateway.gateway_responses()
 MAX_BODY = 10 * 1024 * 1024  # bytes; API Gateway's own limit
 
 
@@ -41,6 +40,9 @@ class Handler(ChaliceRequestHandler):
         except Exception as error:  # noqa: BLE001  # what an authorizer raises, as API Gateway reads it
             unauthorized = str(error) == "Unauthorized"
             self._answer("UNAUTHORIZED" if unauthorized else "AUTHORIZER_FAILURE")
+
+    # The base class binds each method to its own _generic_handle.
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle  # noqa: N815  # http.server's names
 
     def _parse_payload(self) -> tuple[Any, bytes | None]:
         length = self.headers.get("content-length", "0")
@@ -58,12 +60,17 @@ class Handler(ChaliceRequestHandler):
             "AccessDeniedException": "ACCESS_DENIED",
             "MissingAuthenticationTokenException": "MISSING_AUTHENTICATION_TOKEN",
         }
-        kind = error.headers.get("x-amzn-ErrorType", "")
+        kind = str(error.headers.get("x-amzn-ErrorType", ""))
         self._answer(kinds.get(kind, kind))
 
     def _answer(self, kind: str) -> None:
-        status, headers, body = gateway.answer(kind)
-        self._send_http_response(status, dict(headers), body)
+        response = RESPONSES.get(kind, RESPONSES["DEFAULT_4XX"])
+        headers = {
+            name.removeprefix("gatewayresponse.header."): value[1:-1]  # between the quotes
+            for name, value in response["responseParameters"].items()
+        }
+        body = response["responseTemplates"]["application/json"]
+        self._send_http_response(int(response["statusCode"]), headers, body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # the base class's names
         """Nothing: every request that matters has its line in the audit log, and a query may hold a code."""
@@ -91,14 +98,19 @@ def serve(engine: str, port: int) -> None:
         if engine == "dynoxide":
             os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = stack.enter_context(dynoxide.serve(STATE / "dynoxide.db"))
         # moto lets through what another engine answers.
-        passthrough = {"services": ["dynamodb"] if engine == "dynoxide" else [], "urls": []}
-        stack.enter_context(mock_aws(config={"core": {"mock_credentials": False, "passthrough": passthrough}}))
+        passing = ["dynamodb"] if engine == "dynoxide" else []
+        stack.enter_context(
+            mock_aws(config={"core": {"mock_credentials": False, "passthrough": {"services": passing}}})
+        )
         ssm = boto3.client("ssm")
+        kept = STATE / "parameters.json"
         if engine == "dynoxide":
-            stack.enter_context(_kept_parameters(ssm, STATE / "parameters.json"))
+            _restore_parameters(ssm, kept)
         table.ensure(boto3.client("dynamodb"), os.environ["KEYTURN_TABLE"])
         algorithm = os.environ.get("KEYTURN_SIGNING_ALGORITHM") or "RS256"
         keys.ensure(ssm, os.environ["KEYTURN_PARAMETERS"], algorithm, int(time.time()))
+        if engine == "dynoxide":
+            _keep_parameters(ssm, kept)
 
         server = _server(port)
         sys.stdout.write(
@@ -126,17 +138,18 @@ def _curl_session() -> str:
     return readme.partition("<!-- curl session -->")[2].partition("```sh\n")[2].partition("```")[0]
 
 
-@contextmanager
-def _kept_parameters(ssm: SSMClient, path: Path) -> Iterator[None]:
-    """Put the parameters of the last run back, and keep those of this one. They are this machine's own keys."""
+def _restore_parameters(ssm: SSMClient, path: Path) -> None:
+    """Put back what an earlier run kept: refresh tokens of before are worth nothing under other keys."""
     if path.exists():
         for parameter in json.loads(path.read_text()):
             ssm.put_parameter(**parameter)
-    yield
-    found = ssm.get_parameters_by_path(Path="/", Recursive=True, WithDecryption=True)["Parameters"]
-    kept = [{"Name": p["Name"], "Value": p["Value"], "Type": p["Type"]} for p in found]
+
+
+def _keep_parameters(ssm: SSMClient, path: Path) -> None:
+    """Keep the parameters, which are this machine's own keys and nobody else's to read."""
+    found = ssm.get_parameters_by_path(Path="/keyturn", Recursive=True, WithDecryption=True)["Parameters"]
     path.touch(mode=0o600)
-    path.write_text(json.dumps(kept))
+    path.write_text(json.dumps([{name: p[name] for name in ("Name", "Value", "Type")} for p in found]))
 
 
 def main() -> None:
@@ -145,7 +158,9 @@ def main() -> None:
     port = int(os.environ.get("PORT") or 8000)
     if engine not in ENGINES:
         sys.exit(f"ENGINE must be one of {', '.join(ENGINES)}, not {engine!r}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Said here, because a shell starts what runs in its background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve(engine, port)
     except KeyboardInterrupt:

@@ -32,7 +32,7 @@ _MET_IN_TRANSACTION = frozenset({"TransactionConflict", "ThrottlingError", "Prov
 _FAULTS = frozenset({"ValidationException", "SerializationException"})
 
 
-class ConditionFailed(Exception):  # noqa: N818 - an outcome that the verbs translate; callers never see it
+class ConditionFailed(Exception):
     """The item is not as the write requires. `held` is the item as the write found it; empty if there was none."""
 
     def __init__(self, held: Item) -> None:
@@ -40,7 +40,7 @@ class ConditionFailed(Exception):  # noqa: N818 - an outcome that the verbs tran
         self.held = held
 
 
-class TransactionRefused(Exception):  # noqa: N818 - as above
+class TransactionRefused(Exception):
     """Conditions of the transaction do not hold. `held`: by position of each such write, the item that it found."""
 
     def __init__(self, held: Mapping[int, Item]) -> None:

@@ -109,7 +109,7 @@ class DynamoDBStore:
             self._table,
             keys.session(account.sub, sid),
             f"{same_epoch} AND {_WITHIN_LIMITS}",
-            next_epoch,
+            f"{next_epoch}, #auth_time = :now",
             {":now": number(now), **epochs},
         )
         updates = (session_update, login_update, state_update, self._deny_older_epochs(account, deny_until))

@@ -82,6 +82,8 @@ class Store(Protocol):
     def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
         """Set the digest and raise the epoch in one transaction; the session `sid` moves along, every other one dies.
 
+        Who gives the password has just authenticated: the session's auth_time becomes `now`.
+
         Conditions: the login still has the digest and the epoch that were read; the session lives in that epoch.
         `deny_until` is when the blacklist entry may expire.
         """
