@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Client
     from chalicelib.ports import Clock
 
-MAX_FACT = 512  # characters
+MAX_FACT = 8192  # characters; a line that names every wrong setting fits, and nothing fills the log
 
 
 class JsonAuditLog:

@@ -6,20 +6,19 @@ tests share an engine without meeting in it.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from functools import cache
-from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from chalicelib.store.calls import make_client
-from infra import table
+from infra import dynoxide, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 ENGINES = ("moto", "dynoxide")
 
-_PLATFORM = f"{sys.platform}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(os.uname().machine, os.uname().machine) }"
-_DYNOXIDE = Path(__file__).parent / "npm" / "node_modules" / "@dynoxide" / _PLATFORM / "dynoxide"
 _START_SECONDS = 15
 
 # Runs a command until this process is gone, however it goes: its end of the pipe then closes.
@@ -70,7 +67,7 @@ def _moto() -> str:
     )
     from werkzeug.serving import make_server  # noqa: PLC0415 - as above
 
-    class Silent(MotoRequestHandler):  # type: ignore[misc] - untyped
+    class Silent(MotoRequestHandler):
         def log_request(self, *_: object) -> None:
             """Say nothing: a test's output is its own."""
 
@@ -87,17 +84,15 @@ def _moto() -> str:
 
 @cache
 def _dynoxide() -> str:
-    """Run dynoxide with its tables in memory."""
-    if not _DYNOXIDE.exists():
-        message = f"{_DYNOXIDE} is missing: `make test` installs it, or `npm ci` in tests/npm"
-        raise FileNotFoundError(message)
+    """Run dynoxide with its tables in memory; FileNotFoundError, with the remedy, where it is not installed."""
     port = _free_port()
-    subprocess.Popen(  # ends by the pipe
-        ["/bin/sh", "-c", _UNTIL_PARENT_ENDS, "sh", _DYNOXIDE, "serve", "--port", str(port)],
+    process = subprocess.Popen(  # noqa: S603 - the pinned binary with arguments made here
+        ["/bin/sh", "-c", _UNTIL_PARENT_ENDS, "sh", dynoxide.binary(), "serve", "--port", str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    atexit.register(process.communicate)  # closes the pipe and waits for the end
     _wait_for(port)
     return f"http://127.0.0.1:{port}"
 

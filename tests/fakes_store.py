@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class FakeStore:
-    """Each verb happens as a whole or not at all, under one lock. Nothing expires: the table's TTL may lag for days.
+    """Each verb happens as a whole or not at all, under one lock. Repeated, it says that it is done.
 
-    Tests may look into the dictionaries.
+    Nothing expires, because the table's TTL may lag for days. Tests may look into the dictionaries.
     """
 
     def __init__(self) -> None:
@@ -28,6 +28,7 @@ class FakeStore:
         self.accounts: dict[str, Account] = {}
         self.sessions: dict[tuple[str, str], Session] = {}
         self.denials: dict[str, Denials] = {}
+        self.deny_until: dict[str, int] = {}
         self._lock = Lock()
 
     def count_attempt(self, policy: LimitPolicy, value: str, now: int) -> int:
@@ -43,8 +44,9 @@ class FakeStore:
     def create_account(self, login: Login, session: Session) -> bool:
         """Make all three, or none where the address is taken."""
         with self._lock:
-            if login.account.email in self.logins:
-                return False
+            held = self.logins.get(login.account.email)
+            if held:
+                return held.account.sub == login.account.sub
             self.logins[login.account.email] = login
             self.accounts[login.account.sub] = login.account
             self._write_session(session)
@@ -65,7 +67,7 @@ class FakeStore:
         with self._lock:
             login = self.logins.get(email)
             if login is None or login.password_digest != old_digest:
-                return False
+                return login is not None and login.password_digest == new_digest
             self.logins[email] = replace(login, password_digest=new_digest)
             return True
 
@@ -74,14 +76,16 @@ class FakeStore:
         account = login.account
         with self._lock:
             held = self.logins.get(account.email)
+            if held and held.password_digest == new_digest:
+                return PasswordChanged.CHANGED
             if held is None or held.password_digest != login.password_digest or not self._at_epoch(account):
                 return PasswordChanged.LOGIN_MOVED
             session = self.sessions.get((account.sub, sid))
             if session is None or not session.lives(account.epoch, now):
                 return PasswordChanged.SESSION_GONE
-            self._raise_epoch(account, disabled=held.account.disabled)
+            self._raise_epoch(account, deny_until, disabled=held.account.disabled)
             self.logins[account.email] = replace(self.logins[account.email], password_digest=new_digest)
-            self.sessions[account.sub, sid] = replace(session, epoch=account.epoch + 1)
+            self.sessions[account.sub, sid] = replace(session, epoch=account.epoch + 1, auth_time=now)
             return PasswordChanged.CHANGED
 
     def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
@@ -89,7 +93,7 @@ class FakeStore:
         with self._lock:
             if not self._at_epoch(account):
                 return False
-            self._raise_epoch(account, disabled=disable or self.accounts[account.sub].disabled)
+            self._raise_epoch(account, deny_until, disabled=disable or self.accounts[account.sub].disabled)
             return True
 
     def create_session(self, session: Session) -> None:
@@ -102,6 +106,8 @@ class FakeStore:
         """Turn the key if everything that must be held is held."""
         with self._lock:
             held = self.sessions.get((rotation.sub, rotation.sid))
+            if held and held.digest == rotation.next_digest:
+                return Rotated(held)
             if (
                 held is None
                 or (held.generation, held.digest) != (rotation.generation, rotation.digest)
@@ -139,6 +145,7 @@ class FakeStore:
             if len(held.sessions | {sid}) > DENIED_SESSIONS:
                 return held
             self.denials[sub] = replace(held, sessions=held.sessions | {sid})
+            self.deny_until[sub] = deny_until
             return None
 
     def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
@@ -148,6 +155,7 @@ class FakeStore:
             if held.sessions != seen.sessions or held.issued_before > moment:
                 return held.issued_before >= moment
             self.denials[sub] = replace(held, issued_before=moment, sessions=frozenset())
+            self.deny_until[sub] = deny_until
             return True
 
     def delete_session(self, sub: str, sid: str) -> None:
@@ -169,12 +177,13 @@ class FakeStore:
             and login.account.epoch == state.epoch == account.epoch
         )
 
-    def _raise_epoch(self, account: Account, *, disabled: bool) -> None:
+    def _raise_epoch(self, account: Account, deny_until: int, *, disabled: bool) -> None:
         raised = account.epoch + 1
         login, state = self.logins[account.email], self.accounts[account.sub]
         self.logins[account.email] = replace(login, account=replace(login.account, epoch=raised, disabled=disabled))
         self.accounts[account.sub] = replace(state, epoch=raised, disabled=disabled)
         self.denials[account.sub] = replace(self.denials.get(account.sub, Denials()), before_epoch=raised)
+        self.deny_until[account.sub] = deny_until
 
     def _write_session(self, session: Session) -> Session:
         stored = replace(session, user_agent=user_agent(session.user_agent)["S"])

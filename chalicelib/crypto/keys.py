@@ -72,7 +72,7 @@ def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
         try:
             kid, algorithm, activate_at = str(entry["kid"]), str(entry["alg"]), int(entry["activate_at"])
             key = jwt.PyJWK.from_dict(entry, algorithm).key
-        except (KeyError, TypeError, ValueError, jwt.PyJWTError) as error:
+        except (ArithmeticError, KeyError, NotImplementedError, TypeError, ValueError, jwt.PyJWTError) as error:
             message = f"the public key set holds an entry that is no key ({type(error).__name__}); {REMEDY}"
             raise ConfigurationError(debug=message) from error
         if not _fits(key, algorithm):
@@ -107,11 +107,11 @@ def parse_root_secrets(document: str) -> tuple[RootSecret, ...]:
     for entry in entries:
         try:
             identifier, key, activate_at = str(entry["id"]), from_b64url(entry["key"]), int(entry["activate_at"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             message = f"the root-secret set holds an entry that is no secret ({type(error).__name__}); {REMEDY}"
             raise ConfigurationError(debug=message) from error
-        # A random key of 32 bytes has hardly ever fewer than 20 different ones; a placeholder has.
-        if len(key) != ROOT_SECRET_BYTES or len(set(key)) < ROOT_SECRET_BYTES // 2:
+        # 32 random bytes are ASCII once in four thousand million keys; zeros, counting and whatever somebody typed are.
+        if len(key) != ROOT_SECRET_BYTES or key.isascii() or len(set(key)) < ROOT_SECRET_BYTES // 2:
             message = f"root secret {identifier} is a placeholder or not {ROOT_SECRET_BYTES} random bytes; {REMEDY}"
             raise ConfigurationError(debug=message)
         secrets.append(

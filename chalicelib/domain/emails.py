@@ -23,6 +23,9 @@ def canonical_email(email: str) -> str:
     Upper and lower case are one mailbox here. RFC 5321 lets a local part differ by case, no provider does, and two
     accounts that look alike help an attacker alone.
     """
+    # Normalising takes the square of the time for a long run of accents, and shortens nothing to less than a quarter.
+    if len(email) > 4 * MAX_LENGTH:
+        raise InvalidEmail
     canonical = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email).lower())
     local, at, domain = canonical.rpartition("@")
     labels = domain.split(".")

@@ -18,6 +18,10 @@ MAX_BODY = 16 * 1024  # bytes; the largest body that a route takes is under 4 Ki
 MAX_FIELD = 4096  # characters
 MAX_USER_AGENT = 160  # bytes, which is what a session keeps of it
 
+# HTTP's optional whitespace (RFC 9110 section 5.6.3). str.strip() alone takes Unicode's too: browsers let any host of
+# the site set a cookie named U+2000 `__Host-refresh`, which has no `__Host-` prefix to them; it must not read as ours.
+BLANKS = " \t"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -37,11 +41,11 @@ class Request:
     def cookie(self, name: str) -> str | None:
         """The cookie's value. Two of one name count as none: which is ours cannot be told (RFC 6265 section 5.4)."""
         values = [
-            value.strip()
+            value.strip(BLANKS)
             for header in self.headers.get("cookie", ())
             for pair in header.split(";")
             for key, equals, value in [pair.partition("=")]
-            if equals and key.strip() == name
+            if equals and key.strip(BLANKS) == name
         ]
         return values[0] if len(values) == 1 else None
 
@@ -84,7 +88,7 @@ class Request:
 
     def _object(self) -> dict[str, Any]:
         content_types = self.headers.get("content-type", ())
-        essence = content_types[0].partition(";")[0].strip().lower() if len(content_types) == 1 else None
+        essence = content_types[0].partition(";")[0].strip(BLANKS).lower() if len(content_types) == 1 else None
         if essence != "application/json" and (self.body or content_types):
             raise UnsupportedMediaType
         if len(self.body) > MAX_BODY:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chalicelib.config import LONGEST_ACCESS_TTL
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, RefreshToken, digest
 from chalicelib.domain.records import Session
@@ -92,8 +93,11 @@ class Sessions:
         self.store.delete_session(sub, sid)
 
     def deny_until(self, now: int) -> int:
-        """When a blacklist entry that is written now may go: after every access token that was issued before it."""
-        return now + self.config.access_ttl + DENY_MARGIN
+        """When a blacklist entry that is written now may go: after every access token that was issued before it.
+
+        By the longest lifetime that the setting takes, not by today's: a deployment that changes it brings none back.
+        """
+        return now + LONGEST_ACCESS_TTL + DENY_MARGIN
 
     def _deny(self, sub: str, sid: str) -> None:
         for _ in range(DENY_ATTEMPTS):
@@ -101,8 +105,8 @@ class Sessions:
             if full is None:
                 return
             # The clock is read after the full list was: every entry on it was written before `now`, and no token of an
-            # ended session was issued later than the write that ended it.
+            # ended session was issued later than the write that ended it. This session is not ended yet: it is named
+            # next, where there is room now, or a refresh that comes before the deletion would get round the moment.
             now = self.clock.now()
-            if self.store.deny_issued_before(sub, full, now + 1, deny_until=self.deny_until(now)):
-                return
+            self.store.deny_issued_before(sub, full, now + 1, deny_until=self.deny_until(now))
         raise Unavailable(debug="blacklist contended")

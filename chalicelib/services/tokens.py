@@ -177,9 +177,10 @@ class Tokens:
         raise InvalidGrant(debug="wrong secret under a good MAC")
 
     def _theft(self, who: dict[str, str], client: Client) -> InvalidGrant:
+        # Recorded first: were the answer to the deletion lost, no retry would find the theft again.
+        self.audit.record("refresh_token_reused", client, **who)
         # RFC 9700 section 4.14.2: which of the two is the attacker cannot be told, so both lose the session.
         self.sessions.end(who["sub"], who["sid"])
-        self.audit.record("refresh_token_reused", client, **who)
         return InvalidGrant(debug="replayed outside the window")
 
 

@@ -64,7 +64,7 @@ class Store(Protocol):
         """Count one attempt of `value` if the policy lets it through; 0 if so, else the seconds to wait.
 
         One conditional write: n and last_at move only when the policy's spacing has passed, so that parallel attempts
-        cannot outrun it. A refused attempt changes nothing.
+        cannot outrun it. A refused attempt changes nothing. The policy's spacings only grow.
         """
 
     def create_account(self, login: Login, session: Session) -> bool:
@@ -112,7 +112,8 @@ class Store(Protocol):
     def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
         """Deny every token issued before `moment`, in place of the sessions listed in `seen`.
 
-        False if the list is not the one that was seen: another entry may have come that `moment` does not cover.
+        True also where this moment or a later one is held already. False if the list is not the one that was seen:
+        another entry may have come that `moment` does not cover.
         """
 
     def delete_session(self, sub: str, sid: str) -> None:

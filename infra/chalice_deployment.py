@@ -1,0 +1,115 @@
+"""`chalice deploy`, run in this process, with three of its parts replaced.
+
+Chalice's own packager builds a zip of its own whenever a file changed under its feet, and ships that silently: here the
+zip is given. Its Swagger document lacks the gateway responses. And it knows what is deployed by a file that gets lost,
+whereupon it makes a second API with another URL: here that file is written from what AWS holds, each time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from chalice.awsclient import TypedAWSClient
+from chalice.config import Config
+from chalice.deploy.appgraph import ApplicationGraphBuilder, DependencyBuilder
+from chalice.deploy.deployer import (
+    BaseDeployStep,
+    BuildStage,
+    Deployer,
+    InjectDefaults,
+    PolicyGenerator,
+    ResultsRecorder,
+    SwaggerBuilder,
+)
+from chalice.deploy.executor import Executor
+from chalice.deploy.planner import PlanStage, RemoteState
+from chalice.deploy.swagger import TemplatedSwaggerGenerator
+from chalice.deploy.sweeper import ResourceSweeper
+from chalice.policy import AppPolicyGenerator
+from chalice.utils import UI, OSUtils
+
+from infra import gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from botocore.session import Session
+    from chalice.app import Chalice
+    from chalice.deploy.models import DeploymentPackage, RestAPI
+
+    from infra.package import Package
+    from infra.stage import Stage
+
+
+class GivenPackage(BaseDeployStep):
+    """Every function runs this zip."""
+
+    def __init__(self, package: Package) -> None:
+        self._package = package
+
+    def handle_deploymentpackage(self, config: Config, resource: DeploymentPackage) -> None:  # noqa: ARG002  # chalice's signature
+        """Fill in the file that chalice uploads."""
+        resource.filename = str(self._package.path)
+
+
+class Swagger(TemplatedSwaggerGenerator):
+    """Chalice's Swagger document, with the stage's name and the gateway responses."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def generate_swagger(self, app: Chalice, rest_api: RestAPI | None = None) -> dict[str, Any]:
+        """Generate the document that replaces the whole API."""
+        document: dict[str, Any] = super().generate_swagger(app, rest_api)
+        document["info"]["title"] = self._title
+        document[gateway.EXTENSION] = gateway.gateway_responses()
+        return document
+
+
+def deploy(
+    root: Path, stage: Stage, environment: Mapping[str, str], package: Package, session: Session
+) -> dict[str, str]:
+    """Create or update roles, functions and the REST API. Returns the deployed functions' ARNs by chalice's name.
+
+    Raises what chalice and botocore raise.
+    """
+    os.environ.update(environment)  # the app reads the authorizer's cache TTL when it is imported
+    document = json.loads(json.dumps(stage.document))
+    document["stages"][stage.name]["environment_variables"] = dict(environment)
+    config = Config(
+        chalice_stage=stage.name,
+        config_from_disk=document,
+        user_provided_params={"chalice_app": importlib.import_module("app").app, "project_dir": str(root)},
+    )
+    client, osutils, ui = TypedAWSClient(session), OSUtils(), UI()
+    deployer = Deployer(
+        application_builder=ApplicationGraphBuilder(),
+        deps_builder=DependencyBuilder(),
+        build_stage=BuildStage(
+            [
+                InjectDefaults(),
+                GivenPackage(package),
+                PolicyGenerator(policy_gen=AppPolicyGenerator(osutils), osutils=osutils),
+                SwaggerBuilder(Swagger(stage.api_name)),
+            ]
+        ),
+        plan_stage=PlanStage(osutils=osutils, remote_state=RemoteState(client, config.deployed_resources(stage.name))),
+        sweeper=ResourceSweeper(),
+        executor=Executor(client, ui),
+        recorder=ResultsRecorder(osutils),
+    )
+    deployed = deployer.deploy(config, stage.name)["resources"]
+    return {item["name"]: item["lambda_arn"] for item in deployed if item["resource_type"] == "lambda_function"}
+
+
+def record_state(root: Path, stage: Stage, api_id: str) -> None:
+    """Write chalice's record of what is deployed: the API to update. Functions and roles it finds by their names."""
+    resources = [{"name": "rest_api", "resource_type": "rest_api", "rest_api_id": api_id}]
+    path = root / ".chalice/deployed" / f"{stage.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"resources": resources, "schema_version": "2.0", "backend": "api"}, indent=2))

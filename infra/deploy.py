@@ -1,0 +1,128 @@
+"""`python -m infra.deploy --stage STAGE`: everything a stage needs, made or brought up to date.
+
+Safe to repeat, and to repeat after a failure at any point: each step looks at what is there. Nothing is asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from chalice.deploy.deployer import ChaliceDeploymentError
+
+from chalicelib.config import Config
+from chalicelib.errors import AuthError
+from infra import chalice_deployment, keys, package, table
+from infra.destroy import delete_function
+from infra.failure import Failure
+from infra.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from types_boto3_apigateway import APIGatewayClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_ssm import SSMClient
+
+LOGS_KEPT = 90  # days: long enough to look into a theft that was noticed late, and no longer
+
+
+def deploy(root: Path, stage_name: str) -> str:
+    """Deploy a stage of the project at `root`; return its URL. Raises Failure, and what botocore and chalice raise."""
+    stage = Stage.load(root, stage_name)
+    session = boto3.Session()
+    if session.region_name is None:
+        message = "No region is set; set AWS_DEFAULT_REGION"
+        raise Failure(message)
+    # Settings are checked and the zip is built before anything in AWS changes.
+    config = Config.from_env({"KEYTURN_ISSUER": "https://not-known-yet.invalid", **stage.settings})
+    built = package.build(root)
+    _say(f"package: {built.path.stat().st_size / 1e6:.1f} MB, sha256 {built.digest}")
+
+    dynamodb, ssm = session.client("dynamodb"), session.client("ssm")
+    _say(f"table {stage.table}: {'created' if table.ensure(dynamodb, stage.table) else 'there'}")
+    table.protect(dynamodb, stage.table)
+    for name in keys.ensure(ssm, stage.parameters, config.signing_algorithm, int(time.time())):
+        _say(f"parameter {name}: created")
+    api_id = ensure_api(session.client("apigateway"), ssm, stage)
+    url = f"https://{api_id}.execute-api.{session.region_name}.amazonaws.com/{stage.api_stage}"
+    ensure_log_groups(session.client("logs"), stage)
+
+    functions = session.client("lambda")
+    chalice_deployment.record_state(root, stage, api_id)
+    environment = {"KEYTURN_ISSUER": url, **stage.settings}
+    deployed = chalice_deployment.deploy(root, stage, environment, built, session._session)  # noqa: SLF001  # chalice takes botocore's
+    verify(functions, deployed, built.digest)
+    for resource in sorted({*stage.deployed_resources(functions)} - {*deployed}):
+        delete_function(session, stage, resource)  # one that the app had once
+    return url
+
+
+def ensure_api(apis: APIGatewayClient, parameters: SSMClient, stage: Stage) -> str:
+    """Find the stage's REST API or create it, empty; return its id.
+
+    Before anything is deployed into it, because its id is part of the issuer that the functions are configured with.
+    """
+    api_id = stage.find_api(apis, parameters)
+    if api_id is None:
+        created = apis.create_rest_api(
+            name=stage.api_name, tags=stage.api_tags, endpointConfiguration={"types": ["REGIONAL"]}
+        )
+        api_id = created["id"]
+        _say(f"REST API {api_id}: created")
+    parameters.put_parameter(Name=stage.api_id_parameter, Value=api_id, Type="String", Overwrite=True)
+    return api_id
+
+
+def ensure_log_groups(logs: CloudWatchLogsClient, stage: Stage) -> None:
+    """Create the functions' log groups: Lambda would create them without a limit, and its role may not create any."""
+    for resource in stage.resources:
+        name = stage.log_group(resource)
+        try:
+            logs.create_log_group(logGroupName=name)
+            _say(f"log group {name}: created")
+        except logs.exceptions.ResourceAlreadyExistsException:
+            pass
+        logs.put_retention_policy(logGroupName=name, retentionInDays=LOGS_KEPT)
+
+
+def verify(functions: LambdaClient, deployed: Mapping[str, str], digest: str) -> None:
+    """Compare what Lambda holds with what was built. Raises Failure where another zip was shipped."""
+    held = {
+        name: functions.get_function_configuration(FunctionName=arn)["CodeSha256"] for name, arn in deployed.items()
+    }
+    others = sorted(name for name, held_digest in held.items() if held_digest != digest)
+    if others or not held:
+        message = (
+            f"Lambda does not hold the zip that was built (sha256 {digest}): {', '.join(others) or 'no function'}. "
+            "Somebody else deployed at the same time, or the upload was altered; deploy again"
+        )
+        raise Failure(message)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> int:
+    """Deploy; one line and exit code 1 where that fails."""
+    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description="Deploy a stage.")
+    parser.add_argument("--stage", required=True)
+    stage_name = parser.parse_args().stage
+    try:
+        url = deploy(package.ROOT, stage_name)
+    except (Failure, AuthError, BotoCoreError, ClientError, ChaliceDeploymentError) as error:
+        print(f"deploy: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    _say(f"{stage_name} is at {url}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

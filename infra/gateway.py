@@ -1,0 +1,68 @@
+"""What API Gateway answers by itself: its gateway responses, as part of the API's Swagger document.
+
+They travel in the document because a redeploy replaces the whole API: responses that were set beside it would be gone.
+Every body is constant. The codes, titles and security headers are those of chalicelib/handlers/boundary.py.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
+from chalicelib.handlers.responses import PROBLEM_JSON
+
+EXTENSION = "x-amazon-apigateway-gateway-responses"
+
+# Each type with the status that we give it. Types that are not listed fall to the defaults at the end.
+STATUS = {
+    "UNAUTHORIZED": 401,
+    "ACCESS_DENIED": 403,
+    "INVALID_API_KEY": 403,
+    "INVALID_SIGNATURE": 403,
+    "EXPIRED_TOKEN": 403,
+    "WAF_FILTERED": 403,
+    # What API Gateway says of paths and methods that it does not know; by default a 403 that speaks of a token.
+    "MISSING_AUTHENTICATION_TOKEN": 404,
+    "RESOURCE_NOT_FOUND": 404,
+    "REQUEST_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "THROTTLED": 429,
+    "QUOTA_EXCEEDED": 429,
+    # The authorizer raises anything but "Unauthorized" when it cannot know: fail closed, and say that it passes.
+    "AUTHORIZER_FAILURE": 503,
+    "AUTHORIZER_CONFIGURATION_ERROR": 503,
+    "INTEGRATION_FAILURE": 503,
+    "INTEGRATION_TIMEOUT": 503,
+    "DEFAULT_4XX": 400,
+    "DEFAULT_5XX": 500,
+}
+
+# For single statuses. A proxy's WWW-Authenticate is renamed on its way out; a gateway response's is not.
+HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "1"},
+}
+
+
+def gateway_responses() -> dict[str, Any]:
+    """Gateway responses by type, in the form of the Swagger extension."""
+    return {kind: _gateway_response(status) for kind, status in STATUS.items()}
+
+
+def _gateway_response(status: int) -> dict[str, Any]:
+    code, title = FRAMEWORK[status]
+    body = {"type": "about:blank", "title": title, "status": status, "code": code}
+    headers = {
+        "Content-Type": PROBLEM_JSON,
+        "Cache-Control": "no-store",
+        **SECURITY_HEADERS,
+        **HEADERS.get(status, {}),
+    }
+    return {
+        "statusCode": str(status),
+        # API Gateway takes what stands between the outermost quotes as it is, quotes of the value included.
+        "responseParameters": {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()},
+        "responseTemplates": {"application/json": json.dumps(body)},
+    }

@@ -1,0 +1,208 @@
+"""Builds the zip that both functions run: the locked dependencies, cut to what they import, and the project's code.
+
+`python -m infra.package` prints where it is, how large, and its digest. The same tree gives the same bytes.
+Why the zip holds what it holds: docs/decisions/0003-packaging.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.failure import Failure
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path("build")
+
+RUNTIME = "python3.11"
+# python3.11 on Lambda is Amazon Linux 2, which has glibc 2.26: a wheel for a newer one imports here and dies there.
+PLATFORMS = ("manylinux_2_26_x86_64", "manylinux2014_x86_64")
+
+# Installed by the lock, never imported by a function: chalice's command line, and boto3 (the code calls botocore).
+UNUSED_PACKAGES = ("boto3", "click", "inquirer", "pip", "pyyaml", "setuptools", "wheel")
+
+# Files of the packages that stay. argon2 and cryptography load cffi's compiled backend, not its Python side.
+UNUSED_FILES = (
+    "bin",
+    "cffi",
+    "pycparser",
+    "*.dist-info/*",
+    "**/*.pyi",
+    "**/*.h",
+    "dateutil/zoneinfo/*.tar.gz",
+    "botocore/data/*/*/examples-1.json",
+    "botocore/data/*/*/paginators-1.json",
+    "botocore/data/*/*/waiters-2.json",
+)
+# What finds vulnerable packages in a deployed function reads METADATA.
+KEPT_FILE = "METADATA"
+SERVICES = ("dynamodb", "ssm")
+
+LAMBDA_TASK_ROOT = "/var/task"
+OLDEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A built zip. `digest` is base64 of SHA-256, as Lambda reports the code that it holds (CodeSha256)."""
+
+    path: Path
+    digest: str
+
+    @property
+    def contents(self) -> bytes:
+        """The zip's bytes."""
+        return self.path.read_bytes()
+
+
+def build(root: Path = ROOT) -> Package:
+    """Build `build/keyturn.zip` under the project's root. Raises Failure with the remedy."""
+    build_dir = root / BUILD
+    build_dir.mkdir(exist_ok=True)
+    dependencies = _dependencies(build_dir, _locked_requirements(root))
+    tree = build_dir / "package"
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(dependencies, tree)
+    _copy_project(root, tree)
+    _compile(tree)
+    path = build_dir / "keyturn.zip"
+    _zip(tree, path)
+    return Package(path, digest(path.read_bytes()))
+
+
+def digest(contents: bytes) -> str:
+    """Name the contents of a zip as Lambda does."""
+    return base64.b64encode(hashlib.sha256(contents).digest()).decode()
+
+
+def _locked_requirements(root: Path) -> str:
+    """Export what the lock holds for the runtime, with hashes."""
+    uv = os.environ.get("UV") or (str(root / ".tools/bin/uv") if (root / ".tools/bin/uv").exists() else "uv")
+    command = [uv, "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate", "--quiet"]
+    for package in UNUSED_PACKAGES:
+        command += ["--prune", package]
+    try:
+        return _run(command, root, "The lock could not be exported; `uv lock` mends a stale one")
+    except FileNotFoundError:
+        message = f"{uv} is not there; `make deploy` installs it, or set UV to the path of uv"
+        raise Failure(message) from None
+
+
+def _dependencies(build_dir: Path, requirements: str) -> Path:
+    """What the lock holds, installed and cut: once for each lock and each version of this file."""
+    recipe = hashlib.sha256((requirements + Path(__file__).read_text()).encode()).hexdigest()[:16]
+    tree = build_dir / f"dependencies-{recipe}"
+    if not tree.exists():
+        for other in build_dir.glob("dependencies-*"):
+            shutil.rmtree(other)
+        # Under another name until it is complete: a build that was interrupted leaves nothing that the next one takes.
+        partial = build_dir / "incomplete"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        listed = build_dir / "requirements.txt"
+        listed.write_text(requirements)
+        _install(listed, partial)
+        _trim(partial)
+        partial.rename(tree)
+    return tree
+
+
+def _install(requirements: Path, tree: Path) -> None:
+    """Install wheels for Lambda, whatever this machine is. pip, because uv does not know manylinux_2_26."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command += ["--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:", "--implementation=cp"]
+    command += [f"--python-version={RUNTIME.removeprefix('python')}"]
+    command += [f"--target={tree}", f"--requirement={requirements}"]
+    command += [f"--platform={platform}" for platform in PLATFORMS]
+    _run(command, tree, "The dependencies could not be installed for Lambda")
+
+
+def _trim(tree: Path) -> None:
+    """Remove what no function opens."""
+    for pattern in UNUSED_FILES:
+        for path in sorted(tree.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != KEPT_FILE:
+                path.unlink()
+    # As chalice packages itself: its runtime is one module.
+    for path in (tree / "chalice").iterdir():
+        if path.name not in {"__init__.py", "app.py"}:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    data = tree / "botocore/data"
+    for path in data.iterdir():
+        if path.is_dir() and path.name not in SERVICES:
+            shutil.rmtree(path)
+    endpoints = data / "endpoints.json"
+    endpoints.write_text(_endpoints_of_used_services(endpoints.read_text()))
+
+
+def _endpoints_of_used_services(text: str) -> str:
+    """Cut the endpoints of 400 services to ours: every client parses the whole document at its cold start."""
+    document = json.loads(text)
+    for partition in document["partitions"]:
+        services = partition["services"]
+        partition["services"] = {name: services[name] for name in SERVICES if name in services}
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _copy_project(root: Path, tree: Path) -> None:
+    """Copy app.py and chalicelib, without what editors and interpreters leave there."""
+    shutil.copyfile(root / "app.py", tree / "app.py")
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "*~", "*.orig", "*.rej")
+    shutil.copytree(root / "chalicelib", tree / "chalicelib", ignore=ignored)
+
+
+def _compile(tree: Path) -> None:
+    """Compile every module, to bytecode that Python takes without looking at the source's date.
+
+    In a process of its own, because marshal's output depends on what the interpreter did before.
+    """
+    command = [sys.executable, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    command += ["-s", str(tree), "-p", LAMBDA_TASK_ROOT, str(tree)]
+    _run(command, tree, "The code does not compile")
+
+
+def _zip(tree: Path, path: Path) -> None:
+    """Write the tree in one order, with one date and plain permissions."""
+    partial = path.with_suffix(".partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in sorted(tree.rglob("*")):
+            if file.is_file():
+                entry = zipfile.ZipInfo(file.relative_to(tree).as_posix(), OLDEST_ZIP_DATE)
+                entry.external_attr = (0o755 if file.suffix == ".so" else 0o644) << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, file.read_bytes())
+    partial.replace(path)
+
+
+def _run(command: list[str], cwd: Path, failure: str) -> str:
+    """Run a command for its output. Raises Failure with what it said, FileNotFoundError when it is not there."""
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)  # noqa: S603  # all ours
+    if result.returncode:
+        message = f"{failure}:\n{result.stderr.strip() or result.stdout.strip()}"
+        raise Failure(message)
+    return result.stdout
+
+
+def main() -> int:
+    """Build, and say what was built."""
+    try:
+        package = build()
+    except Failure as error:
+        print(f"package: {error}", file=sys.stderr)
+        return 1
+    print(f"{package.path}  {package.path.stat().st_size / 1e6:.1f} MB  sha256 {package.digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

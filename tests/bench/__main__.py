@@ -1,0 +1,121 @@
+"""`make bench`: what each operation costs, beside what it may cost, and what a cold start costs, beside a plain one.
+
+Exit code 1 where the cost contract is exceeded, or a cold start's CPU is not under half of the plain package's.
+How it measures, and what came of it: docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import boto3
+
+from infra import dynoxide, keys, table
+from tests.bench import report
+from tests.bench.costs import MeteredStage
+from tests.bench.deployed import HANDLERS, ColdStart, Runner, WarmStage, cold_start
+from tests.bench.packages import build_ours, build_plain
+from tests.bench.script import api_event, play, refresh_event, sign_up, token_event
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.runtime import runtime_client
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.bench.packages import Unpacked
+    from tests.bench.script import Event, Operation
+
+ROUNDS = 7
+PEOPLE = 20
+COLD_STARTS = 9
+TABLE = "keyturn-bench"
+ALGORITHM = "RS256"
+PARAMETERS = "/keyturn/bench"
+
+# The issuer is on this machine because Config takes the hash that costs nothing there alone.
+SETTINGS = {
+    "KEYTURN_TABLE": TABLE,
+    "KEYTURN_PARAMETERS": PARAMETERS,
+    "KEYTURN_ISSUER": "http://localhost:8000",
+    "KEYTURN_AUDIENCE": "keyturn-bench",
+    "KEYTURN_ALLOWED_ORIGINS": "https://app.example.com",
+}
+CHEAP_HASH = {**SETTINGS, "KEYTURN_ARGON2_PROFILE": "testing"}
+
+
+def main() -> int:
+    """Measure, print, judge."""
+    with ExitStack() as exits:
+        work = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="keyturn-bench-")))
+        _say("building both packages")
+        ours, plain = build_ours(work), build_plain(work)
+        aws = exits.enter_context(LocalAws())
+        variables = {**aws.environment, "AWS_ENDPOINT_URL_DYNAMODB": exits.enter_context(dynoxide.serve())}
+        with mock.patch.dict(os.environ, {**variables, **CHEAP_HASH}):
+            _say("counting round trips and units")
+            table.ensure(boto3.client("dynamodb"), TABLE)
+            keys.ensure(boto3.client("ssm"), PARAMETERS, ALGORITHM, int(time.time()))
+            metered = MeteredStage()
+            play(metered, people=2)
+            grant = sign_up(metered)
+        (work / "client").mkdir()
+        runner = Runner(runtime_client(work / "client"), variables, work / "functions.log")
+        _say("measuring the CPU of calls")
+        cpu, cpu_with_argon2 = (_cpu(runner, ours, settings) for settings in (CHEAP_HASH, SETTINGS))
+        _say("measuring cold starts")
+        starts = _cold_starts(runner, ours, plain, grant)
+    contract_holds = report.operations(metered.costs, cpu, cpu_with_argon2)
+    starts_are_short = report.cold_starts(
+        starts, {name: plain.size if name == report.PLAIN else ours.size for name in starts}
+    )
+    return 0 if contract_holds and starts_are_short else 1
+
+
+def _cpu(runner: Runner, ours: Unpacked, settings: Mapping[str, str]) -> dict[Operation, float]:
+    """Milliseconds a call, by operation: the median of the rounds after one that warms up."""
+    with closing(WarmStage(runner, ours.task_root, settings)) as stage:
+        play(stage, PEOPLE)
+        stage.cpu.clear()
+        for _ in range(ROUNDS):
+            play(stage, PEOPLE)
+        return {operation: median(batches) for operation, batches in stage.cpu.items()}
+
+
+def _cold_starts(runner: Runner, ours: Unpacked, plain: Unpacked, grant: Event) -> dict[str, list[ColdStart]]:
+    """Cold starts of each in turn, so that what else the machine does falls on all; the first of each only warms up."""
+    starts: dict[str, list[ColdStart]] = {report.PLAIN: [], "api_handler": [], "authorize": []}
+    refresh_token = grant["refresh_token"]
+    for _ in range(1 + COLD_STARTS):
+        process = runner.start(plain.task_root, "app.app", {"PLAIN_TABLE": TABLE})
+        start, answer = cold_start(process, api_event("GET", "/"))
+        assert answer["statusCode"] == 200, answer
+        starts[report.PLAIN].append(start)
+
+        process = runner.start(ours.task_root, HANDLERS["api_handler"], SETTINGS)
+        start, answer = cold_start(process, refresh_event(refresh_token))
+        assert answer["statusCode"] == 200, answer
+        refresh_token = json.loads(answer["body"])["refresh_token"]
+        starts["api_handler"].append(start)
+
+        process = runner.start(ours.task_root, HANDLERS["authorize"], SETTINGS)
+        start, answer = cold_start(process, token_event(grant["access_token"]))
+        assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow", answer
+        starts["authorize"].append(start)
+    return {name: kept for name, (_, *kept) in starts.items()}
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"{what} …\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Round trips and units of each operation: the app and the authorizer in this process, their clients metered."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any, cast
+
+from tests.counting import Cost, Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chalicelib.store.dynamodb import DynamoDBStore
+    from tests.bench.script import Event, Function, Operation
+
+
+class MeteredStage:
+    """script.Stage. The environment has to be a function's when it is made."""
+
+    def __init__(self) -> None:
+        # Imported here: the authorizer's module reads its setting when it is imported.
+        import app  # noqa: PLC0415
+        from chalicelib import authorizers, bootstrap  # noqa: PLC0415
+
+        stores = {"api_handler": bootstrap.services().tokens.store, "authorize": authorizers.authorization().store}
+        self._functions: dict[str, Callable[[Event, None], Any]] = {
+            "api_handler": app.app,
+            "authorize": authorizers.authorize,
+        }
+        self._meters = {name: Meter(cast("DynamoDBStore", store)._client) for name, store in stores.items()}
+        self.costs: dict[Operation, Cost] = {}
+
+    def call(self, function: Function, event: Event) -> Event:
+        """As script.Stage."""
+        with redirect_stdout(io.StringIO()):  # the audit log's
+            try:
+                return cast("Event", self._functions[function](event, None))
+            except Exception as error:  # noqa: BLE001 - what an authorizer raises is its answer
+                return {"errorMessage": str(error)}
+
+    def measure(self, operation: Operation, events: Sequence[Event]) -> list[Event]:
+        """As script.Stage; of calls that cost differently the most is kept."""
+        answers = []
+        most = self.costs.setdefault(operation, Cost())
+        for event in events:
+            with self._meters[operation.function].measure() as cost:
+                answers.append(self.call(operation.function, event))
+            most.round_trips = max(most.round_trips, cost.round_trips)
+            most.read_units = max(most.read_units, cost.read_units)
+            most.write_units = max(most.write_units, cost.write_units)
+        return answers

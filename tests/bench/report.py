@@ -1,0 +1,100 @@
+"""What was measured, as two tables on standard output, each with its verdict."""
+
+from __future__ import annotations
+
+import sys
+from statistics import median
+from typing import TYPE_CHECKING
+
+from tests.bench.script import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.bench.deployed import ColdStart
+    from tests.bench.script import Operation
+    from tests.counting import Cost
+
+PLAIN = "plain chalice + boto3"
+RATIO = 0.5  # of the plain package's cold start that ours must stay under
+
+
+def operations(
+    costs: Mapping[Operation, Cost], cpu: Mapping[Operation, float], cpu_with_argon2: Mapping[Operation, float]
+) -> bool:
+    """Print a row for each operation; return whether none costs more than the contract allows."""
+    rows = []
+    exceeded = False
+    for operation in OPERATIONS:
+        cost = costs[operation]
+        pairs = (
+            (cost.round_trips, operation.round_trips),
+            (cost.read_units, operation.read_units),
+            (cost.write_units, operation.write_units),
+        )
+        holds = all(measured <= allowed for measured, allowed in pairs)
+        exceeded |= not holds
+        argon2 = f"{cpu_with_argon2[operation] - cpu[operation]:.1f}" if operation.hashes else "-"
+        rows.append(
+            [
+                operation.name,
+                *(f"{measured:g} / {allowed}" for measured, allowed in pairs),
+                "ok" if holds else "EXCEEDED",
+                f"{cpu[operation]:.2f}",
+                argon2,
+            ]
+        )
+    _print_table(
+        ["operation", "round trips", "read units", "write units", "contract", "CPU ms", "argon2 ms"],
+        rows,
+        "Each cost: measured / allowed by the cost contract. CPU: of the function for a call, argon2's apart.",
+    )
+    return not exceeded
+
+
+def cold_starts(starts: Mapping[str, Sequence[ColdStart]], sizes: Mapping[str, int]) -> bool:
+    """Print a row for each function, medians; return whether ours stay under half of the plain one's CPU."""
+    plain_cpu = median(start.cpu for start in starts[PLAIN])
+    plain_wall = median(start.wall for start in starts[PLAIN])
+    rows = []
+    exceeded = False
+    for name, measured in starts.items():
+        cpu = median(start.cpu for start in measured)
+        wall = median(start.wall for start in measured)
+        holds = name == PLAIN or cpu / plain_cpu < RATIO
+        exceeded |= not holds
+        rows.append(
+            [
+                name,
+                f"{median(start.init_cpu for start in measured):.0f}",
+                f"{median(start.first_cpu for start in measured):.0f}",
+                f"{cpu:.0f}",
+                f"{cpu / plain_cpu:.2f}",
+                "-" if name == PLAIN else "ok" if holds else "EXCEEDED",
+                f"{median(start.init_wall for start in measured):.0f}",
+                f"{median(start.first_wall for start in measured):.0f}",
+                f"{wall:.0f}",
+                f"{wall / plain_wall:.2f}",
+                f"{sizes[name] / 1e6:.1f}",
+            ]
+        )
+    _print_table(
+        [
+            "cold start",
+            *("init CPU ms", "first call", "both", "ratio", f"< {RATIO}"),
+            *("init wall ms", "first call", "both", "ratio", "zip MB"),
+        ],
+        rows,
+        f"Medians of {len(starts[PLAIN])} fresh processes each, taken in turn; the ratio is to the plain package's.",
+    )
+    return not exceeded
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
+    """The first column is text, the others are figures."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = [""]
+    for first, *others in (heads, ["-" * width for width in widths], *rows):
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]))
+    sys.stdout.write("\n".join([*lines, note, ""]))

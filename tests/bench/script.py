@@ -1,0 +1,200 @@
+"""What is measured: every operation of the cost contract, as the events that API Gateway sends."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import random
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from chalicelib.domain.limits import LOGIN_BY_ACCOUNT
+from tests.rehearsal import proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Event = dict[str, Any]
+Function = Literal["api_handler", "authorize"]
+
+PASSWORD = "correct horse battery staple"
+NEW_PASSWORD = "fresh horse battery staple"
+BENCHMARK_NETWORK = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A row of the cost contract: how many sequential waits and units it may cost, and what the function answers.
+
+    `status` is the HTTP status; an authorizer's is 200 where it lets through and 401 where it does not.
+    """
+
+    name: str
+    function: Function
+    status: int
+    round_trips: int
+    read_units: int
+    write_units: int
+    hashes: int = 0
+
+
+SIGNUP = Operation("signup", "api_handler", 201, 2, 0, 7, hashes=1)
+LOGIN = Operation("login", "api_handler", 200, 3, 1, 3, hashes=1)
+LIMITED = Operation("login, refused by the limiter", "api_handler", 429, 1, 0, 2)
+REFRESH = Operation("refresh", "api_handler", 200, 2, 1, 1)
+RACE = Operation("refresh that loses a race", "api_handler", 200, 2, 1, 1)
+THIEF = Operation("refresh by a thief", "api_handler", 401, 4, 1, 3)
+FORGED_REFRESH = Operation("refresh with a forged token", "api_handler", 401, 0, 0, 0)
+AUTHORIZE = Operation("authorize", "authorize", 200, 1, 1, 0)
+FORGED_ACCESS = Operation("authorize a forged token", "authorize", 401, 0, 0, 0)
+LOGOUT = Operation("logout", "api_handler", 204, 2, 0, 2)
+EVERYWHERE = Operation("logout everywhere", "api_handler", 204, 2, 1, 6)
+PASSWORD_CHANGE = Operation("password change", "api_handler", 200, 3, 2, 9, hashes=2)
+
+OPERATIONS = (
+    SIGNUP,
+    LOGIN,
+    LIMITED,
+    REFRESH,
+    RACE,
+    THIEF,
+    FORGED_REFRESH,
+    AUTHORIZE,
+    FORGED_ACCESS,
+    LOGOUT,
+    EVERYWHERE,
+    PASSWORD_CHANGE,
+)
+
+
+class Stage(Protocol):
+    """Both functions, running somewhere."""
+
+    def call(self, function: Function, event: Event) -> Event:
+        """Run one event outside any measurement: the result, or `{"errorMessage": …}`."""
+
+    def measure(self, operation: Operation, events: Sequence[Event]) -> list[Event]:
+        """Run the events one after another as calls of this operation, and keep what they cost."""
+
+
+def play(stage: Stage, people: int) -> None:
+    """Go through every operation, `people` times each. AssertionError where a function does not answer as it should."""
+    crowd = [_Person() for _ in range(people)]
+    signed_up = _measure(stage, SIGNUP, [person.post("/signup", person.credentials) for person in crowd])
+    logged_in = _measure(stage, LOGIN, [person.post("/login", person.credentials) for person in crowd])
+
+    _measure(stage, AUTHORIZE, [token_event(grant["access_token"]) for grant in logged_in])
+    _measure(stage, FORGED_ACCESS, [token_event(_forged(grant["access_token"])) for grant in logged_in])
+
+    first = [refresh_event(grant["refresh_token"]) for grant in logged_in]
+    refreshed = _measure(stage, REFRESH, first)
+    raced = _measure(stage, RACE, first)
+    assert [grant["refresh_token"] for grant in raced] == [grant["refresh_token"] for grant in refreshed]
+    for grant in refreshed:
+        assert stage.call("api_handler", refresh_event(grant["refresh_token"]))["statusCode"] == REFRESH.status
+    _measure(stage, THIEF, first)
+    _measure(stage, FORGED_REFRESH, [refresh_event(_forged(grant["refresh_token"])) for grant in refreshed])
+
+    tokens = [grant["refresh_token"] for grant in signed_up]
+    _measure(stage, LOGOUT, [api_event("POST", "/logout", {"refresh_token": token}) for token in tokens])
+
+    grants = [_body(stage.call("api_handler", person.post("/login", person.credentials))) for person in crowd]
+    contexts = [stage.call("authorize", token_event(grant["access_token"]))["context"] for grant in grants]
+    passwords = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    changes = [api_event("POST", "/password/change", passwords, principal=context) for context in contexts]
+    _measure(stage, PASSWORD_CHANGE, changes)
+    _measure(stage, EVERYWHERE, [api_event("POST", "/logout/all", principal=context) for context in contexts])
+
+    _measure_limiter(stage, people)
+
+
+def sign_up(stage: Stage) -> Event:
+    """Make an account outside any measurement; return its token response."""
+    person = _Person()
+    grant: Event = _body(stage.call("api_handler", person.post("/signup", person.credentials)))
+    return grant
+
+
+def api_event(
+    method: str,
+    path: str,
+    members: Event | None = None,
+    *,
+    principal: Event | None = None,
+    source_ip: str = "198.18.0.1",
+) -> Event:
+    """The proxy event of a request with these members as JSON."""
+    body = b"" if members is None else json.dumps(members).encode()
+    headers = [
+        ("Accept", "*/*"),
+        ("Content-Type", "application/json"),
+        ("Host", "abc123.execute-api.eu-central-1.amazonaws.com"),
+        ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("X-Amzn-Trace-Id", "Root=1-00000000-000000000000000000000000"),
+        ("X-Forwarded-For", source_ip),
+        ("X-Forwarded-Port", "443"),
+        ("X-Forwarded-Proto", "https"),
+    ]
+    return proxy.event(
+        proxy.Request(method, path, "", headers, body, source_ip),
+        proxy.Route(path, {}),
+        api_id="abc123",
+        stage="api",
+        account="123456789012",
+        domain="abc123.execute-api.eu-central-1.amazonaws.com",
+        binary_types=(),
+        authorizer=principal,
+    )
+
+
+def refresh_event(refresh_token: str) -> Event:
+    """The event of POST /refresh, transport `body`."""
+    return api_event("POST", "/refresh", {"refresh_token": refresh_token})
+
+
+def token_event(access_token: str) -> Event:
+    """The event of a token authorizer."""
+    arn = "arn:aws:execute-api:eu-central-1:123456789012:abc123/api/GET/me"
+    return {"type": "TOKEN", "authorizationToken": f"Bearer {access_token}", "methodArn": arn}
+
+
+class _Person:
+    """Somebody with an address of their own, so that no limiter sees a crowd."""
+
+    def __init__(self) -> None:
+        self._source_ip = str(BENCHMARK_NETWORK[random.randrange(BENCHMARK_NETWORK.num_addresses)])  # noqa: S311 - no secret
+        self.credentials = {"email": f"{uuid.uuid4().hex}@example.com", "password": PASSWORD, "transport": "body"}
+
+    def post(self, path: str, members: Event) -> Event:
+        return api_event("POST", path, members, source_ip=self._source_ip)
+
+
+def _measure_limiter(stage: Stage, times: int) -> None:
+    """Guess at one account until the limiter answers, then measure its answers."""
+    person = _Person()
+    guess = person.post("/login", {**person.credentials, "password": "wrong horse battery staple"})
+    free_attempts, _ = LOGIN_BY_ACCOUNT.tiers[0]
+    for _ in range(free_attempts):
+        assert stage.call("api_handler", guess)["statusCode"] == 401
+    _measure(stage, LIMITED, [guess] * times)
+
+
+def _measure(stage: Stage, operation: Operation, events: Sequence[Event]) -> list[Any]:
+    answers = stage.measure(operation, events)
+    if operation.function == "authorize":
+        expected = "policyDocument" if operation.status == 200 else "errorMessage"
+        assert all(expected in answer for answer in answers), (operation.name, answers)
+        return answers
+    assert all(answer["statusCode"] == operation.status for answer in answers), (operation.name, answers)
+    return [_body(answer) for answer in answers]
+
+
+def _body(answer: Event) -> Any:
+    return json.loads(answer["body"]) if answer["body"] else None
+
+
+def _forged(token: str) -> str:
+    """The token with one character of its MAC or signature changed."""
+    place = len(token) - 5
+    return token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]

@@ -1,0 +1,21 @@
+"""Keyturn over the tests' fake, and over a table of its own on the persistent engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes import Keyturn
+from tests.fakes_store import FakeStore
+from tests.flows.tables import a_table
+
+
+@pytest.fixture
+def keyturn() -> Keyturn:
+    """Keyturn over the fake: for what services decide, whatever the table is."""
+    return Keyturn(FakeStore())
+
+
+@pytest.fixture(params=["fake", "dynoxide"])
+def anywhere(request: pytest.FixtureRequest) -> Keyturn:
+    """Keyturn over the fake and over a real table: for what both must agree on."""
+    return Keyturn(FakeStore() if request.param == "fake" else a_table(request.param))

@@ -1,0 +1,64 @@
+"""What a store holds, item by item, and whether it hangs together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from chalicelib.store import items, keys
+from chalicelib.store.dynamodb import DynamoDBStore
+from tests.fakes_store import FakeStore
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from chalicelib.domain.records import Account, Denials, Login, Session
+    from chalicelib.store.protocol import Store
+
+
+@dataclass
+class Contents:
+    """Every item but the limiter's counters: logins by address, accounts and blacklists by sub, sessions by sid."""
+
+    logins: dict[str, Login] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    denials: dict[str, Denials] = field(default_factory=dict)
+
+    def assert_whole(self) -> None:
+        """Nothing is half-written: what belongs together is there together and says the same."""
+        assert {login.account.sub: login.account for login in self.logins.values()} == self.accounts
+        for session in self.sessions.values():
+            assert session.sub in self.accounts, "a session without an account"
+            assert session.epoch <= self.accounts[session.sub].epoch, "a session of an epoch to come"
+        for sub, account in self.accounts.items():
+            before_epoch = self.denials[sub].before_epoch if sub in self.denials else 0
+            assert before_epoch == account.epoch, "an epoch that rose without the blacklist"
+
+
+def rows(store: DynamoDBStore) -> list[dict[str, Any]]:
+    """Every item of the table, as DynamoDB holds it."""
+    pages = store._client.get_paginator("scan").paginate(TableName=store._table, ConsistentRead=True)
+    return [row for page in pages for row in page["Items"]]
+
+
+def contents(store: Store) -> Contents:
+    """What the store holds now."""
+    if isinstance(store, FakeStore):
+        sessions = {sid: session for (_, sid), session in store.sessions.items()}
+        return Contents(dict(store.logins), dict(store.accounts), sessions, dict(store.denials))
+    assert isinstance(store, DynamoDBStore)
+    held = Contents()
+    for row in rows(store):
+        match row["pk"]["S"].partition("#")[0], row["sk"]["S"].partition("#")[0]:
+            case "login", "login":
+                held.logins[keys.email_of(row)] = items.login_from(row)
+            case "user", "state":
+                held.accounts[keys.sub_of(row)] = items.account_from(row)
+            case "user", "session":
+                held.sessions[keys.sid_of(row)] = items.session_from(row)
+            case "deny", "deny":
+                held.denials[row["pk"]["S"].partition("#")[2]] = items.denials_from(row)
+            case kind:
+                assert kind[0] == "limit"
+    return held

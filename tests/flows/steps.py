@@ -1,0 +1,175 @@
+"""What clients do, one line each, and what must be true of the tokens that they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chalicelib.crypto.passwords import Argon2PasswordHasher, Profile
+from chalicelib.domain.records import Client
+from chalicelib.errors import InvalidGrant, InvalidToken
+from chalicelib.services.accounts import Credentials
+from infra import keys
+from tests.fakes import CLIENT, PASSWORD, PREFIX, Keyturn, config
+
+if TYPE_CHECKING:
+    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.records import Account, Principal, Transport
+    from chalicelib.ports import PasswordHasher
+    from chalicelib.services import Services
+    from chalicelib.services.tokens import Grant, RefreshGrant
+
+EMAIL = "alice@example.com"
+WRONG_PASSWORD = "wrong horse battery"
+NEW_PASSWORD = "fresh horse battery"
+ELSEWHERE = Client(address="198.51.100.9", user_agent="somebody else's browser", request_id="request-2")
+
+
+class CountingHasher:
+    """A password hasher that remembers what was asked of it."""
+
+    def __init__(self, inner: PasswordHasher) -> None:
+        self._inner = inner
+        self.calls: list[str] = []
+
+    def hash(self, password: str) -> str:
+        """As PasswordHasher."""
+        self.calls.append("hash")
+        return self._inner.hash(password)
+
+    def verify(self, password_digest: str | None, password: str) -> bool:
+        """As PasswordHasher."""
+        self.calls.append("verify")
+        return self._inner.verify(password_digest, password)
+
+    def needs_rehash(self, password_digest: str) -> bool:
+        """As PasswordHasher; costs nothing, so it is not remembered."""
+        return self._inner.needs_rehash(password_digest)
+
+
+def with_hasher(services: Services, hasher: PasswordHasher) -> Services:
+    """The same services with another password hasher."""
+    return replace(services, accounts=replace(services.accounts, hasher=hasher))
+
+
+def with_dearer_hash(services: Services) -> Services:
+    """The same services after the operator has raised the hash's parameters: every digest is made again at login."""
+    return with_hasher(services, Argon2PasswordHasher(Profile(memory_cost=16, time_cost=1, parallelism=1)))
+
+
+def credentials(
+    password: str = PASSWORD,
+    *,
+    email: str = EMAIL,
+    transport: Transport = "body",
+    carried: RefreshToken | None = None,
+) -> Credentials:
+    """What a client sends to sign up or log in."""
+    return Credentials(email=email, password=password, transport=transport, carried=carried)
+
+
+def sign_up(
+    services: Services,
+    *,
+    email: str = EMAIL,
+    transport: Transport = "body",
+    carried: RefreshToken | None = None,
+    client: Client = CLIENT,
+) -> Grant:
+    """Make the account."""
+    return services.accounts.sign_up(credentials(email=email, transport=transport, carried=carried), client)
+
+
+def log_in(
+    services: Services,
+    password: str = PASSWORD,
+    *,
+    email: str = EMAIL,
+    transport: Transport = "body",
+    carried: RefreshToken | None = None,
+    client: Client = CLIENT,
+) -> Grant:
+    """Begin a session."""
+    return services.accounts.log_in(credentials(password, email=email, transport=transport, carried=carried), client)
+
+
+def long_lived(grant: Grant) -> RefreshGrant:
+    """The long-lived half of a grant that has one."""
+    assert grant.refresh is not None
+    return grant.refresh
+
+
+def decoded(services: Services, grant: Grant) -> RefreshToken:
+    """The grant's refresh token, taken apart."""
+    refresh = long_lived(grant)
+    return services.refresh_tokens.decode(refresh.refresh_token, refresh.transport)
+
+
+def refresh(services: Services, grant: Grant, client: Client = CLIENT) -> Grant:
+    """Present the grant's refresh token."""
+    return services.tokens.refresh(decoded(services, grant), client)
+
+
+def log_out(services: Services, grant: Grant) -> None:
+    """End the grant's session as its holder."""
+    session = decoded(services, grant)
+    services.sessions.log_out(session.sub, session.sid, CLIENT)
+
+
+def change_password(services: Services, principal: Principal, current: str = PASSWORD, new: str = NEW_PASSWORD) -> Grant:
+    """Change the password as this principal."""
+    return services.accounts.change_password(principal, current, new, CLIENT)
+
+
+def account_of(keyturn: Keyturn, grant: Grant) -> Account:
+    """The grant's account as the table holds it."""
+    account = keyturn.store.find_account(grant.account.sub)
+    assert account is not None
+    return account
+
+
+def generation_of(keyturn: Keyturn, grant: Grant) -> int:
+    """The generation that the grant's session holds."""
+    session = keyturn.store.find_session(grant.account.sub, grant.session_id)
+    assert session is not None
+    return session.generation
+
+
+def publish_keys(keyturn: Keyturn) -> None:
+    """Rotate the keys as an operator does: the new ones are used ten minutes later."""
+    keys.rotate(keyturn.parameters, PREFIX, "ES256", keyturn.clock.now())  # type: ignore[arg-type]  # what it calls of boto3's client
+
+
+def assert_works(keyturn: Keyturn, grant: Grant) -> Grant:
+    """The grant's tokens are accepted, by containers that have seen nothing yet; the successor that this takes."""
+    assert keyturn.authorize(grant.access_token).sid == grant.session_id
+    successor = refresh(keyturn.container(), grant)
+    assert successor.session_id == grant.session_id
+    assert keyturn.authorize(successor.access_token).sid == grant.session_id
+    return successor
+
+
+def assert_dead(keyturn: Keyturn, *grants: Grant) -> None:
+    """No token of these grants is accepted by any container. The newest grants come first: old tokens end sessions."""
+    for grant in grants:
+        with pytest.raises(InvalidToken):
+            keyturn.authorize(grant.access_token)
+        if grant.refresh is not None:
+            presented = decoded(keyturn.services, grant)
+            with pytest.raises(InvalidGrant):
+                keyturn.container().tokens.refresh(presented, CLIENT)
+
+
+def redeployed(keyturn: Keyturn, **settings: Any) -> Keyturn:
+    """The same world after a deployment with other settings."""
+    return Keyturn(keyturn.store, keyturn.clock, keyturn.parameters, keyturn.audit, config(**settings))
+
+
+def tampered(keyturn: Keyturn, grant: Grant, *, generations: int = 0, secret: bytes | None = None) -> RefreshToken:
+    """A refresh token that only somebody with the MAC key can make: of another generation, with another secret."""
+    genuine = decoded(keyturn.services, grant)
+    made = replace(genuine, generation=genuine.generation + generations, secret=secret or genuine.secret)
+    text = keyturn.services.refresh_tokens.encode(made, keyturn.services.refresh_tokens.current_key_id(), "body")
+    return keyturn.services.refresh_tokens.decode(text, "body")

@@ -1,0 +1,77 @@
+"""Nobody learns from a refused login whether there is an account."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.domain.limits import HOUR
+from chalicelib.errors import InvalidCredentials
+from tests.fakes import CLIENT, PASSWORD, Keyturn
+from tests.fakes_store import FakeStore
+from tests.faults import FaultyStore
+from tests.flows.steps import EMAIL, WRONG_PASSWORD, CountingHasher, log_in, sign_up, with_hasher
+
+if TYPE_CHECKING:
+    from chalicelib.services import Services
+
+UNKNOWN = "nobody@example.com"
+DISABLED = "disabled@example.com"
+REFUSALS = {
+    "unknown address": (UNKNOWN, PASSWORD),
+    "wrong password": (EMAIL, WRONG_PASSWORD),
+    "disabled account": (DISABLED, PASSWORD),
+}
+SAMPLES = 200
+
+
+@pytest.fixture
+def populated(keyturn: Keyturn) -> Keyturn:
+    """One account that can log in, one that is disabled."""
+    sign_up(keyturn.services)
+    keyturn.services.accounts.disable(sign_up(keyturn.services, email=DISABLED).account.sub, CLIENT)
+    return keyturn
+
+
+def refusal_of(services: Services, email: str, password: str) -> InvalidCredentials:
+    """What the caller of a refused login gets."""
+    with pytest.raises(InvalidCredentials) as refused:
+        log_in(services, password, email=email)
+    return refused.value
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+def test_every_refusal_takes_the_same_steps(populated: Keyturn, why: str) -> None:
+    """One answer, the same verbs in the same order, one hash (CVE-2024-39329, CVE-2026-39321; ASVS V6.3.8)."""
+    store = FaultyStore(populated.store)
+    watched = Keyturn(store, populated.clock, populated.parameters)
+    hasher = CountingHasher(watched.services.accounts.hasher)
+    refusal = refusal_of(with_hasher(watched.services, hasher), *REFUSALS[why])
+    assert (type(refusal), refusal.detail) == (InvalidCredentials, None)
+    assert store.verbs == ["count_attempt", "count_attempt", "find_login"]
+    assert hasher.calls == ["verify"]
+
+
+def test_refusals_count_on_one_limiter_alike(populated: Keyturn) -> None:
+    """An address without an account is held back after as many attempts as one with."""
+    assert isinstance(populated.store, FakeStore)
+    for email, password in REFUSALS.values():
+        refusal_of(populated.services, email, password)
+    counts = {key[1]: count for key, (count, _) in populated.store.attempts.items() if key[0] == "login-account"}
+    assert counts == {EMAIL: 1, UNKNOWN: 1, DISABLED: 1}
+
+
+def test_refusals_cost_the_same_time(populated: Keyturn) -> None:
+    """CPU time with the cheap profile: whoever skipped the hash would need a third less. Samples are interleaved."""
+    times: dict[str, list[float]] = {why: [] for why in REFUSALS}
+    for _ in range(SAMPLES):
+        for why, (email, password) in REFUSALS.items():
+            populated.clock.advance(HOUR)
+            begun = time.thread_time()
+            refusal_of(populated.services, email, password)
+            times[why].append(time.thread_time() - begun)
+    medians = [statistics.median(samples) for samples in times.values()]
+    assert max(medians) / min(medians) < 1.2

@@ -1,0 +1,133 @@
+"""Signing up."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.domain.records import Client
+from chalicelib.errors import EmailTaken, InvalidEmail, InvalidRequest, PasswordRejected, TooManyRequests, Unavailable
+from tests.fakes import CLIENT, PASSWORD, Keyturn, config
+from tests.fakes_store import FakeStore
+from tests.faults import FaultyStore
+from tests.flows.steps import (
+    EMAIL,
+    CountingHasher,
+    assert_dead,
+    assert_works,
+    credentials,
+    decoded,
+    log_in,
+    long_lived,
+    sign_up,
+    with_hasher,
+)
+
+
+def test_account_and_first_session_work_at_once(anywhere: Keyturn) -> None:
+    """The grant of a signup is accepted everywhere, and the password logs in from now on."""
+    grant = sign_up(anywhere.services)
+    assert grant.account.email == EMAIL
+    assert_works(anywhere, grant)
+    assert_works(anywhere, log_in(anywhere.container()))
+    assert anywhere.audit.names()[0] == "signed_up"
+
+
+def test_new_account_has_no_rights_beyond_a_users() -> None:
+    """Role, scope and verification come from us, never from the request (regressions: CVE-2026-27946)."""
+    keyturn = Keyturn(FakeStore(), config=config(role_scopes={"user": ("notes:read",), "admin": ("everything",)}))
+    claims = keyturn.authorize(sign_up(keyturn.services).access_token)
+    assert (claims.roles, claims.scope, claims.email_verified) == (("user",), "notes:read", False)
+    assert (claims.amr, claims.auth_time) == (("pwd",), keyturn.clock.now())
+
+
+@pytest.mark.parametrize("email", [EMAIL, "Alice@EXAMPLE.com"])
+def test_known_address_is_refused_after_the_same_hash(anywhere: Keyturn, email: str) -> None:
+    """EmailTaken in every spelling of the address, at the cost of one hash, and nothing of the account changes."""
+    grant = sign_up(anywhere.services)
+    hasher = CountingHasher(anywhere.services.accounts.hasher)
+    with pytest.raises(EmailTaken):
+        sign_up(with_hasher(anywhere.services, hasher), email=email)
+    assert hasher.calls == ["hash"]
+    assert anywhere.audit.events[-1] == ("signup_refused", {"client": CLIENT, "why": "email_taken"})
+    assert_works(anywhere, grant)
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "refusal"),
+    [
+        ("not an address", PASSWORD, InvalidEmail),
+        ("alice@example.com,eve@example.com", PASSWORD, InvalidEmail),
+        (EMAIL, "short", PasswordRejected),
+        (EMAIL, "x" * 257, InvalidRequest),
+        (EMAIL, "ALICE@example.com", PasswordRejected),
+    ],
+)
+def test_what_the_policy_refuses_reaches_no_table(email: str, password: str, refusal: type[Exception]) -> None:
+    """A request that can never succeed costs no call and counts for nobody."""
+    store = FaultyStore(FakeStore())
+    with pytest.raises(refusal):
+        Keyturn(store).services.accounts.sign_up(credentials(password, email=email), CLIENT)
+    assert store.calls == []
+
+
+def test_session_that_the_browser_came_with_ends(anywhere: Keyturn) -> None:
+    """A new login ends the one before it, other people's accounts included (ASVS V7.2.4)."""
+    former = sign_up(anywhere.services, email="bob@example.com", transport="cookie")
+    grant = sign_up(anywhere.services, transport="cookie", carried=decoded(anywhere.services, former))
+    assert grant.session_id != former.session_id
+    assert_dead(anywhere, former)
+    assert_works(anywhere, grant)
+
+
+def test_refused_signup_ends_no_session(keyturn: Keyturn) -> None:
+    """Who fails to sign up keeps the session of before."""
+    former = sign_up(keyturn.services, transport="cookie")
+    with pytest.raises(EmailTaken):
+        sign_up(keyturn.services, transport="cookie", carried=decoded(keyturn.services, former))
+    assert_works(keyturn, former)
+
+
+def test_nothing_is_written_while_the_key_store_is_away() -> None:
+    """An account whose first grant could not be signed is never made."""
+    store = FakeStore()
+    keyturn = Keyturn(store)
+    keyturn.parameters.away = True
+    with pytest.raises(Unavailable):
+        sign_up(keyturn.container())
+    assert not (store.logins or store.accounts or store.sessions)
+    keyturn.parameters.away = False
+    assert_works(keyturn, sign_up(keyturn.container()))
+
+
+def test_repeated_signup_converges_to_a_login() -> None:
+    """After a lost answer the same signup is EmailTaken, and logging in works."""
+    store = FaultyStore(FakeStore())
+    keyturn = Keyturn(store)
+    store.fail_after("create_account")
+    with pytest.raises(Unavailable):
+        sign_up(keyturn.services)
+    with pytest.raises(EmailTaken):
+        sign_up(keyturn.services)
+    assert_works(keyturn, log_in(keyturn.services))
+
+
+def test_signups_from_one_address_are_limited() -> None:
+    """A hundred an hour, whatever the emails; an IPv6 /64 is one address (regressions: CVE-2026-45364)."""
+    store = FakeStore()
+    keyturn = Keyturn(store)
+    for number in range(100):
+        sign_up(keyturn.services, email=f"n{number}@example.com", client=Client(f"2001:db8::{number:x}", "tests"))
+    hasher = CountingHasher(keyturn.services.accounts.hasher)
+    with pytest.raises(TooManyRequests) as refused:
+        sign_up(with_hasher(keyturn.services, hasher), client=Client("2001:db8::ffff", "tests"))
+    assert refused.value.retry_after == 10
+    assert hasher.calls == []
+    assert len(store.accounts) == 100
+    sign_up(keyturn.services, client=Client("2001:db8:0:1::", "tests"))
+
+
+def test_refresh_token_lives_as_long_as_the_idle_limit(keyturn: Keyturn) -> None:
+    """The cookie's Max-Age is what is left of the session: the idle limit, or the absolute one where that is nearer."""
+    grant = sign_up(keyturn.services)
+    assert long_lived(grant).expires_in == keyturn.config.refresh_idle_ttl
+    assert grant.expires_in == keyturn.config.access_ttl

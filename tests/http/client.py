@@ -1,0 +1,193 @@
+"""An HTTP client that sends exactly what it is told, and what it keeps of a session.
+
+Whatever is sent, some things hold for every answer: they are asserted here, for each one.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import uuid
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
+from tests.fakes import PASSWORD
+from tests.http.server import ADDRESS, ORIGIN
+from tests.rehearsal.client import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Headers = Sequence[tuple[str, str | bytes]]
+
+JSON = ("Content-Type", "application/json")
+FROM_PAGE = ("Origin", ORIGIN)
+COOKIE = "__Host-refresh"
+JWKS = "/.well-known/jwks.json"
+
+# Every error there is: its status and its code.
+ERRORS = {(status, error.code) for error, status in STATUS.items()} | {
+    (status, code) for status, (code, _) in FRAMEWORK.items()
+}
+
+
+class Client:
+    """Sends requests to one API, from one address."""
+
+    def __init__(self, url: str, address: str | None = None) -> None:
+        self._base = urlsplit(url)
+        prefix = uuid.uuid4().hex
+        self.address = address or f"2001:db8:{prefix[:4]}:{prefix[4:8]}::1"
+
+    def at(self, url: str) -> Client:
+        """The same client of another API."""
+        return Client(url, self.address)
+
+    def send(self, method: str, path: str, headers: Headers = (), body: bytes = b"") -> Reply:
+        """Send the request as it is; only Host, Connection, the body's length and the address are added."""
+        length = [("Content-Length", str(len(body)))] if body else []
+        added = [("Host", self._base.netloc), ("Connection", "close"), (ADDRESS, self.address)]
+        lines = [f"{method} {self._base.path}{path} HTTP/1.1".encode()]
+        lines += [name.encode() + b": " + _bytes(value) for name, value in [*added, *length, *headers]]
+        with socket.create_connection((self._base.hostname or "", self._base.port or 80), timeout=40) as connection:
+            connection.sendall(b"\r\n".join([*lines, b"", body]))
+            with HTTPResponse(connection, method=method) as response:
+                response.begin()
+                reply = Reply(response.status, response.getheaders(), response.read())
+        _assert_holds_for_every_answer(path, reply)
+        return reply
+
+    def call(self, method: str, path: str, members: Any = None, headers: Headers = ()) -> Reply:
+        """Send `members` as JSON, if there are any."""
+        if members is None:
+            return self.send(method, path, headers)
+        return self.send(method, path, [JSON, *headers], json.dumps(members).encode())
+
+    def post(self, path: str, members: Any = None, headers: Headers = ()) -> Reply:
+        """POST."""
+        return self.call("POST", path, members, headers)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a client holds of one session, after the answer that gave it."""
+
+    client: Client
+    email: str
+    reply: Reply
+
+    @property
+    def session_id(self) -> str:
+        """The session."""
+        return str(self.reply.json["session_id"])
+
+    @property
+    def refresh_token(self) -> str:
+        """The refresh token, by whichever way it came."""
+        return str(self.reply.json.get("refresh_token") or self.cookie.partition("=")[2])
+
+    @property
+    def cookie(self) -> str:
+        """The refresh cookie as a browser sends it back: name=value."""
+        (cookie,) = self.reply.all("Set-Cookie")
+        return cookie.partition(";")[0]
+
+    @property
+    def csrf_token(self) -> str:
+        """The CSRF token of a cookie's session."""
+        return str(self.reply.json["csrf_token"])
+
+    @property
+    def bearer(self) -> tuple[str, str]:
+        """The Authorization header."""
+        return ("Authorization", f"Bearer {self.reply.json['access_token']}")
+
+    @property
+    def page(self) -> Headers:
+        """What a browser sends for a page that may do everything: origin, cookie, CSRF token."""
+        return [FROM_PAGE, ("Cookie", self.cookie), ("X-CSRF-Token", self.csrf_token)]
+
+    def refresh(self) -> Reply:
+        """Turn the key, by the way that the refresh token came."""
+        if "refresh_token" in self.reply.json:
+            return self.client.post("/refresh", {"refresh_token": self.refresh_token})
+        return self.client.post("/refresh", headers=self.page)
+
+    def refreshed(self) -> Held:
+        """What is held after a refresh, which must work."""
+        reply = self.refresh()
+        assert reply.status == 200, reply
+        return Held(self.client, self.email, reply)
+
+    def me(self) -> Reply:
+        """Ask who this is."""
+        return self.client.call("GET", "/me", headers=[self.bearer])
+
+    def assert_lives(self) -> Held:
+        """Both tokens work; what is held afterwards."""
+        assert self.me().status == 200
+        return self.refreshed()
+
+    def assert_dead(self) -> None:
+        """Neither token works."""
+        assert_problem(self.me(), 401, "invalid_token")
+        assert_problem(self.refresh(), 401, "invalid_grant")
+
+
+def new_email() -> str:
+    """An address that no other test has."""
+    return f"{uuid.uuid4().hex}@example.com"
+
+
+def sign_up(client: Client, transport: str = "body", email: str | None = None) -> Held:
+    """Make an account and its first session."""
+    email = email or new_email()
+    reply = client.post("/signup", {"email": email, "password": PASSWORD, "transport": transport}, [FROM_PAGE])
+    assert reply.status == 201, reply
+    return Held(client, email, reply)
+
+
+def log_in(client: Client, email: str, transport: str = "body", password: str = PASSWORD) -> Held:
+    """Begin another session of an account."""
+    reply = client.post("/login", {"email": email, "password": password, "transport": transport}, [FROM_PAGE])
+    assert reply.status == 200, reply
+    return Held(client, email, reply)
+
+
+def assert_problem(reply: Reply, status: int, code: str) -> None:
+    """The answer is this problem."""
+    assert (reply.status, reply.json.get("code")) == (status, code), reply
+
+
+def assert_answer(reply: Reply, status: int, members: set[str]) -> None:
+    """The answer has this status, and exactly these members (ASVS V15.3.1)."""
+    assert reply.status == status, reply
+    assert set(reply.json) == members
+
+
+def assert_no_content(reply: Reply) -> None:
+    """204."""
+    assert (reply.status, reply.body) == (204, b""), reply
+
+
+def _assert_holds_for_every_answer(path: str, reply: Reply) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        assert reply.all(name) == [value], (name, reply)
+    published = reply.status == 200 and path == JWKS
+    assert reply.header("Cache-Control") == ("public, max-age=300" if published else "no-store"), reply
+    if reply.status >= 400:
+        assert reply.header("Content-Type") == "application/problem+json", reply
+        problem = reply.json
+        assert set(problem) - {"detail"} == {"type", "title", "status", "code"}, reply
+        assert (problem["status"], problem["code"]) in ERRORS, reply
+        assert (problem["status"], problem["type"]) == (reply.status, "about:blank"), reply
+        assert not reply.all("Set-Cookie"), reply
+    else:
+        assert reply.header("Content-Type") == "application/json", reply
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value

@@ -1,0 +1,45 @@
+"""One server for each test process; for each test an address and accounts of its own, because limiters count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.http.client import Client, Held, sign_up
+from tests.http.server import Server, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[Server]:
+    """Keyturn, served."""
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def server(one_server: Server) -> Iterator[Server]:
+    """Keyturn, served by warm containers, whatever other tests have made of the environment."""
+    with one_server.running(one_server.warm):
+        yield one_server
+
+
+@pytest.fixture
+def client(server: Server) -> Client:
+    """A client at an address of its own."""
+    return Client(server.url)
+
+
+@pytest.fixture
+def app_user(client: Client) -> Held:
+    """A fresh account, with a session of the transport `body`."""
+    return sign_up(client, "body")
+
+
+@pytest.fixture
+def browser(client: Client) -> Held:
+    """A fresh account, with a session of the transport `cookie`."""
+    return sign_up(client, "cookie")

@@ -1,0 +1,183 @@
+"""Keyturn over real HTTP: API Gateway's stand-in before it, the app and the authorizer behind it in this process.
+
+The gateway answers by the Swagger document that deployment generates from the app. Settings, keys and the table are
+read as a container reads them: from environment variables, the parameter store and DynamoDB, which moto plays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import boto3
+from chalice.deploy.planner import StringFormat
+from chalice.local import LocalChalice
+
+import app
+from chalicelib import authorizers, bootstrap
+from infra import keys
+from infra.chalice_deployment import Swagger
+from tests import engines
+from tests.rehearsal.gateway import Gateway
+from tests.rehearsal.runtime import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from chalicelib.services import Services
+    from chalicelib.services.authorization import Authorization
+
+ADDRESS = "X-Test-Address"  # says which address a connection comes from; the gateway alone knows that, and not by a header
+ORIGIN, SECOND_ORIGIN = "https://app.example.com", "https://admin.example.com:8443"
+API, AUTHORIZE = "keyturn-http", "keyturn-http-authorize"
+ALGORITHM = "ES256"  # signs faster than RS256; the claims and the rest of the token are the same
+
+_ARN_PARTS = {
+    "partition": "aws",
+    "region_name": "eu-west-1",
+    "api_handler_lambda_arn": API,
+    "authorize_lambda_arn": AUTHORIZE,
+}
+
+
+class InProcessFunction:
+    """A Lambda function, called here: JSON goes in and out, and what is raised is Lambda's error document."""
+
+    def __init__(self, handler: Callable[[Any, None], Any]) -> None:
+        self._handler = handler
+
+    def invoke(self, event: Mapping[str, Any]) -> Outcome:
+        """Run one event to its end."""
+        try:
+            result = self._handler(_from_its_address(_as_json(event)), None)
+        except Exception as error:  # noqa: BLE001  # as Lambda does
+            return Outcome(error={"errorType": type(error).__name__, "errorMessage": str(error)})
+        return Outcome(result=_as_json(result))
+
+
+class Containers:
+    """What the functions keep between requests: nothing before their first one."""
+
+    def __init__(self) -> None:
+        self.services: Callable[[], Services] = lru_cache(maxsize=1)(bootstrap.services.__wrapped__)
+        self.authorization: Callable[[], Authorization] = lru_cache(maxsize=1)(authorizers.authorization.__wrapped__)
+
+
+class Server:
+    """Keyturn at `url`, with a table and keys of its own."""
+
+    def __init__(self, url: str, functions: Mapping[str, InProcessFunction], document: dict[str, Any]) -> None:
+        endpoint = engines.start("moto")
+        self.url, self.document, self._functions = url, document, functions
+        self.prefix = f"/keyturn/{uuid.uuid4().hex}"
+        self.environment = {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "KEYTURN_TABLE": engines.make_table(engines.connect(endpoint)),
+            "KEYTURN_ISSUER": url,
+            "KEYTURN_AUDIENCE": "https://api.example.com",
+            "KEYTURN_PARAMETERS": self.prefix,
+            "KEYTURN_ALLOWED_ORIGINS": f"{ORIGIN},{SECOND_ORIGIN}",
+            "KEYTURN_SIGNING_ALGORITHM": ALGORITHM,
+            "KEYTURN_ARGON2_PROFILE": "testing",
+        }
+        with mock.patch.dict(os.environ, self.environment):
+            self.parameters = boto3.client("ssm")
+        keys.ensure(self.parameters, self.prefix, ALGORITHM, int(time.time()) - 60)
+        self.warm = Containers()
+        with self.running(self.warm):
+            self.warm.services()
+            self.warm.authorization()
+
+    @property
+    def services(self) -> Services:
+        """What the API's warm container has."""
+        return self.warm.services()
+
+    @contextmanager
+    def running(self, containers: Containers, **environment: str) -> Iterator[None]:
+        """Requests go to these containers, which find these environment variables beside their own."""
+        with (
+            mock.patch.dict(os.environ, {**self.environment, **environment}),
+            mock.patch.object(bootstrap, "services", containers.services),
+            mock.patch.object(authorizers, "authorization", containers.authorization),
+        ):
+            yield
+
+    @contextmanager
+    def cold(self, **environment: str) -> Iterator[Containers]:
+        """Requests go to fresh containers, which find these environment variables beside their own."""
+        containers = Containers()
+        with self.running(containers, **environment):
+            yield containers
+
+    @contextmanager
+    def deployed_as(self, document: Mapping[str, Any]) -> Iterator[str]:
+        """The same functions behind another Swagger document; yields the URL."""
+        with _gateway(self._functions, document) as gateway:
+            yield gateway.url
+
+    def invoke(self, event: Mapping[str, Any]) -> Any:
+        """What the API's function answers to an event that no HTTP request can bring about."""
+        outcome = self._functions[API].invoke(event)
+        assert outcome.error is None, outcome.error
+        return outcome.result
+
+    def copy_of_document(self) -> dict[str, Any]:
+        """The Swagger document, to be changed."""
+        return deepcopy(self.document)
+
+
+@contextmanager
+def serve() -> Iterator[Server]:
+    """Serve on loopback until the end of the block."""
+    functions = {API: InProcessFunction(app.app), AUTHORIZE: InProcessFunction(authorizers.authorize)}
+    document = _resolved(Swagger("keyturn-http").generate_swagger(app.app))
+    kind, app.app.__class__ = app.app.__class__, LocalChalice
+    try:
+        # On Lambda a container has one request at a time. Here threads stand for containers: each sees its own request.
+        with _gateway(functions, document) as gateway:
+            yield Server(gateway.url, functions, document)
+    finally:
+        app.app.__class__ = kind
+
+
+def _gateway(functions: Mapping[str, InProcessFunction], document: Mapping[str, Any]) -> Gateway:
+    return Gateway(
+        "testapi",
+        "api",
+        region="eu-west-1",
+        account="123456789012",
+        document=lambda: document,
+        function=functions.__getitem__,  # type: ignore[arg-type]  # of a Function it calls invoke alone
+    )
+
+
+def _resolved(value: Any) -> Any:
+    """A part of the document, with the ARNs filled in that deployment fills in."""
+    if isinstance(value, StringFormat):
+        return value.template.format(**_ARN_PARTS)
+    if isinstance(value, dict):
+        return {name: _resolved(member) for name, member in value.items()}
+    return [_resolved(member) for member in value] if isinstance(value, list) else value
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _from_its_address(event: dict[str, Any]) -> dict[str, Any]:
+    address = (event.get("headers") or {}).pop(ADDRESS, None)
+    if address is not None:
+        del event["multiValueHeaders"][ADDRESS]
+        event["requestContext"]["identity"]["sourceIp"] = address
+    return event

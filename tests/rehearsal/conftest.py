@@ -1,0 +1,45 @@
+"""One AWS for the session, and one stage in it that most tests share. Each test makes accounts of its own."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.client import Client
+from tests.rehearsal.stack import deployed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.rehearsal.stack import RunningStack
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[LocalAws]:
+    """AWS, empty at first."""
+    with LocalAws() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dev(aws: LocalAws) -> Iterator[RunningStack]:
+    """The stage `dev`, deployed."""
+    with deployed("dev", aws=aws) as stack:
+        yield stack
+
+
+@pytest.fixture
+def client(dev: RunningStack) -> Client:
+    """A client of the stage `dev`."""
+    return Client(dev.url)
+
+
+@pytest.fixture
+def credentials() -> dict[str, Any]:
+    """Members for signup and login, of an account that no other test has, over the transport `body`."""
+    return {"email": f"{uuid.uuid4().hex}@example.com", "password": PASSWORD, "transport": "body"}

@@ -1,0 +1,168 @@
+"""A stage, deployed into AWS on loopback by the command that deploys it anywhere, and running there.
+
+with deployed("dev") as stack:
+    requests.get(stack.url + "/health")
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.rehearsal.aws import ACCOUNT, REGION, LocalAws
+from tests.rehearsal.gateway import Gateway
+from tests.rehearsal.runtime import Function, FunctionConfig, log_tail, runtime_client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Stack:
+    """A deployed stage. `url` answers; `functions` are what AWS holds, by name, each unpacked and able to run."""
+
+    def __init__(self, aws: LocalAws, project: Path, stage: str, work: Path, extra: Mapping[str, str]) -> None:
+        self.aws, self.project, self.stage = aws, project, stage
+        self.log = work / "functions.log"
+        self._work, self._extra = work, extra
+        (work / "client").mkdir(exist_ok=True)
+        self._client = runtime_client(work / "client") if not any((work / "client").iterdir()) else work / "client"
+        self.functions: dict[str, Function] = {}
+
+    @property
+    def api_id(self) -> str:
+        """The REST API's id, as deployment recorded it."""
+        parameter = self.aws.client("ssm").get_parameter(Name=f"/keyturn/{self.stage}/api-id")
+        return str(parameter["Parameter"]["Value"])
+
+    @property
+    def table_name(self) -> str:
+        """The stage's table."""
+        return f"keyturn-{self.stage}"
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of infra/ on the project copy: `run("infra.deploy", "--stage", "dev")`."""
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "UV") if name in os.environ}
+        environment.update(self.aws.environment)
+        result = subprocess.run(  # noqa: S603  # our own interpreter and arguments
+            [sys.executable, "-m", *command],
+            cwd=self.project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and result.returncode:
+            raise AssertionError(result.stdout + result.stderr)
+        return result
+
+    def deploy(self) -> str:
+        """Deploy, take the functions as AWS holds them now, and return what the command printed."""
+        output = self.run("infra.deploy", "--stage", self.stage).stdout
+        self.restart()
+        return output
+
+    def destroy(self, *, with_table: bool = False) -> str:
+        """Take the stage down, and return what the command printed."""
+        self.close()
+        return self.run("infra.destroy", "--stage", self.stage, *(["--with-table"] if with_table else [])).stdout
+
+    def restart(self) -> None:
+        """Take the functions from AWS: their configuration and code of this moment, and no container left running."""
+        self.close()
+        for listed in self.aws.client("lambda").list_functions()["Functions"]:
+            name = listed["FunctionName"]
+            if name.split("-")[:2] != ["keyturn", self.stage]:
+                continue
+            config = FunctionConfig(
+                name=name,
+                arn=listed["FunctionArn"],
+                handler=listed["Handler"],
+                timeout=listed["Timeout"],
+                memory=listed["MemorySize"],
+                environment=listed["Environment"]["Variables"],
+                task_root=self._unpack(name),
+                log_group=f"/aws/lambda/{name}",
+            )
+            self.functions[name] = Function(config, self._client, {**self.aws.environment, **self._extra}, self.log)
+
+    def function_of(self, arn: str) -> Function:
+        """The function of an ARN."""
+        return next(function for function in self.functions.values() if function.config.arn == arn)
+
+    def close(self) -> None:
+        """End every container."""
+        for function in self.functions.values():
+            function.close()
+        self.functions = {}
+
+    def tail(self) -> str:
+        """The end of what the functions logged."""
+        return log_tail(self.log)
+
+    def gateway(self) -> Gateway:
+        """The API, as it is deployed at each moment."""
+        api_id = self.api_id
+        return Gateway(
+            api_id,
+            "api",
+            region=REGION,
+            account=ACCOUNT,
+            document=lambda: self.aws.live_document(api_id, "api"),
+            function=self.function_of,
+        )
+
+    def _unpack(self, name: str) -> Path:
+        """Unpack a function's code into a directory of its own that cannot be written to."""
+        root = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._work))
+        with zipfile.ZipFile(io.BytesIO(self.aws.code(name))) as archive:
+            archive.extractall(root)
+        for path in [root, *root.rglob("*")]:
+            path.chmod(0o555 if path.is_dir() or path.suffix == ".so" else 0o444)
+        return root
+
+
+class RunningStack(Stack):
+    """A stack with an address."""
+
+    url: str
+
+
+def copy_project(to: Path) -> Path:
+    """Copy what a clone would hold, changes that are not committed included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],  # noqa: S607  # the developer's git
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    return to
+
+
+@contextmanager
+def deployed(
+    stage: str = "dev", *, aws: LocalAws | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningStack]:
+    """Deploy a copy of the project and run it. `environment` is added to the functions' AWS variables."""
+    with ExitStack() as exits:
+        work = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="keyturn-", ignore_cleanup_errors=True)))
+        aws = aws or exits.enter_context(LocalAws())
+        (work / "project").mkdir()
+        stack = RunningStack(aws, copy_project(work / "project"), stage, work, environment or {})
+        stack.deploy()
+        exits.callback(stack.close)
+        stack.url = exits.enter_context(stack.gateway()).url
+        yield stack

@@ -1,0 +1,148 @@
+"""Deploying, deploying again, taking down: what is in AWS after each."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.rehearsal.client import Client
+from tests.rehearsal.stack import deployed
+
+if TYPE_CHECKING:
+    from tests.rehearsal.aws import LocalAws
+    from tests.rehearsal.stack import RunningStack
+
+KEYS = {"parameter /keyturn/prod/public", "parameter /keyturn/prod/root"}
+
+
+def inventory(aws: LocalAws) -> set[str]:
+    """Everything that deployment can make, in every stage: kind and name."""
+    ssm = aws.client("ssm")
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path="/", Recursive=True)
+    return {
+        *(f"function {item['FunctionName']}" for item in aws.client("lambda").list_functions()["Functions"]),
+        *(f"API {item['name']} {item['id']}" for item in aws.client("apigateway").get_rest_apis()["items"]),
+        *(f"role {item['RoleName']}" for item in aws.client("iam").list_roles()["Roles"]),
+        *(f"logs {item['logGroupName']}" for item in aws.client("logs").describe_log_groups()["logGroups"]),
+        *(f"table {name}" for name in aws.client("dynamodb").list_tables()["TableNames"]),
+        *(f"parameter {item['Name']}" for page in pages for item in page["Parameters"]),
+    }
+
+
+def without_signing_keys(names: set[str]) -> set[str]:
+    """The names but for those that hold a random key id."""
+    return {name for name in names if "/signing/" not in name}
+
+
+def test_two_deployments_and_the_end(aws: LocalAws, credentials: dict[str, Any]) -> None:
+    """The second deployment changes no id and ends no session; destroying keeps the table and the keys, or nothing."""
+    before = inventory(aws)
+    with deployed("prod", aws=aws) as stack:
+        first = inventory(aws) - before
+        api = f"API keyturn-prod {stack.api_id}"
+        assert without_signing_keys(first) == {
+            *KEYS,
+            "parameter /keyturn/prod/api-id",
+            "table keyturn-prod",
+            "function keyturn-prod",
+            "function keyturn-prod-authorize",
+            "role keyturn-prod-api_handler",
+            "role keyturn-prod-authorize",
+            "logs /aws/lambda/keyturn-prod",
+            "logs /aws/lambda/keyturn-prod-authorize",
+            api,
+        }
+        client = Client(stack.url)
+        session = client.call("POST", "/signup", credentials).json
+
+        stack.deploy()
+        assert inventory(aws) - before == first
+        assert client.call("GET", "/me", bearer=session["access_token"]).status == 200
+        assert client.call("POST", "/refresh", {"refresh_token": session["refresh_token"]}).status == 200
+
+        # What chalice remembers on disk is lost; then what we remember in the parameter store is.
+        (stack.project / ".chalice/deployed/prod.json").unlink()
+        aws.client("ssm").delete_parameter(Name="/keyturn/prod/api-id")
+        stack.deploy()
+        assert inventory(aws) - before == first
+
+        stack.destroy()
+        kept = inventory(aws) - before
+        assert without_signing_keys(kept) == {*KEYS, "table keyturn-prod"}
+        stack.destroy()  # once more: nothing is there, nothing fails
+        assert inventory(aws) - before == kept
+
+        stack.destroy(with_table=True)
+        assert inventory(aws) == before
+        stack.destroy(with_table=True)
+        assert inventory(aws) == before
+
+
+def test_function_that_the_app_has_no_more(aws: LocalAws, dev: RunningStack) -> None:
+    """A function of the stage that no configuration names is deleted by the next deployment; a stranger's is not."""
+    functions = aws.client("lambda")
+    role = functions.get_function_configuration(FunctionName="keyturn-dev")["Role"]
+    for name, app in (("keyturn-dev-old", "keyturn"), ("keyturn-dev-other", "another")):
+        functions.create_function(
+            FunctionName=name,
+            Role=role,
+            Runtime="python3.11",
+            Handler="app.app",
+            Code={"ZipFile": b"zip"},
+            Tags={"aws-chalice": f"version=1:stage=dev:app={app}"},
+        )
+    try:
+        dev.run("infra.deploy", "--stage", "dev")
+        names = {function["FunctionName"] for function in functions.list_functions()["Functions"]}
+    finally:
+        functions.delete_function(FunctionName="keyturn-dev-other")
+        dev.restart()
+    assert "keyturn-dev-old" not in names
+    assert {"keyturn-dev", "keyturn-dev-authorize", "keyturn-dev-other"} <= names
+
+
+def test_functions_are_configured_as_written(aws: LocalAws, dev: RunningStack) -> None:
+    """Memory, timeout, handler and variables are explicit; the issuer is the stage's own URL; nothing is a secret."""
+    configured = {function["FunctionName"]: function for function in aws.client("lambda").list_functions()["Functions"]}
+    api, authorizer = configured["keyturn-dev"], configured["keyturn-dev-authorize"]
+    assert (api["Handler"], api["MemorySize"], api["Timeout"]) == ("app.app", 1769, 10)
+    assert (authorizer["Handler"], authorizer["MemorySize"], authorizer["Timeout"]) == (
+        "chalicelib.authorizers.authorize",
+        512,
+        5,
+    )
+    issuer = f"https://{dev.api_id}.execute-api.eu-central-1.amazonaws.com/api"
+    assert api["Environment"]["Variables"] == {
+        "KEYTURN_TABLE": "keyturn-dev",
+        "KEYTURN_PARAMETERS": "/keyturn/dev",
+        "KEYTURN_AUDIENCE": "keyturn-dev",
+        "KEYTURN_ALLOWED_ORIGINS": "http://localhost:3000,http://localhost:5173",
+        "KEYTURN_ISSUER": issuer,
+    }
+
+
+def test_who_may_do_what(aws: LocalAws, dev: RunningStack) -> None:
+    """Each function has its own role with its own policy document, and this API alone may invoke it."""
+    iam, functions = aws.client("iam"), aws.client("lambda")
+    for resource, name, document in (
+        ("api_handler", "keyturn-dev", "policy-dev.json"),
+        ("authorize", "keyturn-dev-authorize", "policy-authorize-dev.json"),
+    ):
+        role = f"keyturn-dev-{resource}"
+        assert functions.get_function_configuration(FunctionName=name)["Role"].endswith(f"/{role}")
+        assert iam.list_role_policies(RoleName=role)["PolicyNames"] == [role]
+        assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+        policy = iam.get_role_policy(RoleName=role, PolicyName=role)["PolicyDocument"]
+        assert policy == json.loads((dev.project / ".chalice" / document).read_text())
+        (statement,) = json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]
+        assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
+        assert f":{dev.api_id}/" in json.dumps(statement["Condition"])
+
+
+def test_logs_are_kept_for_a_time(aws: LocalAws, dev: RunningStack) -> None:
+    """Log groups exist before the first line, with a retention."""
+    groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/keyturn-{dev.stage}")["logGroups"]
+    assert {group["logGroupName"]: group.get("retentionInDays") for group in groups} == {
+        "/aws/lambda/keyturn-dev": 90,
+        "/aws/lambda/keyturn-dev-authorize": 90,
+    }

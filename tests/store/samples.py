@@ -1,0 +1,66 @@
+"""Records to fill a store with. Every one is somebody else's: subs and sids are random."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from chalicelib.domain.records import Account, Client, Login, Session
+from chalicelib.store.protocol import Rotation
+
+NOW = 1_800_000_000
+CLIENT = Client(address="203.0.113.7", user_agent="curl/8.5")
+
+
+def identifier() -> str:
+    """128 random bits, as long as a real sub or sid."""
+    return uuid.uuid4().hex[:22]
+
+
+def a_login(**changes: Any) -> Login:
+    """A login of a new account."""
+    sub = identifier()
+    fields = {"sub": sub, "email": f"{sub}@example.com", "roles": ("user",)}
+    return Login(account=Account(**{**fields, **changes}), password_digest=f"$argon2id$of-{sub}")
+
+
+def a_session(sub: str, **changes: Any) -> Session:
+    """A session of the account, as login makes one."""
+    fields: dict[str, Any] = {
+        "sub": sub,
+        "sid": identifier(),
+        "generation": 0,
+        "digest": b"\x00" * 32,
+        "wrapped": b"",
+        "key_id": "k1",
+        "epoch": 0,
+        "created_at": NOW,
+        "rotated_at": NOW,
+        "idle_expires_at": NOW + 14 * 86400,
+        "absolute_expires_at": NOW + 90 * 86400,
+        "transport": "cookie",
+        "auth_time": NOW,
+        "amr": ("pwd",),
+        "address": CLIENT.address,
+        "user_agent": CLIENT.user_agent,
+    }
+    return Session(**{**fields, **changes})
+
+
+def a_rotation(session: Session, **changes: Any) -> Rotation:
+    """The next turn of the session's key, a minute after the last one."""
+    now = session.rotated_at + 60
+    fields: dict[str, Any] = {
+        "sub": session.sub,
+        "sid": session.sid,
+        "generation": session.generation,
+        "digest": session.digest,
+        "epoch": session.epoch,
+        "next_digest": uuid.uuid4().bytes * 2,
+        "wrapped": uuid.uuid4().bytes * 2,
+        "key_id": "k2",
+        "idle_expires_at": now + 14 * 86400,
+        "now": now,
+        "client": Client(address="2001:db8::1", user_agent="Mozilla/5.0 (X11; Linux)"),
+    }
+    return Rotation(**{**fields, **changes})

@@ -1,0 +1,135 @@
+"""What each verb costs on an engine that bills as DynamoDB does: every verb is one call, one wait."""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.domain.limits import LimitPolicy
+from chalicelib.domain.records import Client, Denials
+from chalicelib.store.dynamodb import DENIED_SESSIONS
+from tests.counting import Cost, Meter
+from tests.store.samples import NOW, a_login, a_rotation, a_session, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.store.conftest import Table
+
+DENY_UNTIL = NOW + 1020
+POLICY = LimitPolicy("cost", 3600, ((1, 0),), 300)
+# As large as an item gets from the outside: an IPv6 address, a full user agent, an address of 254 characters.
+CLIENT = Client(address="2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", user_agent="M" * 200)
+EMAIL = "e" * 242 + "@example.com"
+
+
+class Costs:
+    """Measures verbs on one table."""
+
+    def __init__(self, table: Table) -> None:
+        self.store = table.store
+        self.meter = Meter(table.client)
+        self.login = a_login(email=EMAIL)
+        self.session = a_session(self.login.account.sub, address=CLIENT.address, user_agent=CLIENT.user_agent)
+
+    def of(self, call: Callable[[], object]) -> Cost:
+        """The cost of one call."""
+        with self.meter.measure() as cost:
+            call()
+        return cost
+
+
+@pytest.fixture
+def costs(dynoxide_table: Table) -> Costs:
+    """An account with one session, and a meter."""
+    costs = Costs(dynoxide_table)
+    assert costs.of(partial(costs.store.create_account, costs.login, costs.session)) == Cost(
+        1, 0, 6, ["TransactWriteItems"]
+    )
+    return costs
+
+
+def test_reads_cost_one_unit(costs: Costs) -> None:
+    """Found or not; a list costs a unit for each 4 KB, a full blacklist still one."""
+    sub = costs.session.sub
+    for read in (
+        partial(costs.store.find_login, EMAIL),
+        partial(costs.store.find_login, "nobody@example.com"),
+        partial(costs.store.find_account, sub),
+        partial(costs.store.find_session, sub, costs.session.sid),
+        partial(costs.store.find_denials, sub),
+    ):
+        assert costs.of(read) == Cost(1, 1, 0, ["GetItem"])
+    assert costs.of(partial(costs.store.list_sessions, sub)) == Cost(1, 1, 0, ["Query"])
+    for _ in range(DENIED_SESSIONS):
+        costs.store.deny_session(sub, identifier(), deny_until=DENY_UNTIL)
+    assert costs.of(partial(costs.store.find_denials, sub)) == Cost(1, 1, 0, ["GetItem"])
+
+
+def test_refresh_costs_one_unit_also_when_it_loses(costs: Costs) -> None:
+    """One UpdateItem, with the largest session."""
+    rotation = a_rotation(costs.session, client=CLIENT)
+    assert costs.of(partial(costs.store.rotate_refresh_token, rotation)) == Cost(1, 0, 1, ["UpdateItem"])
+    loser = a_rotation(costs.session, client=CLIENT)
+    assert costs.of(partial(costs.store.rotate_refresh_token, loser)) == Cost(1, 0, 1, ["UpdateItem"])
+
+
+def test_single_writes_cost_one_unit(costs: Costs) -> None:
+    """Done or refused."""
+    sub, sid = costs.session.sub, costs.session.sid
+    count = partial(costs.store.count_attempt, POLICY, EMAIL, NOW)
+    rehash = partial(costs.store.replace_password_digest, EMAIL, costs.login.password_digest, "$new")
+    for write in (
+        count,
+        count,  # refused
+        rehash,
+        partial(costs.store.replace_password_digest, EMAIL, "$other", "$another"),  # refused
+        partial(costs.store.create_session, a_session(sub, user_agent=CLIENT.user_agent)),
+        partial(costs.store.deny_session, sub, sid, deny_until=DENY_UNTIL),
+        partial(costs.store.deny_issued_before, sub, Denials(), NOW, deny_until=DENY_UNTIL),  # refused
+        partial(costs.store.deny_issued_before, sub, Denials(sessions=frozenset({sid})), NOW, deny_until=DENY_UNTIL),
+        partial(costs.store.delete_session, sub, sid),
+        partial(costs.store.delete_session, sub, sid),  # nothing there
+    ):
+        cost = costs.of(write)
+        assert (cost.round_trips, cost.read_units, cost.write_units) == (1, 0, 1), write
+
+
+def test_transactions_cost_two_units_an_item_however_many_sessions(costs: Costs) -> None:
+    """Password change 8, logout everywhere 6; refused ones are counted as the most that they can be billed."""
+    for _ in range(30):
+        costs.store.create_session(a_session(costs.session.sub))
+    change = partial(
+        costs.store.change_password, costs.login, "$new", costs.session.sid, now=NOW, deny_until=DENY_UNTIL
+    )
+    assert costs.of(change) == Cost(1, 0, 8, ["TransactWriteItems"])
+    account = costs.store.find_account(costs.session.sub)
+    assert account
+    everywhere = partial(costs.store.raise_epoch, account, deny_until=DENY_UNTIL)
+    assert costs.of(everywhere) == Cost(1, 0, 6, ["TransactWriteItems"])
+    assert costs.of(everywhere) == Cost(1, 0, 6, ["TransactWriteItems"])
+    taken = partial(costs.store.create_account, a_login(email=EMAIL), a_session(identifier()))
+    assert costs.of(taken) == Cost(1, 0, 6, ["TransactWriteItems"])
+
+
+def test_calls_made_at_once_are_one_wait(costs: Costs) -> None:
+    """What another thread calls meanwhile is billed, and is no wait of the caller's."""
+
+    def two_counters() -> None:
+        beside = Thread(target=partial(costs.store.count_attempt, POLICY, "beside", NOW))
+        beside.start()
+        costs.store.count_attempt(POLICY, "here", NOW)
+        beside.join()
+
+    assert costs.of(two_counters) == Cost(1, 0, 2, ["UpdateItem", "UpdateItem"])
+
+
+def test_nothing_is_counted_outside_a_measurement(costs: Costs) -> None:
+    """A cost is that of the work inside alone."""
+    with costs.meter.measure() as cost:
+        pass
+    costs.store.find_account("sub")
+    assert cost == Cost()

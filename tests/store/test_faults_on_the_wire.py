@@ -1,0 +1,212 @@
+"""Throttling, timeouts and lost answers, met by botocore itself: success or Unavailable, and the retry converges.
+
+On dynoxide, because moto does not know a transaction's repetition by its ClientRequestToken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chalicelib.domain.limits import LimitPolicy
+from chalicelib.domain.records import Denials
+from chalicelib.errors import Unavailable
+from chalicelib.store.dynamodb import DynamoDBStore
+from chalicelib.store.protocol import PasswordChanged, Rotated
+from tests import engines
+from tests.store.fault_proxy import Fault, FaultProxy
+from tests.store.samples import NOW, a_login, a_rotation, a_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chalicelib.domain.records import Account, Session
+
+DENY_UNTIL = NOW + 1020
+POLICY = LimitPolicy("wire", 3600, ((5, 0),), 300)
+DENIED = Denials(sessions=frozenset({"denied"}))
+
+
+class Scene:
+    """An account with a session; `store` reaches it through the proxy, `direct` does not."""
+
+    def __init__(self, proxy: FaultProxy, through: str) -> None:
+        client = engines.connect(proxy.engine)
+        table = engines.make_table(client)
+        self.proxy = proxy
+        self.store = DynamoDBStore(engines.connect(through), table)
+        self.direct = DynamoDBStore(client, table)
+        self.login = a_login()
+        self.sub = self.login.account.sub
+        self.session = a_session(self.sub)
+        self.direct.create_account(self.login, self.session)
+        self.rotation = a_rotation(self.session)
+        self.new_login = a_login()
+        self.new_session = a_session(self.sub)
+
+    @property
+    def account_now(self) -> Account:
+        """The account as the table holds it."""
+        account = self.direct.find_account(self.sub)
+        assert account
+        return account
+
+    @property
+    def session_now(self) -> Session | None:
+        """The session as the table holds it."""
+        return self.direct.find_session(self.sub, self.session.sid)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """How to call it, what it answers when it is done, whether it is done, and what the caller's own retry is told."""
+
+    call: Callable[[Scene], Any]
+    answer: Callable[[Any], bool]
+    done: Callable[[Scene], bool]
+    answer_to_retry: Callable[[Any], bool] | None = None
+
+
+WRITES: dict[str, Verb] = {
+    "count_attempt": Verb(
+        lambda s: s.store.count_attempt(POLICY, "value", NOW),
+        lambda wait: wait == 0,
+        lambda s: [s.direct.count_attempt(POLICY, "value", NOW) for _ in range(5)] != [0] * 5,
+    ),
+    "create_account": Verb(
+        lambda s: s.store.create_account(s.new_login, a_session(s.new_login.account.sub, sid="first")),
+        lambda made: made is True,
+        lambda s: s.direct.find_login(s.new_login.account.email) == s.new_login,
+    ),
+    "replace_password_digest": Verb(
+        lambda s: s.store.replace_password_digest(s.login.account.email, s.login.password_digest, "$new"),
+        lambda replaced: replaced is True,
+        lambda s: getattr(s.direct.find_login(s.login.account.email), "password_digest", "") == "$new",
+    ),
+    "change_password": Verb(
+        lambda s: s.store.change_password(s.login, "$new", s.session.sid, now=NOW, deny_until=DENY_UNTIL),
+        lambda outcome: outcome is PasswordChanged.CHANGED,
+        lambda s: s.account_now.epoch == 1,
+    ),
+    "raise_epoch": Verb(
+        lambda s: s.store.raise_epoch(s.login.account, deny_until=DENY_UNTIL),
+        lambda raised: raised is True,
+        lambda s: s.account_now.epoch == 1,
+        lambda raised: raised is False,  # the caller reads the account again and raises the epoch that it finds
+    ),
+    "create_session": Verb(
+        lambda s: s.store.create_session(s.new_session),
+        lambda nothing: nothing is None,
+        lambda s: s.direct.find_session(s.sub, s.new_session.sid) == s.new_session,
+    ),
+    "rotate_refresh_token": Verb(
+        lambda s: s.store.rotate_refresh_token(s.rotation),
+        lambda outcome: isinstance(outcome, Rotated) and outcome.session.generation == 1,
+        lambda s: getattr(s.session_now, "digest", b"") == s.rotation.next_digest,
+    ),
+    "deny_session": Verb(
+        lambda s: s.store.deny_session(s.sub, "denied", deny_until=DENY_UNTIL),
+        lambda full: full is None,
+        lambda s: s.direct.find_denials(s.sub) == DENIED,
+    ),
+    "deny_issued_before": Verb(
+        lambda s: s.store.deny_issued_before(s.sub, Denials(), NOW, deny_until=DENY_UNTIL),
+        lambda denied: denied is True,
+        lambda s: s.direct.find_denials(s.sub) == Denials(issued_before=NOW),
+    ),
+    "delete_session": Verb(
+        lambda s: s.store.delete_session(s.sub, s.session.sid),
+        lambda nothing: nothing is None,
+        lambda s: s.session_now is None,
+    ),
+}
+EVERY_WRITE = pytest.mark.parametrize("verb", WRITES.values(), ids=WRITES.keys())
+SLOW_ONES = pytest.mark.parametrize("name", ["rotate_refresh_token", "create_account"])
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    """A scene on a table of its own, with no fault to come."""
+    proxy = FaultProxy(engines.start("dynoxide"))
+    with proxy.serve() as through:
+        yield Scene(proxy, through)
+
+
+@EVERY_WRITE
+def test_write_whose_answer_is_lost_is_done(scene: Scene, verb: Verb) -> None:
+    """Botocore repeats it byte for byte, and the repetition is answered as the first one would have been."""
+    scene.proxy.faults.append(Fault.LOST)
+    assert verb.answer(verb.call(scene))
+    assert verb.done(scene)
+    first, second = scene.proxy.requests
+    assert first == second
+
+
+@EVERY_WRITE
+def test_write_whose_answers_are_all_lost_is_unavailable_and_converges(scene: Scene, verb: Verb) -> None:
+    """The caller is told to come again; it was done once, and the caller's retry finds it done."""
+    scene.proxy.faults.extend([Fault.LOST, Fault.LOST])
+    with pytest.raises(Unavailable):
+        verb.call(scene)
+    assert (verb.answer_to_retry or verb.answer)(verb.call(scene))
+    assert verb.done(scene)
+
+
+@EVERY_WRITE
+def test_write_that_dynamodb_fails_once_is_done(scene: Scene, verb: Verb) -> None:
+    """One internal error of DynamoDB is not seen by the caller."""
+    scene.proxy.faults.append(Fault.UNAVAILABLE)
+    assert verb.answer(verb.call(scene))
+    assert verb.done(scene)
+
+
+@EVERY_WRITE
+def test_write_that_dynamodb_keeps_failing_is_unavailable_and_not_done(scene: Scene, verb: Verb) -> None:
+    """After the second attempt the caller is told to come again; nothing has happened, and the retry does it."""
+    scene.proxy.faults.extend([Fault.UNAVAILABLE, Fault.UNAVAILABLE])
+    with pytest.raises(Unavailable, match="InternalServerError"):
+        verb.call(scene)
+    assert len(scene.proxy.requests) == 2
+    assert verb.answer(verb.call(scene))
+    assert verb.done(scene)
+
+
+@SLOW_ONES
+def test_throttling_is_waited_out_once(scene: Scene, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One refusal for want of capacity is repeated; two are Unavailable, and nothing has happened."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    verb = WRITES[name]
+    scene.proxy.faults.extend([Fault.THROTTLED, Fault.THROTTLED])
+    with pytest.raises(Unavailable, match="ProvisionedThroughputExceededException"):
+        verb.call(scene)
+    assert not verb.done(scene)
+    scene.proxy.faults.append(Fault.THROTTLED)
+    assert verb.answer(verb.call(scene))
+    assert verb.done(scene)
+
+
+@SLOW_ONES
+def test_answer_that_never_comes_is_asked_for_again(scene: Scene, name: str) -> None:
+    """The first attempt is given up after a second; the repetition finds the write done."""
+    scene.proxy.faults.append(Fault.STALLED_ANSWER)
+    verb = WRITES[name]
+    assert verb.answer(verb.call(scene))
+    assert verb.done(scene)
+
+
+def test_silence_is_unavailable(scene: Scene) -> None:
+    """A table that answers nobody is Unavailable, for reads as for writes, and is asked again at the next call."""
+    scene.proxy.faults.extend([Fault.STALLED, Fault.STALLED])
+    with pytest.raises(Unavailable, match="ReadTimeoutError"):
+        scene.store.find_account(scene.sub)
+    assert scene.store.find_account(scene.sub) == scene.login.account
+
+
+def test_nobody_there_is_unavailable() -> None:
+    """A refused connection is Unavailable."""
+    with FaultProxy("").serve() as endpoint:
+        store = DynamoDBStore(engines.connect(endpoint), "table")
+    with pytest.raises(Unavailable, match="EndpointConnectionError"):
+        store.find_account("sub")

@@ -1,0 +1,157 @@
+"""What lies in the table, attribute by attribute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chalicelib.domain.limits import LimitPolicy
+from chalicelib.domain.records import Client, Denials
+from chalicelib.store import items
+from tests.store.samples import NOW, a_login, a_rotation, a_session, identifier
+
+if TYPE_CHECKING:
+    from chalicelib.store.protocol import Store
+    from tests.store.conftest import Table
+
+DENY_UNTIL = NOW + 1020
+STANDING = {"epoch", "disabled", "roles", "email_verified"}
+SESSION = {
+    "generation", "digest", "wrapped", "key_id", "epoch", "created_at", "rotated_at", "idle_expires_at",
+    "absolute_expires_at", "expires_at", "transport", "auth_time", "amr", "address", "user_agent",
+}  # fmt: skip
+
+
+def held(table: Table) -> dict[tuple[str, str], dict[str, Any]]:
+    """Every item of the table by its keys, without them."""
+    scanned = table.client.scan(TableName=table.name, ConsistentRead=True)["Items"]
+    rows: list[dict[str, Any]] = [dict(item) for item in scanned]
+    return {(row.pop("pk")["S"], row.pop("sk")["S"]): row for row in rows}
+
+
+def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None:
+    """Keys and attributes are those of the table's description; no secret is in the state, none in clear anywhere."""
+    login = a_login()
+    sub, email = login.account.sub, login.account.email
+    session = a_session(sub)
+    policy = LimitPolicy("login-account", 3600, ((20, 0),), 300)
+    table.store.create_account(login, session)
+    table.store.rotate_refresh_token(a_rotation(session))
+    table.store.count_attempt(policy, email, NOW)
+    table.store.deny_session(sub, session.sid, deny_until=DENY_UNTIL)
+    table.store.raise_epoch(login.account, deny_until=DENY_UNTIL)
+
+    rows = held(table)
+    assert {key: set(row) for key, row in rows.items()} == {
+        (f"login#{email}", "login"): {"sub", "password_digest", *STANDING},
+        (f"user#{sub}", "state"): {"email", *STANDING},
+        (f"user#{sub}", f"session#{session.sid}"): SESSION,
+        (f"deny#{sub}", "deny"): {"before_epoch", "sessions", "expires_at"},
+        (f"limit#login-account#{email}", str(NOW - NOW % 3600)): {"n", "last_at", "expires_at"},
+    }
+
+
+def test_moment_leaves_no_set_behind(table: Table) -> None:
+    """Where a moment took its place, the set of sessions is gone from the item."""
+    sub = identifier()
+    table.store.deny_session(sub, "one", deny_until=DENY_UNTIL)
+    table.store.deny_issued_before(sub, Denials(sessions=frozenset({"one"})), NOW, deny_until=DENY_UNTIL + 1)
+    assert held(table) == {
+        (f"deny#{sub}", "deny"): {"issued_before": {"N": str(NOW)}, "expires_at": {"N": str(DENY_UNTIL + 1)}}
+    }
+
+
+def test_session_is_garbage_after_the_nearer_limit(table: Table) -> None:
+    """expires_at is the nearer limit when the session is made, and the idle one after a rotation."""
+    session = a_session(identifier(), idle_expires_at=NOW + 500, absolute_expires_at=NOW + 400)
+    key = (f"user#{session.sub}", f"session#{session.sid}")
+    table.store.create_session(session)
+    assert held(table)[key]["expires_at"] == {"N": str(NOW + 400)}
+    table.store.rotate_refresh_token(a_rotation(session, idle_expires_at=NOW + 600))
+    assert held(table)[key]["expires_at"] == held(table)[key]["idle_expires_at"] == {"N": str(NOW + 600)}
+
+
+def test_denials_and_counters_outlive_what_they_guard(table: Table) -> None:
+    """A blacklist entry lives as long as it is told to, a counter beyond its window."""
+    login = a_login()
+    table.store.create_account(login, a_session(login.account.sub))
+    table.store.raise_epoch(login.account, deny_until=DENY_UNTIL)
+    table.store.count_attempt(LimitPolicy("test", 600, (), 60), "value", NOW)
+    rows = held(table)
+    start = NOW - NOW % 600
+    assert rows[f"deny#{login.account.sub}", "deny"]["expires_at"] == {"N": str(DENY_UNTIL)}
+    assert int(rows["limit#test#value", str(start)]["expires_at"]["N"]) > start + 600
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("", ""),
+        ("a" * 160, "a" * 160),
+        ("a" * 161, "a" * 160),
+        ("a" * 158 + "é", "a" * 158 + "é"),
+        ("a" * 159 + "é", "a" * 159),
+        ("a" * 157 + "🗝", "a" * 157),
+        ("🗝" * 41, "🗝" * 40),
+        ("\udc80agent\ud800", "?agent?"),
+        ("nul\x00 and \u2028", "nul\x00 and \u2028"),
+    ],
+)
+def test_user_agent_is_cut_between_characters(store: Store, given: str, kept: str) -> None:
+    """At most 160 bytes of UTF-8 are kept, when the session is made and when it is rotated, whatever was sent."""
+    session = a_session(identifier(), user_agent=given)
+    store.create_session(session)
+    found = store.find_session(session.sub, session.sid)
+    assert found
+    assert found.user_agent == kept
+    store.rotate_refresh_token(a_rotation(found, client=Client(address="", user_agent=given)))
+    rotated = store.find_session(session.sub, session.sid)
+    assert rotated
+    assert (rotated.user_agent, rotated.address) == (kept, "")
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "zoë@exämple.com",
+        "密码@例え.jp",
+        "a#b@example.com",
+        "#",
+        "login#x@y",
+        "o'brien+tag@example.com",
+        f"{'x' * 240}@e.com",
+    ],
+)
+def test_emails_are_keys_as_they_are(store: Store, email: str) -> None:
+    """No character of an address means anything to the store, and none is lost."""
+    login = a_login(email=email)
+    assert store.create_account(login, a_session(login.account.sub)) is True
+    assert store.find_login(email) == login
+    assert store.find_account(login.account.sub) == login.account
+    assert store.find_login(f"{email} ") is None
+
+
+def test_any_32_bytes_and_any_seconds_are_kept(store: Store) -> None:
+    """Digests of every byte value and numbers up to a distant year come back exactly."""
+    session = a_session(
+        identifier(),
+        digest=bytes(range(32)),
+        wrapped=bytes(range(224, 256)),
+        generation=2**32 - 1,
+        idle_expires_at=2**40,
+        absolute_expires_at=2**40,
+    )
+    store.create_session(session)
+    assert store.find_session(session.sub, session.sid) == session
+
+
+def test_records_survive_the_round_trip() -> None:
+    """Every record is what its item says, without any engine in between."""
+    login = a_login(epoch=5, disabled=True, email_verified=True, roles=("a", "b"))
+    session = a_session(login.account.sub, transport="body")
+    assert items.login_from(items.login_item(login)) == login
+    assert items.account_from(items.state_item(login.account)) == login.account
+    assert items.session_from(items.session_item(session)) == session
+    assert items.session_from(items.session_item(replace(session, amr=()))) == replace(session, amr=())

@@ -1,0 +1,357 @@
+"""Settings: each one's bounds, all problems at once, and the README's table of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.config import DAY, Config
+from chalicelib.crypto.passwords import PROFILES
+from chalicelib.errors import ConfigurationError
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+LEAST = {
+    "KEYTURN_TABLE": "keyturn-prod",
+    "KEYTURN_ISSUER": "https://auth.example.com/prod",
+    "KEYTURN_AUDIENCE": "https://api.example.com",
+    "KEYTURN_PARAMETERS": "/keyturn/prod",
+}
+
+
+def read(**variables: str) -> Config:
+    """The settings with these variables beside the ones that are needed."""
+    return Config.from_env({**LEAST, **variables})
+
+
+def problems(**variables: str) -> list[str]:
+    """What is wrong, one text for each problem."""
+    with pytest.raises(ConfigurationError) as raised:
+        read(**variables)
+    return raised.value.debug.split("; ")
+
+
+def test_defaults() -> None:
+    """With what is needed and nothing else, every setting has the design's default."""
+    assert read() == Config(
+        table="keyturn-prod",
+        issuer="https://auth.example.com/prod",
+        audience="https://api.example.com",
+        parameters="/keyturn/prod",
+        allowed_origins=frozenset(),
+        access_ttl=900,
+        refresh_idle_ttl=14 * DAY,
+        refresh_absolute_ttl=90 * DAY,
+        rotation_window=20,
+        signing_algorithm="RS256",
+        cookie_samesite="Lax",
+        authorizer_cache_ttl=0,
+        argon2_profile="default",
+        password_min_length=8,
+        role_scopes={},
+    )
+
+
+def test_empty_is_unset() -> None:
+    """An empty variable, which deployment tools like to set, is one that is not there."""
+    names = [name for name in variables_read() if name not in LEAST]
+    assert read(**dict.fromkeys(names, "")) == read()
+    assert read(**dict.fromkeys(names, "  ")) == read()
+
+
+@pytest.mark.parametrize("name", LEAST)
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_needed_ones_are_named(name: str, empty: str | None) -> None:
+    """Each of the four that have no default is named where it is missing."""
+    environ = {other: value for other, value in LEAST.items() if other != name}
+    with pytest.raises(ConfigurationError, match=f"^{name} is not set$"):
+        Config.from_env(environ if empty is None else {**environ, name: empty})
+
+
+def test_all_problems_come_at_once() -> None:
+    """One message names every variable that is wrong, so that one deployment mends all."""
+    wrong = dict.fromkeys(variables_read(), "?")
+    wrong |= {"KEYTURN_TABLE": "", "KEYTURN_AUDIENCE": ""}
+    message = "; ".join(problems(**wrong))
+    assert [name for name in wrong if f"{name} " not in message] == []
+    with pytest.raises(ConfigurationError) as raised:
+        Config.from_env({})
+    assert raised.value.debug.count("is not set") == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "least", "most"),
+    [
+        ("KEYTURN_ACCESS_TTL", "access_ttl", 60, 3600),
+        ("KEYTURN_REFRESH_IDLE_TTL", "refresh_idle_ttl", 300, 90 * DAY),
+        ("KEYTURN_REFRESH_ABSOLUTE_TTL", "refresh_absolute_ttl", 14 * DAY, 400 * DAY),
+        ("KEYTURN_ROTATION_WINDOW", "rotation_window", 0, 60),
+        ("KEYTURN_AUTHORIZER_CACHE_TTL", "authorizer_cache_ttl", 0, 3600),
+        ("KEYTURN_PASSWORD_MIN_LENGTH", "password_min_length", 8, 64),
+    ],
+)
+def test_numbers_have_bounds(name: str, field: str, least: int, most: int) -> None:
+    """The least and the most are taken, and one beyond either is not."""
+    for value in (least, most):
+        assert getattr(read(**{name: str(value)}), field) == value
+    for value in (least - 1, most + 1):
+        assert any(problem.startswith("KEYTURN_") for problem in problems(**{name: str(value)}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "abc",
+        "-1",
+        "+60",
+        "60.0",
+        "6e1",
+        "0x3c",
+        "60s",
+        "1_000",
+        "\u0666\u0660",
+        "\uff16\uff10",
+        "²",
+        "9" * 10,
+        "9" * 5000,
+    ],
+)
+def test_numbers_are_plain_digits(text: str) -> None:
+    """Signs, units, fractions and digits of other scripts are no numbers; int() would read some of them."""
+    (problem,) = problems(KEYTURN_ACCESS_TTL=text)
+    assert problem.startswith("KEYTURN_ACCESS_TTL must be a whole number of seconds from 60 to 3600")
+
+
+def test_idle_limit_is_within_the_absolute_one() -> None:
+    """An idle limit that is longer than the absolute one would mean nothing."""
+    (problem,) = problems(KEYTURN_REFRESH_IDLE_TTL="7200", KEYTURN_REFRESH_ABSOLUTE_TTL="3600")
+    assert "KEYTURN_REFRESH_ABSOLUTE_TTL" in problem
+    same = read(KEYTURN_REFRESH_IDLE_TTL="3600", KEYTURN_REFRESH_ABSOLUTE_TTL="3600")
+    assert same.refresh_idle_ttl == same.refresh_absolute_ttl
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("KEYTURN_SIGNING_ALGORITHM", ["RS256", "ES256", "EdDSA"]),
+        ("KEYTURN_COOKIE_SAMESITE", ["Lax", "Strict", "None"]),
+        ("KEYTURN_ARGON2_PROFILE", ["default", "rfc9106"]),
+    ],
+)
+def test_choices_are_exact(name: str, choices: list[str]) -> None:
+    """Each documented word is taken as it is written, and no other."""
+    field = name.removeprefix("KEYTURN_").lower()
+    for choice in choices:
+        assert getattr(read(**{name: choice}), field) == choice
+        assert getattr(read(**{name: f" {choice} "}), field) == choice
+    for other in (choices[0].upper() + "x", choices[1].swapcase(), "none " * 2, "HS256"):
+        (problem,) = problems(**{name: other})
+        assert all(choice in problem for choice in choices)
+
+
+def test_every_profile_can_be_chosen() -> None:
+    """The configuration knows the hasher's profiles, all of them."""
+    for name in PROFILES:
+        assert read(KEYTURN_ARGON2_PROFILE=name, KEYTURN_ISSUER="http://localhost:8000").argon2_profile == name
+
+
+@pytest.mark.parametrize(
+    "issuer", ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:8000", "https://localhost"]
+)
+def test_cheap_hash_is_for_this_machine(issuer: str) -> None:
+    """The profile that protects nothing is taken where the issuer is on this machine."""
+    assert read(KEYTURN_ARGON2_PROFILE="testing", KEYTURN_ISSUER=issuer).argon2_profile == "testing"
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        *("https://auth.example.com", "https://localhost.example.com", "https://example.com/localhost"),
+        *("https://localhost@evil.example", "http://localhost:x@evil.example", "https://[", "https://[::1", ""),
+        *("http://127.0.0.1.example.com", "http://localhost#@evil.example", "http://localhost\\@evil.example"),
+    ],
+)
+def test_cheap_hash_is_refused_elsewhere(issuer: str) -> None:
+    """And refused for every other issuer, however it is dressed up."""
+    found = problems(KEYTURN_ARGON2_PROFILE="testing", KEYTURN_ISSUER=issuer)
+    assert any(problem.startswith("KEYTURN_ARGON2_PROFILE") for problem in found)
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        *("https://auth.example.com", "https://auth.example.com:8443", "https://auth.example.com/v1/prod"),
+        *("https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod", "https://xn--bcher-kva.example"),
+        *("http://localhost:8000", "http://[::1]", "http://127.0.0.1:8000/prod"),
+    ],
+)
+def test_issuers(issuer: str) -> None:
+    """An https URL, or one of this machine; it is kept byte for byte, because it is compared so."""
+    assert read(KEYTURN_ISSUER=issuer).issuer == issuer
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        *("auth.example.com", "http://auth.example.com", "ftp://auth.example.com", "https://", "https:///prod"),
+        *("https://auth.example.com/", "https://auth.example.com/prod/", "https://auth.example.com?a=b"),
+        *(
+            "https://auth.example.com#a",
+            "https://auth.example.com?",
+            "https://auth.example.com#",
+            "https://u@auth.example",
+        ),
+        *("https://u:p@auth.example.com", "https://auth.example.com:443", "https://auth.example.com:0"),
+        *(
+            "https://auth.example.com:99999",
+            "https://auth.example.com:",
+            "https://auth.example.com:8a",
+            "https://a b.example",
+        ),
+        *(
+            "https://auth\texample.com",
+            "https://auth.exam\nple.com",
+            "https://bücher.example",
+            "https://{api_id}.example",
+        ),
+        *(
+            "https://*.example.com",
+            "javascript:alert(1)",
+            "https:auth.example.com",
+            "https:\\\\auth.example.com",
+            "https://[",
+        ),
+    ],
+)
+def test_other_issuers_are_refused(issuer: str) -> None:
+    """Anything that a token's `iss` cannot be compared with byte for byte is refused, placeholders included."""
+    (problem,) = problems(KEYTURN_ISSUER=issuer)
+    assert problem.startswith("KEYTURN_ISSUER must be an https URL")
+
+
+def test_origins_are_a_list() -> None:
+    """Several origins, separated by commas, with or without blanks; doubles are one."""
+    origins = " https://app.example.com,https://admin.example.com:8443 ,,http://localhost:3000,https://app.example.com,"
+    assert read(KEYTURN_ALLOWED_ORIGINS=origins).allowed_origins == {
+        "https://app.example.com",
+        "https://admin.example.com:8443",
+        "http://localhost:3000",
+    }
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *(
+            "*",
+            "null",
+            "app.example.com",
+            "https://*.example.com",
+            "https://app.example.com/",
+            "https://app.example.com/a",
+        ),
+        *(
+            "http://app.example.com",
+            "https://App.example.com",
+            "HTTPS://app.example.com",
+            "https://app.example.com:443",
+        ),
+        *(
+            "http://localhost:80",
+            "https://app.example.com:08443",
+            "https://bücher.example",
+            "https://u@app.example.com",
+        ),
+        *(
+            "https://app.example.com https://b.example.com",
+            "https://app.example.com;https://b.example.com",
+            "https://[",
+        ),
+    ],
+)
+def test_other_origins_are_refused(origin: str) -> None:
+    """What no browser would ever send as Origin is refused: it would silently match nothing, or too much."""
+    (problem,) = problems(KEYTURN_ALLOWED_ORIGINS=f"https://app.example.com,{origin}")
+    assert repr(origin) in problem
+
+
+def test_every_wrong_origin_is_named() -> None:
+    """Each origin that is wrong is a problem of its own."""
+    assert len(problems(KEYTURN_ALLOWED_ORIGINS="*,null,https://app.example.com")) == 2
+
+
+@pytest.mark.parametrize("prefix", ["keyturn/prod", "/keyturn/prod/", "/", "keyturn"])
+def test_parameters_are_a_path(prefix: str) -> None:
+    """The prefix begins with a slash and does not end with one."""
+    (problem,) = problems(KEYTURN_PARAMETERS=prefix)
+    assert problem.startswith("KEYTURN_PARAMETERS must be a parameter-store path")
+
+
+def test_roles_give_scopes() -> None:
+    """Roles are separated by semicolons, their scopes by blanks."""
+    config = read(KEYTURN_ROLE_SCOPES="user=orders:read; admin = orders:read  orders:write ;")
+    assert config.role_scopes == {"user": ("orders:read",), "admin": ("orders:read", "orders:write")}
+
+
+@pytest.mark.parametrize("entry", ["user", "user=", "=orders:read", " = ", "user:orders"])
+def test_half_a_role_is_refused(entry: str) -> None:
+    """A role without scopes, or scopes without a role, is a mistake."""
+    (problem,) = problems(KEYTURN_ROLE_SCOPES=f"admin=a; {entry}")
+    assert problem.startswith("KEYTURN_ROLE_SCOPES holds")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(LEAST)) | st.just("KEYTURN_ALLOWED_ORIGINS"), st.text(max_size=60)))
+def test_no_text_breaks_the_reading(variables: dict[str, str]) -> None:
+    """Whatever an operator writes gives settings, or a ConfigurationError."""
+    with suppress(ConfigurationError):
+        assert read(**variables).issuer.startswith("http")
+
+
+class Watched(Mapping[str, str]):
+    """An environment that keeps which names it was asked for."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def variables_read() -> set[str]:
+    """The names of all variables that the product's settings come from."""
+    environ = Watched(LEAST)
+    Config.from_env(environ)
+    return environ.asked
+
+
+def documented() -> dict[str, str]:
+    """The README's table: each variable with what it says of its default."""
+    return dict(re.findall(r"^\| `(KEYTURN_[A-Z0-9_]+)` \| ([^|]+?) \| [^|]+ \|$", README, re.MULTILINE))
+
+
+def test_readme_documents_every_variable() -> None:
+    """The README's table has one line for each variable, and no line more."""
+    assert set(documented()) == variables_read()
+    assert len(re.findall(r"^\| `KEYTURN_", README, re.MULTILINE)) == len(variables_read())
+
+
+def test_readme_states_the_defaults() -> None:
+    """A default that stands in the table is the one that holds."""
+    stated: dict[str, Any] = {name: text.strip("`") for name, text in documented().items() if text.startswith("`")}
+    assert len(stated) >= 9
+    assert read(**stated) == read()

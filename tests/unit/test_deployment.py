@@ -1,0 +1,149 @@
+"""What deployment decides before it talks to AWS: stages, settings, gateway responses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from chalicelib.config import Config
+from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
+from infra import gateway
+from infra.chalice_deployment import Swagger
+from infra.deploy import verify
+from infra.failure import Failure
+from infra.stage import Stage
+
+if TYPE_CHECKING:
+    from types_boto3_lambda import LambdaClient
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = json.loads((ROOT / ".chalice/config.json").read_text())
+STAGES = sorted(DOCUMENT["stages"])
+
+GATEWAY_TIMEOUT = 29  # seconds, after which API Gateway answers by itself
+
+# What callers of a REST API can meet (API Gateway's list of response types), with the status that the contract wants.
+EXPECTED = {
+    "UNAUTHORIZED": (401, "invalid_token"),
+    "ACCESS_DENIED": (403, "access_denied"),
+    "MISSING_AUTHENTICATION_TOKEN": (404, "not_found"),
+    "RESOURCE_NOT_FOUND": (404, "not_found"),
+    "REQUEST_TOO_LARGE": (413, "payload_too_large"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "unsupported_media_type"),
+    "THROTTLED": (429, "too_many_requests"),
+    "AUTHORIZER_FAILURE": (503, "unavailable"),
+    "AUTHORIZER_CONFIGURATION_ERROR": (503, "unavailable"),
+    "INTEGRATION_FAILURE": (503, "unavailable"),
+    "INTEGRATION_TIMEOUT": (503, "unavailable"),
+    "DEFAULT_4XX": (400, "invalid_request"),
+    "DEFAULT_5XX": (500, "internal_error"),
+}
+
+
+def headers(response: dict[str, Any]) -> dict[str, str]:
+    """The constant headers of a gateway response."""
+    prefix = "gatewayresponse.header."
+    parameters = response["responseParameters"]
+    assert all(name.startswith(prefix) and value[0] == value[-1] == "'" for name, value in parameters.items())
+    return {name.removeprefix(prefix): value[1:-1] for name, value in parameters.items()}
+
+
+@pytest.mark.parametrize(("kind", "expected"), EXPECTED.items())
+def test_gateway_response(kind: str, expected: tuple[int, str]) -> None:
+    """Each is a problem with a constant body, the security headers, and no other content type."""
+    response = gateway.gateway_responses()[kind]
+    status, code = expected
+    assert response["statusCode"] == str(status)
+    (body,) = response["responseTemplates"].values()
+    assert json.loads(body) == {"type": "about:blank", "title": FRAMEWORK[status][1], "status": status, "code": code}
+    assert "$" not in body
+    sent = headers(response)
+    assert SECURITY_HEADERS.items() <= sent.items()
+    assert (sent["Content-Type"], sent["Cache-Control"]) == ("application/problem+json", "no-store")
+    assert ("Retry-After" in sent) == (status in {429, 503})
+    assert sent.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
+
+
+def test_gateway_responses_have_codes_of_the_contract() -> None:
+    """No type is given a status that the table of codes does not have."""
+    assert set(gateway.STATUS.values()) <= set(FRAMEWORK)
+    assert set(EXPECTED) <= set(gateway.STATUS)
+
+
+def test_swagger_document_carries_the_gateway_responses() -> None:
+    """They are part of the document that replaces the API, and the authorizer's cache is set explicitly."""
+    from app import app  # noqa: PLC0415  # no other test here needs the routes
+
+    document = Swagger("keyturn-dev").generate_swagger(app)
+    assert document["info"]["title"] == "keyturn-dev"
+    assert document[gateway.EXTENSION] == gateway.gateway_responses()
+    for definition in document["securityDefinitions"].values():
+        assert "authorizerResultTtlInSeconds" in definition["x-amazon-apigateway-authorizer"]
+
+
+def test_config_names_every_function() -> None:
+    """Memory and timeout are explicit for each function that the app has; none runs longer than the gateway waits."""
+    from app import app  # noqa: PLC0415  # no other test here needs the routes
+
+    names = {"api_handler", *(authorizer.name for authorizer in app.builtin_auth_handlers)}
+    assert set(DOCUMENT["lambda_functions"]) == names
+    for settings in DOCUMENT["lambda_functions"].values():
+        assert settings["lambda_memory_size"] >= 512
+        assert 3 < settings["lambda_timeout"] < GATEWAY_TIMEOUT
+    for stage in DOCUMENT["stages"].values():
+        assert set(stage["lambda_functions"]) == names
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage_settings_are_valid(name: str) -> None:
+    """What config.json gives the functions, with an issuer, is a whole configuration."""
+    stage = Stage.load(ROOT, name)
+    config = Config.from_env({"KEYTURN_ISSUER": "https://api.example.com/api", **stage.settings})
+    assert (config.table, config.parameters) == (stage.table, stage.parameters)
+    assert DOCUMENT["autogen_policy"] is False
+
+
+@pytest.mark.parametrize("name", ["dev-eu", "Dev", "", "d" * 21])
+def test_stage_name_that_could_be_taken_for_another(tmp_path: Path, name: str) -> None:
+    """A stage's functions must not look like another stage's."""
+    path = tmp_path / ".chalice/config.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"stages": {name: {}}}))
+    with pytest.raises(Failure, match="must be lower-case letters and digits"):
+        Stage.load(tmp_path, name)
+
+
+def test_stage_without_a_table(tmp_path: Path) -> None:
+    """A stage needs to say which table is its own."""
+    path = tmp_path / ".chalice/config.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"stages": {"dev": {}}}))
+    with pytest.raises(Failure, match="needs KEYTURN_TABLE"):
+        Stage.load(tmp_path, "dev")
+
+
+def test_config_that_is_not_there(tmp_path: Path) -> None:
+    """The failure names the file."""
+    with pytest.raises(Failure, match=r"config\.json cannot be read"):
+        Stage.load(tmp_path, "dev")
+
+
+def held(digest: str) -> LambdaClient:
+    """Lambda, holding the same code for every function."""
+    return cast(
+        "LambdaClient",
+        SimpleNamespace(get_function_configuration=lambda FunctionName: {"CodeSha256": digest}),  # noqa: ARG005, N803  # boto3's name
+    )
+
+
+def test_verify_compares_every_function() -> None:
+    """Other code, or no function at all, fails with the remedy."""
+    verify(held("same"), {"api_handler": "arn"}, "same")
+    with pytest.raises(Failure, match=r"api_handler.*deploy again"):
+        verify(held("other"), {"api_handler": "arn"}, "same")
+    with pytest.raises(Failure, match="no function"):
+        verify(held("same"), {}, "same")

@@ -1,0 +1,110 @@
+"""What each function of each stage may do in AWS. moto evaluates no condition, so the documents themselves are read."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHALICE = Path(__file__).resolve().parents[2] / ".chalice"
+CONFIG = json.loads((CHALICE / "config.json").read_text())
+STAGES = sorted(CONFIG["stages"])
+
+
+def statements(stage: str, function: str) -> dict[str, dict[str, Any]]:
+    """The statements of the function's policy, by Sid. Each must allow: what is not allowed is denied."""
+    document = json.loads(
+        (CHALICE / CONFIG["stages"][stage]["lambda_functions"][function]["iam_policy_file"]).read_text()
+    )
+    assert document["Version"] == "2012-10-17"
+    named = {statement.pop("Sid"): statement for statement in document["Statement"]}
+    assert len(named) == len(document["Statement"])
+    assert {statement.pop("Effect") for statement in named.values()} == {"Allow"}
+    return named
+
+
+def logs(stage: str, suffix: str = "") -> dict[str, Any]:
+    """Writing to one log group; creating one is deployment's business."""
+    group = f"/aws/lambda/keyturn-{stage}{suffix}"
+    return {
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"arn:aws:logs:*:*:log-group:{group}:log-stream:*",
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_api_function(stage: str) -> None:
+    """It reads and writes single items of its table, queries it, and reads its keys. No scan, no administration."""
+    parameters = f"arn:aws:ssm:*:*:parameter/keyturn/{stage}"
+    assert statements(stage, "api_handler") == {
+        "Table": {
+            "Action": [
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ],
+            "Resource": f"arn:aws:dynamodb:*:*:table/keyturn-{stage}",
+        },
+        "Keys": {
+            "Action": "ssm:GetParameters",
+            "Resource": [f"{parameters}/public", f"{parameters}/root", f"{parameters}/signing/*"],
+        },
+        "Logs": logs(stage),
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_authorizer(stage: str) -> None:
+    """It gets items of the blacklist and the public keys: no other item, no write, no secret.
+
+    ForAllValues holds when a request names no key at all; the Null condition asks for one.
+    """
+    assert statements(stage, "authorize") == {
+        "Blacklist": {
+            "Action": "dynamodb:GetItem",
+            "Resource": f"arn:aws:dynamodb:*:*:table/keyturn-{stage}",
+            "Condition": {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["deny#*"]},
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            },
+        },
+        "PublicKeys": {
+            "Action": "ssm:GetParameters",
+            "Resource": f"arn:aws:ssm:*:*:parameter/keyturn/{stage}/public",
+        },
+        "Logs": logs(stage, "-authorize"),
+    }
+
+
+@pytest.mark.parametrize("path", sorted(CHALICE.glob("policy*.json")), ids=lambda path: path.name)
+def test_no_wildcards(path: Path) -> None:
+    """No action has a wildcard; a resource has one for region, account and the last part below a name at most."""
+    for statement in json.loads(path.read_text())["Statement"]:
+        actions, resources = statement["Action"], statement["Resource"]
+        for action in [actions] if isinstance(actions, str) else actions:
+            assert "*" not in action
+        for resource in [resources] if isinstance(resources, str) else resources:
+            assert re.fullmatch(r"arn:aws:[a-z]+:\*:\*:[a-z-]+[/:][^*?]+(/\*|:\*)?", resource), resource
+
+
+def test_every_policy_is_used() -> None:
+    """Each function of each stage names its own document, and there is no other."""
+    named = [
+        settings["iam_policy_file"]
+        for stage in CONFIG["stages"].values()
+        for settings in stage["lambda_functions"].values()
+    ]
+    assert sorted(named) == sorted(path.name for path in CHALICE.glob("policy*.json"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_policies_fit_the_settings(stage: str) -> None:
+    """Functions are configured with the table and the parameters that their policies name."""
+    settings = CONFIG["stages"][stage]["environment_variables"]
+    assert settings["KEYTURN_TABLE"] == f"keyturn-{stage}"
+    assert settings["KEYTURN_PARAMETERS"] == f"/keyturn/{stage}"

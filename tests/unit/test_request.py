@@ -1,0 +1,399 @@
+"""Requests as handlers read them: strict JSON, exact types, cookies that are ours, clients that the gateway names."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from chalice.app import Request as ChaliceRequest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.errors import AuthError, InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
+from chalicelib.handlers.cookies import REFRESH
+from chalicelib.handlers.request import MAX_BODY, MAX_FIELD, MAX_USER_AGENT, read
+from tests.unit.events import JSON, chalice_request, event, request
+
+bounded = settings(max_examples=150, deadline=None)
+LOGIN = '{"email":"ada@example.com","password":"correct horse battery"}'
+
+
+def fields(body: str, **parts: Any) -> dict[str, str]:
+    """What a route with two required members and an optional one reads of the body."""
+    return request(body=body, **{"headers": JSON, **parts}).fields("email", "password", optional=("transport",))
+
+
+def detail(body: str) -> str:
+    """What the caller is told of a body that is refused."""
+    with pytest.raises(InvalidRequest) as raised:
+        fields(body)
+    return str(raised.value.detail)
+
+
+# Bodies ---------------------------------------------------------------------------------------------------------------
+
+
+def test_members_are_read() -> None:
+    """Required members and optional ones, in any order, blanks between them."""
+    assert fields(LOGIN) == {"email": "ada@example.com", "password": "correct horse battery"}
+    assert fields(' {"transport" : "body", "password":"p", "email":"e"}\n')["transport"] == "body"
+    assert fields('{"email":"\\u00e9","password":"\U0001f511"}') == {"email": "é", "password": "🔑"}
+
+
+def test_no_body_has_no_members() -> None:
+    """A route without required members takes a request without a body, and without a type."""
+    assert request().fields() == {}
+    assert request(body="").fields(optional=("refresh_token",)) == {}
+    assert request(body="{}", headers=JSON).fields() == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            "[]",
+            "null",
+            "true",
+            "1",
+            '"text"',
+            "NaN",
+            "{",
+            "}",
+            "{}{}",
+            "nul",
+            "'a'",
+            "{email: 1}",
+            "{'email':'e'}",
+            " ",
+        ),
+        *('{"email":"e","password":"p",}', '{"email":"e" "password":"p"}', '{"email":"e","password":"p"}x', "\x00"),
+        *(
+            "\ufeff" + LOGIN,
+            "[" * 10_000,
+            "[" * 10_000 + "]" * 10_000,
+            '{"email":' * 1_700,
+            '{"a":' * 900 + "1" + "}" * 900,
+        ),
+        *('{"email":"e\n","password":"p"}', '{"email":"\\x41","password":"p"}', "9" * 10_000, "/* */" + LOGIN),
+    ],
+)
+def test_other_json_is_refused(body: str) -> None:
+    """What is no JSON object is a malformed request, however deep or long it is."""
+    with pytest.raises(InvalidRequest):
+        fields(body)
+
+
+@pytest.mark.parametrize("value", ["null", "1", "true", "[]", "{}", '["e"]', "1e999", "NaN", "Infinity", "-Infinity"])
+def test_members_are_strings(value: str) -> None:
+    """`null`, numbers, lists and objects are no strings: none passes for one (CVE-2026-34574)."""
+    with pytest.raises(InvalidRequest):
+        fields(f'{{"email":{value},"password":"p"}}')
+
+
+@pytest.mark.parametrize("name", ["roles", "email_verified", "sub", "admin", "__proto__", "Email", "email ", "", "é"])
+def test_unknown_members_are_refused(name: str) -> None:
+    """What is not documented is refused, privileges included, and the name is told (CVE-2026-27946, ASVS V15.3.3)."""
+    told = detail(json.dumps({"email": "e", "password": "p", name: "admin"}))
+    assert told.startswith("Unknown member ")
+    assert told.isascii()
+
+
+def test_long_unknown_member_is_cut() -> None:
+    """An answer does not repeat all that a caller sent."""
+    assert len(detail(json.dumps({"n" * 4000: "x"}))) < 100
+
+
+@pytest.mark.parametrize(
+    ("body", "name"), [("{}", "email"), ('{"email":"e"}', "password"), ('{"password":"p"}', "email")]
+)
+def test_missing_members_are_named(body: str, name: str) -> None:
+    """The member that is missing is told."""
+    assert detail(body) == f"{name} is missing."
+
+
+def test_doubled_members_are_refused() -> None:
+    """Of two members of one name nobody can tell which is meant (RFC 8259 section 4)."""
+    assert detail('{"email":"a","password":"p","email":"b"}') == "A member is given twice."
+    assert detail('{"email":"a","password":"p","\\u0065mail":"b"}') == "A member is given twice."
+
+
+@pytest.mark.parametrize("escape", ["\\ud800", "\\udfff", "\\ud800x", "\\udc00\\ud800", "a\\ud83d"])
+def test_lone_surrogates_are_refused(escape: str) -> None:
+    """Half a character can neither be stored nor hashed."""
+    assert "surrogate" in detail(f'{{"email":"e","password":"{escape}"}}')
+
+
+def test_pairs_of_surrogates_are_characters() -> None:
+    """An escaped pair is one character."""
+    assert fields('{"email":"e","password":"\\ud83d\\udd11"}')["password"] == "🔑"
+
+
+def test_members_have_a_bound() -> None:
+    """A string of the greatest length is taken, and one character more is not."""
+    assert fields(json.dumps({"email": "e", "password": "p" * MAX_FIELD}))["password"] == "p" * MAX_FIELD
+    assert str(MAX_FIELD) in detail(json.dumps({"email": "e", "password": "p" * (MAX_FIELD + 1)}))
+
+
+@pytest.mark.parametrize("size", [MAX_BODY + 1, 5_000_000])
+def test_bodies_have_a_bound(size: int) -> None:
+    """A body beyond 16 KiB is refused before it is parsed."""
+    with pytest.raises(PayloadTooLarge):
+        fields("[" * size)
+    with pytest.raises(InvalidRequest):
+        fields(" " * (MAX_BODY - 2) + "[]")
+
+
+def test_encoded_bodies_are_decoded() -> None:
+    """What the gateway sends as base64 is the body that was sent."""
+    encoded = base64.b64encode(LOGIN.encode()).decode()
+    assert fields(encoded, base64=True) == fields(LOGIN)
+    with pytest.raises(InvalidRequest):
+        fields(encoded)
+
+
+@pytest.mark.parametrize("body", ["A", "é", "\ud800", base64.b64encode(b"\xff\xfe").decode()])
+def test_bodies_that_are_no_text_are_refused(body: str) -> None:
+    """Bad base64 and bad UTF-8 are malformed requests."""
+    with pytest.raises(InvalidRequest):
+        fields(body, base64=True)
+
+
+def test_lone_surrogate_in_the_body_itself_is_refused() -> None:
+    """An event with half a character in it is a malformed request."""
+    with pytest.raises(InvalidRequest):
+        fields('{"email":"\ud800","password":"p"}')
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-32", "utf-7", "latin-1"])
+def test_json_is_utf_8(charset: str) -> None:
+    """JSON between systems is UTF-8 (RFC 8259 section 8.1); json.loads would guess others."""
+    encoded = base64.b64encode('{"email":"é","password":"p"}'.encode(charset)).decode()
+    with pytest.raises(InvalidRequest):
+        fields(encoded, base64=True, headers={"Content-Type": f"application/json; charset={charset}"})
+
+
+@bounded
+@given(st.one_of(st.text(max_size=300), st.binary(max_size=300)))
+def test_no_body_breaks_the_reading(body: str | bytes) -> None:
+    """Whatever comes is fields or a refusal."""
+    encoded = isinstance(body, bytes)
+    text = base64.b64encode(body).decode() if isinstance(body, bytes) else body
+    with pytest.raises(AuthError):
+        fields(text, base64=encoded)
+
+
+# Content types --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        *("application/json", "Application/JSON", "application/json; charset=utf-8", "application/json;charset=UTF-8"),
+        *(" application/json ", "application/json\t; x", "application/json;"),
+    ],
+)
+def test_json_types(content_type: str) -> None:
+    """The MIME essence decides, whatever its case and parameters."""
+    assert fields(LOGIN, headers={"Content-Type": content_type})
+    assert fields(LOGIN, headers={"content-TYPE": content_type})
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        # What Chalice's own check lets through, and what a form on a foreign page can send.
+        *("text/plain;application/json", "text/plain; a=*/*", "text/plain", "multipart/form-data; application/json"),
+        *("application/x-www-form-urlencoded", "*/*", "", " ", ";application/json", ",application/json"),
+        *("application/json, text/plain", "text/plain, application/json", "application/jsonp", "application/json5"),
+        *("application/ld+json", "application/problem+json", "json", "application", "application/json\u00a0"),
+        *("application/json\x0b", "application\\json", "applıcation/json", "application/json\x00"),
+    ],
+)
+def test_other_types_are_refused(content_type: str) -> None:
+    """Every other type is 415, with a body or without."""
+    for body in (LOGIN, None):
+        with pytest.raises(UnsupportedMediaType):
+            request(body=body, headers={"Content-Type": content_type}).fields("email", "password")
+
+
+def test_body_needs_a_type() -> None:
+    """A body without a type is refused; Chalice would take it for JSON."""
+    with pytest.raises(UnsupportedMediaType):
+        fields(LOGIN, headers={})
+
+
+@pytest.mark.parametrize("values", [["application/json", "application/json"], ["text/plain", "application/json"], []])
+def test_type_comes_once(values: list[str]) -> None:
+    """Of two types nobody can tell which is meant."""
+    with pytest.raises(UnsupportedMediaType):
+        fields(LOGIN, headers={"Content-Type": values})
+
+
+# Headers and cookies --------------------------------------------------------------------------------------------------
+
+
+def test_headers_are_found_by_any_case() -> None:
+    """Names are compared without case; a name in two cases came twice."""
+    assert request(headers={"X-CSRF-Token": "a"}).header("x-csrf-token") == "a"
+    assert request(headers={"X-CSRF-TOKEN": "a", "x-csrf-token": "b"}).header("x-csrf-token") is None
+    assert request(headers={"X-CSRF-Token": ["a", "a"]}).header("x-csrf-token") is None
+    assert request().header("x-csrf-token") is None
+
+
+def test_local_mode_has_single_headers() -> None:
+    """Where there are no multi-value headers, the single ones count."""
+    single = event(headers={"X-CSRF-Token": "a"})
+    single["multiValueHeaders"] = None
+    assert read(ChaliceRequest(single)).header("x-csrf-token") == "a"
+    del single["multiValueHeaders"]
+    single["headers"] = None
+    assert read(ChaliceRequest({**single, "headers": {}})).headers == {}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(f"{REFRESH}=v", f"a=b; {REFRESH}=v", f"{REFRESH}=v; a=b", f"a=b;{REFRESH}=v;c=d", f"a=b;\t{REFRESH} = v ; c"),
+        *(
+            f"; {REFRESH}=v;;",
+            f"{REFRESH}; {REFRESH}=v",
+            f"x{REFRESH}=w; {REFRESH}=v",
+            f"{REFRESH.lower()}=w; {REFRESH}=v",
+        ),
+    ],
+)
+def test_cookie_is_found(header: str) -> None:
+    """The cookie is found among others, by its exact name."""
+    expected = None if REFRESH.lower() == REFRESH else "v"
+    assert request(headers={"Cookie": header}).cookie(REFRESH) == expected
+
+
+def test_cookie_value_is_verbatim() -> None:
+    """A value may hold what a pair is split at; quotes are its own."""
+    assert request(headers={"Cookie": f"{REFRESH}=a=b=="}).cookie(REFRESH) == "a=b=="
+    assert request(headers={"Cookie": f'{REFRESH}="v"'}).cookie(REFRESH) == '"v"'
+    assert request(headers={"Cookie": f"{REFRESH}="}).cookie(REFRESH) == ""
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cookie": f"{REFRESH}=v; {REFRESH}=w"},
+        {"Cookie": f"{REFRESH}=v; {REFRESH}=v"},
+        {"Cookie": [f"{REFRESH}=v", f"{REFRESH}=w"]},
+        {"Cookie": f"{REFRESH}=v", "cookie": f"{REFRESH}=w"},
+        {"Cookie": f"{REFRESH}=v;{REFRESH} =w"},
+    ],
+)
+def test_two_cookies_are_none(headers: dict[str, str | list[str]]) -> None:
+    """Two cookies of one name count as none: a neighbour host may have set one (supertokens-node #826)."""
+    asked = request(headers=headers)
+    assert asked.cookie(REFRESH) is None
+    assert asked.names_cookie(REFRESH)
+
+
+@pytest.mark.parametrize(
+    "blank", ["\u00a0", "\u0085", "\u2000", "\u2028", "\u3000", "\ufeff", "\x0b", "\x0c", "\x1c", "\x1f", "\u200b", "_"]
+)
+def test_prefix_is_not_forged_by_blanks(blank: str) -> None:
+    """A name with a strange blank has no `__Host-` prefix to browsers, so any host of the site could have set it."""
+    assert request(headers={"Cookie": f"{blank}{REFRESH}=v"}).cookie(REFRESH) is None
+    assert request(headers={"Cookie": f"{REFRESH}{blank}=v"}).cookie(REFRESH) is None
+    assert request(headers={"Cookie": f"{blank}{REFRESH}=w; {REFRESH}=v"}).cookie(REFRESH) == "v"
+
+
+@pytest.mark.parametrize(
+    "header", ["", ";", "=", "=v", REFRESH, f"{REFRESH}", f"={REFRESH}=v", "\x00", "\ud800", "é=è"]
+)
+def test_malformed_cookies_are_absent(header: str) -> None:
+    """What cannot be read is no cookie, never a pass (CVE-2026-25748)."""
+    assert request(headers={"Cookie": header}).cookie(REFRESH) is None
+
+
+@bounded
+@given(st.text(max_size=100))
+def test_no_header_breaks_the_reading(text: str) -> None:
+    """Whatever a header holds, it is a value or none."""
+    asked = request(headers={"Cookie": text, "User-Agent": text, "X-CSRF-Token": text, text: text})
+    assert asked.cookie(REFRESH) is None or REFRESH in text
+    assert len(asked.client.user_agent.encode()) <= MAX_USER_AGENT
+
+
+# Who asks -------------------------------------------------------------------------------------------------------------
+
+
+def test_client_is_the_gateways_word() -> None:
+    """Address and request id come from the gateway, and no header changes them (CVE-2023-36456)."""
+    forged = {"X-Forwarded-For": "198.51.100.7", "Forwarded": "for=198.51.100.7", "X-Real-IP": "198.51.100.7"}
+    client = request(headers={**forged, "X-Amzn-RequestId": "forged", "User-Agent": "Browser/1"}).client
+    assert client.address == "192.0.2.1"
+    assert client.request_id == "request-1"
+    assert client.user_agent == "Browser/1"
+
+
+@pytest.mark.parametrize("identity", [None, {}, {"sourceIp": None}])
+def test_client_may_be_unknown(identity: object) -> None:
+    """Without the gateway's word there is no address, and no failure."""
+    anonymous = event()
+    anonymous["requestContext"] |= {"identity": identity, "requestId": None}
+    client = read(ChaliceRequest(anonymous)).client
+    assert (client.address, client.request_id, client.user_agent) == ("", "", "")
+
+
+def test_user_agent_is_cut_between_characters() -> None:
+    """160 bytes of it are kept, and no half character."""
+    assert request(headers={"User-Agent": "a" * 500}).client.user_agent == "a" * MAX_USER_AGENT
+    cut = request(headers={"User-Agent": "a" + "🔑" * 100}).client.user_agent
+    assert cut == "a" + "🔑" * 39
+    assert request(headers={"User-Agent": "a\ud800b"}).client.user_agent == "a?b"
+
+
+def test_method_is_the_gateways() -> None:
+    """A header does not override the method."""
+    assert request(method="GET", headers={"X-HTTP-Method-Override": "DELETE"}).method == "GET"
+
+
+CONTEXT = {"sub": "S" * 22, "sid": "D" * 22, "roles": "user admin", "scope": "a b", "email_verified": "true"}
+
+
+def test_principal_is_what_the_authorizer_says() -> None:
+    """Strings of the authorizer's context become the principal."""
+    principal = request(authorizer={**CONTEXT, "principalId": "S" * 22}).principal()
+    assert principal.sub == "S" * 22
+    assert principal.sid == "D" * 22
+    assert principal.roles == ("user", "admin")
+    assert principal.scope == "a b"
+    assert principal.email_verified is True
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        *(None, {}, [], "sub", 1, {"principalId": "S" * 22}, {"claims": CONTEXT}, {"sub": "S"}, {"sid": "D"}),
+        *({**CONTEXT, "sub": ""}, {**CONTEXT, "sid": ""}, {**CONTEXT, "sub": None}, {**CONTEXT, "sid": 5}),
+        *({**CONTEXT, "sub": ["S"]}, {**CONTEXT, "sub": True}),
+    ],
+)
+def test_absent_principal_is_refused(context: object) -> None:
+    """A route that nobody guards serves nobody (regressions: serverless #6176)."""
+    with pytest.raises(InvalidToken):
+        request(authorizer=context).principal()
+
+
+@pytest.mark.parametrize("value", ["false", "True", "TRUE", "1", "", None, True, 1])
+def test_verified_is_the_string_true(value: object) -> None:
+    """API Gateway makes strings of everything: `"false"` must not be read as true."""
+    assert request(authorizer={**CONTEXT, "email_verified": value}).principal().email_verified is False
+
+
+def test_absent_roles_are_none() -> None:
+    """A context without roles and scope gives none."""
+    principal = request(authorizer={"sub": "S", "sid": "D"}).principal()
+    assert (principal.roles, principal.scope) == ((), "")
+
+
+def test_harness_is_a_gateways_event() -> None:
+    """The events of these tests carry what Chalice reads."""
+    assert chalice_request(body=LOGIN).raw_body == LOGIN.encode()
