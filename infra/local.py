@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -22,6 +23,8 @@ from moto import mock_aws
 from infra import dynoxide, gateway, keys, table
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from types_boto3_ssm import SSMClient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,9 +37,13 @@ MAX_BODY = 10 * 1024 * 1024  # bytes; API Gateway's own limit
 class Handler(ChaliceRequestHandler):
     """chalice's request handler with API Gateway's manners where chalice drops the connection or answers otherwise."""
 
+    # moto's transactions put back a copy of the table: two requests at once would undo each other.
+    turn: AbstractContextManager[object] = Lock()
+
     def _generic_handle(self) -> None:
         try:
-            super()._generic_handle()
+            with self.turn:
+                super()._generic_handle()
         except Exception as error:  # noqa: BLE001  # what an authorizer raises, as API Gateway reads it
             unauthorized = str(error) == "Unauthorized"
             self._answer("UNAUTHORIZED" if unauthorized else "AUTHORIZER_FAILURE")
@@ -96,6 +103,7 @@ def serve(engine: str, port: int) -> None:
         for variable, value in defaults.items():
             os.environ.setdefault(variable, value)
         if engine == "dynoxide":
+            Handler.turn = nullcontext()
             os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = stack.enter_context(dynoxide.serve(STATE / "dynoxide.db"))
         # moto lets through what another engine answers.
         passing = ["dynamodb"] if engine == "dynoxide" else []

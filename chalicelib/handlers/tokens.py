@@ -28,8 +28,8 @@ def refresh(request: Request, services: Services) -> Response:
         require_allowed_page(request, services.config.allowed_origins, cookies=False)
         presented = services.refresh_tokens.decode(text, "body")
     else:
-        require_allowed_page(request, services.config.allowed_origins, cookies=True)
         carried = carried_refresh_token(request, services)
+        require_allowed_page(request, services.config.allowed_origins, cookies=carried is not None)
         if carried is None:
             raise InvalidGrant(debug="no genuine refresh cookie")
         require_csrf_token(request, services.csrf_tokens, carried.sid)

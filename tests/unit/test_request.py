@@ -166,7 +166,7 @@ def test_lone_surrogate_in_the_body_itself_is_refused() -> None:
         fields('{"email":"\ud800","password":"p"}')
 
 
-@pytest.mark.parametrize("charset", ["utf-16", "utf-32", "utf-7", "latin-1"])
+@pytest.mark.parametrize("charset", ["utf-16", "utf-32", "latin-1"])
 def test_json_is_utf_8(charset: str) -> None:
     """JSON between systems is UTF-8 (RFC 8259 section 8.1); json.loads would guess others."""
     encoded = base64.b64encode('{"email":"é","password":"p"}'.encode(charset)).decode()
@@ -208,7 +208,7 @@ def test_json_types(content_type: str) -> None:
         *("application/x-www-form-urlencoded", "*/*", "", " ", ";application/json", ",application/json"),
         *("application/json, text/plain", "text/plain, application/json", "application/jsonp", "application/json5"),
         *("application/ld+json", "application/problem+json", "json", "application", "application/json\u00a0"),
-        *("application/json\x0b", "application\\json", "applıcation/json", "application/json\x00"),
+        *("application/json\x0b", "application\\json", "appl\u0131cation/json", "application/json\x00"),
     ],
 )
 def test_other_types_are_refused(content_type: str) -> None:
@@ -266,8 +266,7 @@ def test_local_mode_has_single_headers() -> None:
 )
 def test_cookie_is_found(header: str) -> None:
     """The cookie is found among others, by its exact name."""
-    expected = None if REFRESH.lower() == REFRESH else "v"
-    assert request(headers={"Cookie": header}).cookie(REFRESH) == expected
+    assert request(headers={"Cookie": header}).cookie(REFRESH) == "v"
 
 
 def test_cookie_value_is_verbatim() -> None:
@@ -304,9 +303,7 @@ def test_prefix_is_not_forged_by_blanks(blank: str) -> None:
     assert request(headers={"Cookie": f"{blank}{REFRESH}=w; {REFRESH}=v"}).cookie(REFRESH) == "v"
 
 
-@pytest.mark.parametrize(
-    "header", ["", ";", "=", "=v", REFRESH, f"{REFRESH}", f"={REFRESH}=v", "\x00", "\ud800", "é=è"]
-)
+@pytest.mark.parametrize("header", ["", ";", "=", "=v", REFRESH, f"={REFRESH}=v", "\x00", "\ud800", "é=è"])
 def test_malformed_cookies_are_absent(header: str) -> None:
     """What cannot be read is no cookie, never a pass (CVE-2026-25748)."""
     assert request(headers={"Cookie": header}).cookie(REFRESH) is None

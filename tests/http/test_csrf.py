@@ -1,0 +1,183 @@
+"""Which pages may do what: origin, Sec-Fetch-Site and CSRF token at each route that a cookie can be carried to or set by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fakes import PASSWORD
+from tests.http.client import FROM_PAGE, Client, Held, assert_problem, log_in, new_email, sign_up
+from tests.http.server import ORIGIN, SECOND_ORIGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.http.client import Headers
+    from tests.rehearsal.client import Reply
+
+    Action = Callable[[Held, Held, Headers], Reply]
+
+
+def enter(path: str, transport: str, *, carrying: bool = False) -> Action:
+    """Sign up anew, or log in as the browser's user."""
+
+    def act(browser: Held, _: Held, headers: Headers) -> Reply:
+        email = browser.email if path == "/login" else new_email()
+        cookie = [("Cookie", browser.cookie)] if carrying else []
+        members = {"email": email, "password": PASSWORD, "transport": transport}
+        return browser.client.post(path, members, [*cookie, *headers])
+
+    return act
+
+
+def by_cookie(path: str) -> Action:
+    """Refresh or log out as the browser."""
+    return lambda browser, _, headers: browser.client.post(path, headers=[("Cookie", browser.cookie), *headers])
+
+
+def by_body(path: str) -> Action:
+    """Refresh or log out with a refresh token in the body."""
+    return lambda _, app_user, headers: app_user.client.post(path, {"refresh_token": app_user.refresh_token}, headers)
+
+
+def by_bearer(_: Held, app_user: Held, headers: Headers) -> Reply:
+    """Log out with an access token."""
+    return app_user.client.post("/logout", headers=[app_user.bearer, *headers])
+
+
+# What carries or would set a cookie.
+WITH_COOKIE: dict[str, Action] = {
+    "signup-cookie": enter("/signup", "cookie"),
+    "login-cookie": enter("/login", "cookie"),
+    "signup-carrying": enter("/signup", "body", carrying=True),
+    "login-carrying": enter("/login", "body", carrying=True),
+    "refresh-cookie": by_cookie("/refresh"),
+    "logout-cookie": by_cookie("/logout"),
+}
+# What does neither: a program's requests.
+WITHOUT_COOKIE: dict[str, Action] = {
+    "signup-body": enter("/signup", "body"),
+    "login-body": enter("/login", "body"),
+    "refresh-body": by_body("/refresh"),
+    "logout-body": by_body("/logout"),
+    "logout-bearer": by_bearer,
+}
+# What a session's own CSRF token is needed for.
+WITH_SESSION = ("signup-carrying", "login-carrying", "refresh-cookie", "logout-cookie")
+
+REFUSED_ORIGINS = [
+    "https://evil.example",
+    "null",
+    "",
+    "*",
+    "https://app.example.com.evil.example",
+    "https://evil-app.example.com",
+    "https://evilapp.example.com",
+    "https://www.app.example.com",
+    "https://example.com",
+    "https://APP.example.com",
+    "HTTPS://app.example.com",
+    "http://app.example.com",
+    "https://app.example.com:443",
+    "https://app.example.com:8443",
+    "https://admin.example.com",
+    "https://app.example.com/",
+    "https://app.example.com/login",
+    "https://app.example.com.",
+    "https://app.example.com@evil.example",
+    "https://evil.example#https://app.example.com",
+    "https://app.example.com, https://evil.example",
+    "https://app.example.com https://evil.example",
+    "https://\u0430pp.example.com",
+    "app.example.com",
+    "file://",
+]
+REFUSED_SITES = ["cross-site", "same-site", "none", "", "Same-Origin", "same-origin, cross-site", "?"]
+REFUSED_PAGES: list[Headers] = [
+    *([("Origin", origin)] for origin in REFUSED_ORIGINS),
+    *([("Sec-Fetch-Site", site)] for site in REFUSED_SITES),
+    [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")],
+    [("Origin", "null"), ("Sec-Fetch-Site", "none")],
+    [FROM_PAGE, ("Origin", "https://evil.example")],
+    [("Origin", "https://evil.example"), FROM_PAGE],
+    [FROM_PAGE, FROM_PAGE],
+    [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")],
+    [("Referer", f"{ORIGIN}/"), ("Origin", "https://evil.example")],
+    [("X-Forwarded-Host", "app.example.com"), ("Origin", "https://evil.example")],
+]
+ALLOWED_PAGES: list[Headers] = [
+    [FROM_PAGE],
+    [("Origin", SECOND_ORIGIN)],
+    [("origin", ORIGIN)],
+    [FROM_PAGE, ("Sec-Fetch-Site", "cross-site")],
+    [("Sec-Fetch-Site", "same-origin")],
+    # What a browser says for a form of our own host under `Referrer-Policy: no-referrer`.
+    [("Origin", "null"), ("Sec-Fetch-Site", "same-origin")],
+]
+
+
+def csrf_headers(browser: Held) -> Headers:
+    """The browser's right token."""
+    return [("X-CSRF-Token", browser.csrf_token)]
+
+
+@pytest.mark.parametrize("page", REFUSED_PAGES, ids=str)
+def test_refused_page(browser: Held, app_user: Held, page: Headers) -> None:
+    """A page of no allowed origin does nothing by any way, even with the right CSRF token; nothing has changed after it."""
+    for act in (WITH_COOKIE | WITHOUT_COOKIE).values():
+        assert_problem(act(browser, app_user, [*page, *csrf_headers(browser)]), 403, "origin_refused")
+    browser.assert_lives()
+    app_user.assert_lives()
+
+
+@pytest.mark.parametrize("action", WITH_COOKIE)
+def test_neither_header(browser: Held, app_user: Held, action: str) -> None:
+    """What carries or would set a cookie needs one of the two headers."""
+    assert_problem(WITH_COOKIE[action](browser, app_user, csrf_headers(browser)), 403, "origin_refused")
+    browser.assert_lives()
+
+
+@pytest.mark.parametrize("action", WITHOUT_COOKIE)
+def test_neither_header_of_a_program(browser: Held, app_user: Held, action: str) -> None:
+    """A program, which sends neither header, needs none where no cookie is involved; nor any CSRF token."""
+    assert WITHOUT_COOKIE[action](browser, app_user, []).status < 300
+
+
+@pytest.mark.parametrize("page", ALLOWED_PAGES, ids=str)
+@pytest.mark.parametrize("action", WITH_COOKIE | WITHOUT_COOKIE)
+def test_allowed_page(browser: Held, app_user: Held, action: str, page: Headers) -> None:
+    """A page of an allowed origin, or of the API's own, may do everything."""
+    act = (WITH_COOKIE | WITHOUT_COOKIE)[action]
+    assert act(browser, app_user, [*page, *csrf_headers(browser)]).status < 300
+
+
+def test_csrf_token(browser: Held, app_user: Held) -> None:
+    """No CSRF token but the session's own is good, to the letter; nothing has changed after any other."""
+    own = browser.csrf_token
+    stranger = sign_up(browser.client, "cookie").csrf_token
+    same_user = log_in(browser.client, browser.email, "cookie").csrf_token
+    wrong: list[Headers] = [
+        [],
+        *(
+            [("X-CSRF-Token", value)]
+            for value in ("", "x", stranger, same_user, own[:-1], own + "A", own + "=", own.swapcase(), f'"{own}"')
+        ),
+        *([("X-CSRF-Token", value)] for value in ("\u00e9", "a" * 8192, f"{own},{own}", app_user.refresh_token)),
+        [("X-CSRF-Token", own), ("X-CSRF-Token", own)],
+        [("X-CSRF-Token", own), ("X-CSRF-Token", stranger)],
+        [("X-XSRF-Token", own)],
+        [("Cookie", f"X-CSRF-Token={own}")],
+    ]
+    for headers in wrong:
+        for action in WITH_SESSION:
+            reply = WITH_COOKIE[action](browser, app_user, [FROM_PAGE, *headers])
+            assert_problem(reply, 403, "csrf_token_invalid")
+    browser.assert_lives().assert_lives()
+
+
+def test_preflight_gets_no_permission(client: Client) -> None:
+    """No answer lets another origin's page read it: there is no CORS yet, and none by accident."""
+    headers = [("Origin", "https://evil.example"), ("Access-Control-Request-Method", "POST")]
+    replies = [client.call(method, path, headers=headers) for method in ("OPTIONS", "POST") for path in ("/login", "/x")]
+    assert {name for reply in replies for name, _ in reply.headers if name.lower().startswith("access-control")} == set()

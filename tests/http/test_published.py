@@ -1,0 +1,84 @@
+"""GET /.well-known/jwks.json, /csrf and /health."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import jwt
+import pytest
+
+from infra import keys
+from tests.http.client import COOKIE, JWKS, Client, Held, assert_answer, assert_problem, sign_up
+
+if TYPE_CHECKING:
+    from tests.http.server import Server
+
+PUBLIC_MEMBERS = {
+    "RS256": {"kty", "use", "alg", "kid", "n", "e"},
+    "ES256": {"kty", "use", "alg", "kid", "crv", "x", "y"},
+    "EdDSA": {"kty", "use", "alg", "kid", "crv", "x"},
+}
+
+
+@pytest.mark.parametrize("algorithm", PUBLIC_MEMBERS)
+def test_published_keys_verify_our_tokens(server: Server, algorithm: str) -> None:
+    """Whoever has the document alone verifies our access tokens; it holds what is public of each key and no more."""
+    prefix = f"{server.prefix}/{algorithm}"
+    keys.ensure(server.parameters, prefix, algorithm, int(time.time()) - 60)
+    with server.cold(KEYTURN_PARAMETERS=prefix, KEYTURN_SIGNING_ALGORITHM=algorithm):
+        client = Client(server.url)
+        document = client.call("GET", JWKS)
+        held = sign_up(client)
+        key = jwt.PyJWKClient(server.url + JWKS).get_signing_key_from_jwt(held.reply.json["access_token"])
+        assert held.me().status == 200
+    assert_answer(document, 200, {"keys"})
+    assert [set(entry) for entry in document.json["keys"]] == [PUBLIC_MEMBERS[algorithm]]
+    assert key.algorithm_name == algorithm
+    claims = jwt.decode(
+        held.reply.json["access_token"],
+        key.key,
+        algorithms=[algorithm],
+        audience="https://api.example.com",
+        issuer=server.url,
+        options={"require": ["exp", "iat", "sub", "jti"]},
+    )
+    assert claims["sid"] == held.session_id
+    assert jwt.get_unverified_header(held.reply.json["access_token"])["typ"] == "at+jwt"
+
+
+def test_keys_to_come_are_published(server: Server) -> None:
+    """After a rotation both keys are there, and the one of before signs until the other is due."""
+    prefix = f"{server.prefix}/rotated"
+    now = int(time.time())
+    keys.ensure(server.parameters, prefix, "ES256", now - 60)
+    keys.rotate(server.parameters, prefix, "ES256", now)
+    with server.cold(KEYTURN_PARAMETERS=prefix):
+        client = Client(server.url)
+        first, second = client.call("GET", JWKS).json["keys"]
+        access_token = sign_up(client).reply.json["access_token"]
+    assert first["kid"] != second["kid"]
+    assert jwt.get_unverified_header(access_token)["kid"] == first["kid"]
+
+
+def test_csrf(browser: Held) -> None:
+    """A page that was reloaded gets its session's CSRF token, the same as ever; nothing else comes with it."""
+    for held in (browser, browser.refreshed()):
+        reply = held.client.call("GET", "/csrf", headers=[("Cookie", held.cookie)])
+        assert_answer(reply, 200, {"csrf_token"})
+        assert reply.json["csrf_token"] == browser.csrf_token
+        assert not reply.all("Set-Cookie")
+
+
+@pytest.mark.parametrize("cookie", [None, "", "x", "{0}x", "{0}; __Host-refresh=x", "{1}"])
+def test_csrf_without_a_genuine_cookie(browser: Held, app_user: Held, cookie: str | None) -> None:
+    """Without a cookie that is ours there is no CSRF token."""
+    value = (cookie or "").format(browser.refresh_token, app_user.refresh_token)
+    headers = [] if cookie is None else [("Cookie", f"{COOKIE}={value}")]
+    assert_problem(browser.client.call("GET", "/csrf", headers=headers), 401, "invalid_grant")
+
+
+def test_health(client: Client) -> None:
+    """It is well, and that is all that it says."""
+    reply = client.call("GET", "/health")
+    assert (reply.status, reply.json) == (200, {"status": "ok"})

@@ -1,0 +1,132 @@
+"""The log: one line an event, whatever its facts hold."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stdout
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.audit import MAX_FACT, JsonAuditLog
+from chalicelib.config import Config
+from chalicelib.domain.records import Client
+from chalicelib.errors import AuthError, ConfigurationError
+from chalicelib.services.accounts import Credentials
+from tests.fakes import CLIENT, FrozenClock, Keyturn
+from tests.fakes_store import FakeStore
+
+
+def written(*events: tuple[str, Client, dict[str, Any]]) -> list[str]:
+    """The lines that these events come to."""
+    out = io.StringIO()
+    audit = JsonAuditLog(FrozenClock())
+    with redirect_stdout(out):
+        for name, client, facts in events:
+            audit.record(name, client, **facts)
+    return out.getvalue().splitlines()
+
+
+def test_line_says_what_who_and_when() -> None:
+    """Time in UTC, event, request, address, user agent, and the event's own facts."""
+    (line,) = written(("logged_in", CLIENT, {"sub": "s", "attempts": 3, "known": True}))
+    assert json.loads(line) == {
+        "time": "2027-01-15T08:00:00+00:00",
+        "event": "logged_in",
+        "request_id": "request-1",
+        "address": "192.0.2.1",
+        "user_agent": "tests",
+        "sub": "s",
+        "attempts": 3,
+        "known": True,
+    }
+
+
+def test_one_line_an_event() -> None:
+    """Three events are three lines."""
+    assert len(written(*[("login_refused", CLIENT, {})] * 3)) == 3
+
+
+@pytest.mark.parametrize(
+    "breaking", ["\n", "\r\n", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1b[2J", "\x00", "\ud800"]
+)
+def test_facts_forge_no_line(breaking: str) -> None:
+    """Line breaks and control characters in what a caller sent stay inside their string (ASVS V16.4.1)."""
+    forged = f'tests{breaking}{{"event":"logged_in"}}'
+    (line,) = written(("login_refused", Client("192.0.2.1", forged), {"why": forged}))
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["why"] == forged
+    assert json.loads(line)["event"] == "login_refused"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_any_text_is_one_line(user_agent: str, fact: str) -> None:
+    """Whatever a fact holds, it is read back as it was."""
+    (line,) = written(("event", Client("a", user_agent), {"fact": fact}))
+    assert json.loads(line)["fact"] == fact
+    assert json.loads(line)["user_agent"] == user_agent
+
+
+def test_facts_are_cut() -> None:
+    """A fact cannot fill the log."""
+    (line,) = written(("event", CLIENT, {"fact": "a" * (MAX_FACT + 1)}))
+    assert json.loads(line)["fact"] == "a" * MAX_FACT
+
+
+def test_every_wrong_setting_fits_into_a_line() -> None:
+    """The operator sees all problems at once, in the log too."""
+    wrong = {
+        **dict.fromkeys(("KEYTURN_ACCESS_TTL", "KEYTURN_REFRESH_IDLE_TTL", "KEYTURN_REFRESH_ABSOLUTE_TTL"), "x" * 200),
+        **dict.fromkeys(("KEYTURN_ROTATION_WINDOW", "KEYTURN_COOKIE_SAMESITE", "KEYTURN_ARGON2_PROFILE"), "x" * 200),
+        **dict.fromkeys(("KEYTURN_SIGNING_ALGORITHM", "KEYTURN_PASSWORD_MIN_LENGTH", "KEYTURN_ISSUER"), "x" * 200),
+        **dict.fromkeys(("KEYTURN_AUTHORIZER_CACHE_TTL", "KEYTURN_ROLE_SCOPES", "KEYTURN_ALLOWED_ORIGINS"), "x" * 200),
+    }
+    with pytest.raises(ConfigurationError) as raised:
+        Config.from_env(wrong)
+    (line,) = written(("request_refused", CLIENT, {"why": raised.value.debug}))
+    assert json.loads(line)["why"] == raised.value.debug
+
+
+def test_nothing_secret_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Through sign-up, login, refresh, replay and refusals, no password, token or secret reaches the log (V16.2.5)."""
+    keyturn = Keyturn(FakeStore())
+    keyturn.audit = JsonAuditLog(keyturn.clock)  # type: ignore[assignment]  # the real one
+    services = keyturn.container()
+    password, wrong = "canary correct horse", "canary wrong horse"
+    given_out: list[str] = [password, wrong]
+
+    def credentials(text: str) -> Credentials:
+        return Credentials(email="ada@example.com", password=text, transport="body")
+
+    grant = services.accounts.sign_up(credentials(password), CLIENT)
+    for text in (password, wrong):
+        try:
+            grant = services.accounts.log_in(credentials(text), CLIENT)
+        except AuthError as error:
+            given_out.append(str(error.__cause__))
+        assert grant.refresh is not None
+        given_out += [grant.access_token, grant.refresh.refresh_token, grant.refresh.csrf_token]
+    assert grant.refresh is not None
+    presented = services.refresh_tokens.decode(grant.refresh.refresh_token, "body")
+    services.tokens.refresh(presented, CLIENT)
+    keyturn.clock.advance(3600)
+    with pytest.raises(AuthError):
+        services.tokens.refresh(presented, CLIENT)
+    with pytest.raises(AuthError):
+        services.refresh_tokens.decode(grant.refresh.refresh_token + "x", "body")
+
+    log = capsys.readouterr().out
+    assert [json.loads(line)["event"] for line in log.splitlines()] == [
+        "signed_up",
+        "logged_in",
+        "login_refused",
+        "refresh_token_reused",
+    ]
+    for secret in given_out:
+        assert secret == "None" or secret not in log
+        assert secret == "None" or secret.rpartition(".")[2] not in log

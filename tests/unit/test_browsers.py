@@ -1,0 +1,123 @@
+"""Which pages may ask: Origin, Sec-Fetch-Site and the CSRF token."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.crypto.csrf_tokens import CsrfTokens
+from chalicelib.crypto.keyring import KeyRing
+from chalicelib.errors import CsrfTokenInvalid, OriginRefused
+from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
+from tests.fakes import ORIGIN, PREFIX, FrozenClock, parameters_with_keys
+from tests.unit.events import request
+
+ALLOWED = frozenset({ORIGIN, "https://admin.example.com:8443"})
+FOREIGN = "https://evil.example"
+SITES = ["same-origin", "same-site", "cross-site", "none", "", "Same-Origin", "same-origin, cross-site"]
+SID = "AAAAAAAAAAAAAAAAAAAAAA"
+
+
+def allowed(headers: dict[str, str | list[str]], *, cookies: bool) -> bool:
+    """Whether a request with these headers passes."""
+    try:
+        require_allowed_page(request(headers=headers), ALLOWED, cookies=cookies)
+    except OriginRefused:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+@pytest.mark.parametrize("site", [None, *SITES])
+def test_allowed_origin_passes(site: str | None, cookies: bool) -> None:  # noqa: FBT001  # both ways
+    """A page of an allowed origin may ask, from whichever site the browser says it is."""
+    for origin in ALLOWED:
+        headers: dict[str, str | list[str]] = {"Origin": origin}
+        assert allowed(headers if site is None else {**headers, "Sec-Fetch-Site": site}, cookies=cookies)
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *(FOREIGN, "null", "", " ", "*", ORIGIN + "/", ORIGIN + ":443", ORIGIN.upper(), ORIGIN + ".evil.example"),
+        *("http://app.example.com", "https://app.example.co", "https://xapp.example.com", "https://example.com"),
+        *(
+            f"{ORIGIN} {FOREIGN}",
+            f"{ORIGIN},{FOREIGN}",
+            f" {ORIGIN}",
+            f"{ORIGIN}\x00",
+            "https://admin.example.com",
+            "\ud800",
+        ),
+    ],
+)
+def test_other_origins_are_refused(origin: str, cookies: bool) -> None:  # noqa: FBT001  # both ways
+    """Any other Origin is refused, compared byte for byte; without cookies too: a page is not a program."""
+    assert not allowed({"Origin": origin}, cookies=cookies)
+    for site in ("same-site", "cross-site", "none"):
+        assert not allowed({"Origin": origin, "Sec-Fetch-Site": site}, cookies=cookies)
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+def test_same_origin_passes(cookies: bool) -> None:  # noqa: FBT001  # both ways
+    """A page of the API's own origin may ask: browsers set Sec-Fetch-Site themselves."""
+    assert allowed({"Sec-Fetch-Site": "same-origin"}, cookies=cookies)
+    assert allowed({"Sec-Fetch-Site": "same-origin", "Origin": "https://auth.example.com"}, cookies=cookies)
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+@pytest.mark.parametrize("site", [site for site in SITES if site != "same-origin"])
+def test_other_sites_are_refused(site: str, cookies: bool) -> None:  # noqa: FBT001  # both ways
+    """Every other word in Sec-Fetch-Site, without an allowed Origin, is a browser elsewhere."""
+    assert not allowed({"Sec-Fetch-Site": site}, cookies=cookies)
+
+
+def test_programs_pass_without_cookies() -> None:
+    """Who sends neither header is no browser of today: it may not carry or get a cookie, and may use the body."""
+    assert allowed({}, cookies=False)
+    assert not allowed({}, cookies=True)
+    assert not allowed({"Referer": ORIGIN, "Host": "auth.example.com", "X-Forwarded-Host": ORIGIN}, cookies=True)
+
+
+def test_doubled_headers_are_no_pass() -> None:
+    """Of two Origins, or two sites, nobody can tell which is meant."""
+    assert not allowed({"Origin": [ORIGIN, FOREIGN]}, cookies=True)
+    assert not allowed({"Origin": [ORIGIN, ORIGIN]}, cookies=True)
+    assert not allowed({"Origin": ORIGIN, "origin": FOREIGN}, cookies=False)
+    assert not allowed({"Sec-Fetch-Site": ["same-origin", "cross-site"]}, cookies=False)
+
+
+def test_empty_list_allows_no_page() -> None:
+    """Without allowed origins no foreign page passes, not even one that says nothing."""
+    for headers in ({"Origin": ORIGIN}, {"Origin": ""}, {"Origin": "null"}):
+        with pytest.raises(OriginRefused):
+            require_allowed_page(request(headers=headers), frozenset(), cookies=True)
+
+
+@pytest.fixture(scope="module")
+def csrf_tokens() -> CsrfTokens:
+    """Over keys that stay as they are."""
+    return CsrfTokens(KeyRing(parameters_with_keys(), PREFIX, FrozenClock(), with_secrets=True))
+
+
+def test_csrf_token_of_the_session_passes(csrf_tokens: CsrfTokens) -> None:
+    """The header holds what the session's page was given."""
+    require_csrf_token(request(headers={"X-CSRF-Token": csrf_tokens.issue(SID)}), csrf_tokens, SID)
+
+
+def test_other_csrf_tokens_are_refused(csrf_tokens: CsrfTokens) -> None:
+    """Missing, empty, of another session, doubled or in another place: refused."""
+    genuine, other = csrf_tokens.issue(SID), csrf_tokens.issue(SID[::-1] + "B")
+    attempts: list[dict[str, str | list[str]]] = [
+        {},
+        {"X-CSRF-Token": ""},
+        {"X-CSRF-Token": other},
+        {"X-CSRF-Token": genuine + " "},
+        {"X-CSRF-Token": [genuine, genuine]},
+        {"X-CSRF-Token": "\ud800"},
+        {"X-XSRF-Token": genuine},
+        {"Cookie": f"csrf_token={genuine}"},
+    ]
+    for headers in attempts:
+        with pytest.raises(CsrfTokenInvalid):
+            require_csrf_token(request(headers=headers), csrf_tokens, SID)
