@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PACKAGES = Path(__file__).parent / "npm" / "node_modules" / "@dynoxide"
 START_SECONDS = 10
 
+# Runs a command until the caller is gone, however it goes: its end of the pipe then closes.
+UNTIL_CALLER_ENDS = '"$@" & read -r _; kill "$!"; wait "$!"'
+
 
 def binary() -> Path:
     """The engine for this platform. FileNotFoundError, with the remedy, where it is not installed."""
@@ -38,15 +41,18 @@ def serve(database: Path | None = None) -> Iterator[str]:
         database.parent.mkdir(parents=True, exist_ok=True)
         command += ["--db-path", str(database)]
     # A session of its own: Ctrl-C reaches the caller, who ends the engine after its last request.
-    process = subprocess.Popen(  # noqa: S603  # the binary named above, no shell
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    process = subprocess.Popen(  # noqa: S603  # the binary named above, with arguments made here
+        ["/bin/sh", "-c", UNTIL_CALLER_ENDS, "sh", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         _wait(process, port)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait(timeout=START_SECONDS)
+        process.communicate(timeout=START_SECONDS)  # closes the pipe and waits for the end
 
 
 def _free_port() -> int:

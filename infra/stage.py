@@ -50,6 +50,12 @@ class Stage:
             if not stage.settings.get(variable):
                 message = f"{path}: the stage {name!r} needs {variable} in environment_variables"
                 raise Failure(message)
+        for resource in stage.resources:
+            # Without one of its own, chalice would give every function the policy of the API handler.
+            policy = document["stages"][name].get("lambda_functions", {}).get(resource, {}).get("iam_policy_file")
+            if not policy or not (path.parent / policy).is_file():
+                message = f"{path}: the stage {name!r} needs an iam_policy_file for {resource}; copy another stage's"
+                raise Failure(message)
         return stage
 
     @property

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
-import socket
-import subprocess
-import time
 import uuid
+from contextlib import ExitStack
 from functools import cache
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -26,11 +24,6 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 ENGINES = ("moto", "dynoxide")
-
-_START_SECONDS = 15
-
-# Runs a command until this process is gone, however it goes: its end of the pipe then closes.
-_UNTIL_PARENT_ENDS = '"$@" & read -r _; kill "$!"'
 
 
 def connect(endpoint: str) -> DynamoDBClient:
@@ -85,33 +78,6 @@ def _moto() -> str:
 @cache
 def _dynoxide() -> str:
     """Run dynoxide with its tables in memory; FileNotFoundError, with the remedy, where it is not installed."""
-    port = _free_port()
-    process = subprocess.Popen(  # noqa: S603 - the pinned binary with arguments made here
-        ["/bin/sh", "-c", _UNTIL_PARENT_ENDS, "sh", dynoxide.binary(), "serve", "--port", str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    atexit.register(process.communicate)  # closes the pipe and waits for the end
-    _wait_for(port)
-    return f"http://127.0.0.1:{port}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.02)
-        else:
-            return
+    engine = ExitStack()
+    atexit.register(engine.close)
+    return engine.enter_context(dynoxide.serve())

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from unittest import mock
 
 import boto3
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ROUNDS = 7
 PEOPLE = 20
 COLD_STARTS = 9
+LONGEST = 170  # seconds that all of it may take
 TABLE = "keyturn-bench"
 ALGORITHM = "RS256"
 PARAMETERS = "/keyturn/bench"
@@ -54,6 +56,10 @@ CHEAP_HASH = {**SETTINGS, "KEYTURN_ARGON2_PROFILE": "testing"}
 
 def main() -> int:
     """Measure, print, judge."""
+    # Ended from outside or too slow, it takes down what it has started.
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGALRM, _end)
+    signal.alarm(LONGEST)
     with ExitStack() as exits:
         work = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="keyturn-bench-")))
         _say("building both packages")
@@ -111,6 +117,10 @@ def _cold_starts(runner: Runner, ours: Unpacked, plain: Unpacked, grant: Event) 
         assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow", answer
         starts["authorize"].append(start)
     return {name: kept for name, (_, *kept) in starts.items()}
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(f"bench: ended by {signal.Signals(number).name}")
 
 
 def _say(what: str) -> None:

@@ -10,6 +10,7 @@ from tests.rehearsal.runtime import FunctionConfig, LambdaProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
     from tests.bench.script import Event, Function, Operation
@@ -38,7 +39,20 @@ class Runner:
             task_root=task_root,
             log_group="/aws/lambda/bench",
         )
-        return LambdaProcess(config, self.client, self.aws, self.log)
+        return _PromptProcess(config, self.client, self.aws, self.log)
+
+
+class _PromptProcess(LambdaProcess):
+    """A container that is handed its work in one packet.
+
+    Headers and body in two wait for each other's acknowledgement, 40 ms each time, and a process that has just slept
+    uses half as much CPU again.
+    """
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        handler = super()._handler()
+        handler.wbufsize = -1
+        return handler
 
 
 def cpu_seconds(process: LambdaProcess) -> float:
@@ -76,7 +90,7 @@ class WarmStage:
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """Milliseconds, of CPU and by the clock: from the process's start until it asks for work, and for its first event."""
+    """Milliseconds, of CPU and by the clock: from the start until the process asks for work, and for its first event."""
 
     init_cpu: float
     init_wall: float

@@ -1,8 +1,7 @@
 """Two operations race, one of them run whole at every store call of the other: what was revoked is dead afterwards.
 
-A login or a refresh (the newcomer) meets what ends sessions (the ender), each nested into the other, before and after
-each call. Which state a newcomer was made with is decided by the order of two calls: its read of the account, and the
-ender's write.
+A newcomer (a login, a refresh) meets an ender (what revokes sessions), each nested into the other, before and after
+each call. With which state a login was made is told by the order of two calls: its read, and the ender's write.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.errors import AuthError, InvalidCredentials, InvalidGrant, Unavailable
-from tests.fakes import CLIENT, Keyturn
+from chalicelib.errors import AuthError, InvalidCredentials, InvalidGrant, InvalidToken, SessionNotFound, Unavailable
+from tests.fakes import CLIENT, PASSWORD, Keyturn
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.operations import World
 from tests.flows.steps import (
-    EMAIL,
     NEW_PASSWORD,
     assert_dead,
     assert_works,
@@ -31,7 +29,7 @@ from tests.flows.steps import (
     refresh,
     with_dearer_hash,
 )
-from tests.flows.tables import a_table, fill_blacklist
+from tests.flows.tables import a_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,131 +38,238 @@ if TYPE_CHECKING:
     from chalicelib.services.tokens import Grant
     from chalicelib.store.protocol import Store
 
-    Act = Callable[[World, Services], Any]
+
+@dataclass(frozen=True)
+class Newcomer:
+    """What uses the state that an ender changes. `refreshes`: the session `here`, or else it makes one of its own."""
+
+    act: Callable[[World, Services], Grant]
+    refreshes: bool = False
+    ends_here: bool = False
+
+
+@dataclass(frozen=True)
+class Ender:
+    """What revokes. `write` is the call that does it for the whole account; None where it ends `here` alone."""
+
+    act: Callable[[World, Services], Grant | None]
+    write: str | None = None
+    ends_here: bool = True
+    ends_there: bool = False
+    password: str | None = PASSWORD  # which logs in afterwards
+    list_full: bool = False  # then every access token of so far is denied, and clients refresh
+
+
+def _log_in_carrying(world: World, services: Services) -> Grant:
+    return log_in(services, carried=decoded(services, world.here))
+
+
+def _change_password_from_there(world: World, services: Services) -> Grant:
+    return change_password(services, world.keyturn.principal(world.there.access_token))
+
+
+def _end_here_from_there(world: World, services: Services) -> None:
+    principal = world.keyturn.principal(world.there.access_token)
+    services.sessions.end_one(principal, world.here.session_id, CLIENT)
+
+
+NEWCOMERS = {
+    "login": Newcomer(lambda _, services: log_in(services)),
+    "login with a session": Newcomer(_log_in_carrying, ends_here=True),
+    "login with a rehash": Newcomer(lambda _, services: log_in(with_dearer_hash(services))),
+    "refresh": Newcomer(lambda world, services: refresh(services, world.here), refreshes=True),
+    "refresh that loses": Newcomer(lambda world, services: refresh(services, world.earlier), refreshes=True),
+}
+ENDERS = {
+    "password change": Ender(_change_password_from_there, "change_password", password=NEW_PASSWORD),
+    "own password change": Ender(
+        lambda world, services: change_password(services, world.principal),
+        "change_password",
+        ends_here=False,
+        ends_there=True,
+        password=NEW_PASSWORD,
+    ),
+    "logout everywhere": Ender(
+        lambda world, services: services.accounts.log_out_everywhere(world.principal, CLIENT),
+        "raise_epoch",
+        ends_there=True,
+    ),
+    "disabling": Ender(
+        lambda world, services: services.accounts.disable(world.principal.sub, CLIENT),
+        "raise_epoch",
+        ends_there=True,
+        password=None,
+    ),
+    "logout": Ender(lambda world, services: log_out(services, world.here)),
+    "logout, blacklist full": Ender(lambda world, services: log_out(services, world.here), list_full=True),
+    "end of the session": Ender(_end_here_from_there),
+}
 
 
 class RacedStore(FaultyStore):
-    """Lets `rival` run whole before or after one call, and notes the calls of both sides in `timeline`."""
+    """Runs `rival` whole before or after the chosen call; notes each call as done in `timeline`, which both share."""
 
-    def __init__(self, inner: Store, timeline: list[str]) -> None:
+    def __init__(self, inner: Store, side: str, timeline: list[tuple[str, str]]) -> None:
         super().__init__(inner)
-        self.timeline = timeline
+        self.side, self.timeline = side, timeline
         self.before: int | None = None
         self.after: int | None = None
-        self.rival: Callable[[], None] | None = None
+        self.rival: Callable[[], None] = lambda: None
         self._turn = RLock()
 
     def _call(self, verb: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with self._turn:  # calls that are made at once are raced one by one
             position = len(self.calls)
-            if position == self.before and self.rival:
+            if position == self.before:
                 self.rival()
             outcome = super()._call(verb, *args, **kwargs)
-            self.timeline.append(verb.__name__)
-            if position == self.after and self.rival:
+            self.timeline.append((self.side, verb.__name__))
+            if position == self.after:
                 self.rival()
             return outcome
 
 
-@dataclass
-class Outcome:
-    """What an operation came to."""
-
-    grant: Grant | None = None
-    refusal: type[AuthError] | None = None
-
-
-@dataclass(frozen=True)
-class Ender:
-    """What ends sessions: `write` is the call that does it."""
-
-    act: Act
-    write: str
-    password: str | None = "correct horse battery"  # what logs in afterwards
-    ends_here: bool = True
-    ends_there: bool = True
-
-
-def _from_there(world: World, services: Services) -> Any:
-    return change_password(services, world.keyturn.principal(world.there.access_token))
-
-
-def _full_list(world: World, services: Services) -> None:
-    fill_blacklist(services.sessions.store.inner, world.principal.sub)  # type: ignore[attr-defined]  # the racing store
-    log_out(services, world.here)
-
-
-def _later(act: Act) -> Act:
-    def at_the_next_second(world: World, services: Services) -> Any:
-        world.keyturn.clock.advance(1)
-        return act(world, services)
-
-    return at_the_next_second
-
-
-NEWCOMERS: dict[str, Act] = {
-    "login": lambda _, services: log_in(services),
-    "login with a session": lambda world, services: log_in(services, carried=decoded(services, world.here)),
-    "login with a rehash": lambda _, services: log_in(with_dearer_hash(services)),
-    "refresh": lambda world, services: refresh(services, world.here),
-    "refresh that loses": lambda world, services: refresh(services, world.earlier),
-}
-ENDERS = {
-    "password change": Ender(_from_there, "change_password", password=NEW_PASSWORD, ends_there=False),
-    "own password change": Ender(
-        lambda world, services: change_password(services, world.principal),
-        "change_password",
-        password=NEW_PASSWORD,
-        ends_here=False,
-    ),
-    "logout everywhere": Ender(
-        lambda world, services: services.accounts.log_out_everywhere(world.principal, CLIENT), "raise_epoch"
-    ),
-    "disabling": Ender(
-        lambda world, services: services.accounts.disable(world.principal.sub, CLIENT), "raise_epoch", password=None
-    ),
-    "logout": Ender(lambda world, services: log_out(services, world.here), "delete_session", ends_there=False),
-    "logout, list full": Ender(_full_list, "delete_session", ends_there=False),
-    "end of the session": Ender(
-        lambda world, services: services.sessions.end_one(
-            world.keyturn.principal(world.there.access_token), world.here.session_id, CLIENT
-        ),
-        "delete_session",
-        ends_there=False,
-    ),
-}
-
-
-@dataclass
 class Race:
-    """One newcomer against one ender, over one store."""
+    """One newcomer and one ender over one store, where `here` has turned its key once."""
 
-    newcomer: Act
-    ender: Ender
-    store: Store
-
-    def __post_init__(self) -> None:
-        self.world = World(Keyturn(self.store))
+    def __init__(self, newcomer: Newcomer, ender: Ender, store: Store) -> None:
+        self.newcomer, self.ender = newcomer, ender
+        self.world = World(Keyturn(store))
         self.world.turn()
-        self.timeline: list[str] = []
-        self.outcomes: dict[str, Outcome] = {}
+        self.keyturn = self.world.keyturn
+        if ender.list_full:
+            self.world.fill_blacklist()
+        self.timeline: list[tuple[str, str]] = []
+        self.grants: dict[str, Grant | None] = {}
+        self.refusals: dict[str, type[AuthError]] = {}
 
-    def run(self, outer: str, *, before: int | None = None, after: int | None = None) -> int:
-        """Run the outer side, and the other one whole at the chosen call; how many calls the outer one made."""
-        store = RacedStore(self.store, self.timeline)
+    def run(self, outer: str, *, before: int | None = None, after: int | None = None, tick: int = 0) -> int:
+        """Run the outer side, the other one whole at its chosen call, `tick` seconds later; the outer side's calls."""
+        inner = "ender" if outer == "newcomer" else "newcomer"
+        store = RacedStore(self.keyturn.store, outer, self.timeline)
         store.before, store.after = before, after
-        store.rival = lambda: self._side("ender" if outer == "newcomer" else "newcomer", RacedStore(self.store, self.timeline))
-        self._side(outer, store)
+
+        def rival() -> None:
+            self.keyturn.clock.advance(tick)
+            self._act(inner, RacedStore(self.keyturn.store, inner, self.timeline))
+
+        store.rival = rival
+        self._act(outer, store)
         return len(store.calls)
 
-    def _side(self, side: str, store: RacedStore) -> None:
-        act = self.newcomer if side == "newcomer" else self.ender.act
-        racing = Keyturn(store, self.world.keyturn.clock, self.world.keyturn.parameters)
-        outcome = self.outcomes[side] = Outcome()
+    def _act(self, side: str, store: RacedStore) -> None:
+        act = self.newcomer.act if side == "newcomer" else self.ender.act
+        keyturn = self.keyturn
+        racing = Keyturn(store, keyturn.clock, keyturn.parameters, keyturn.audit)
         try:
-            grant = act(self.world, racing.services)
+            self.grants[side] = act(self.world, racing.services)
         except AuthError as refusal:
-            outcome.refusal = type(refusal)
+            self.refusals[side] = type(refusal)
+            if isinstance(refusal, Unavailable):  # the client sends it again
+                self._act(side, RacedStore(keyturn.store, side, self.timeline))
+
+    def judge(self) -> None:
+        """What must hold after any interleaving."""
+        contents(self.keyturn.store).assert_whole()
+        assert "refresh_token_reused" not in self.keyturn.audit.names(), "nobody has stolen anything"
+        ended = "ender" in self.grants
+        if not ended:
+            # The newcomer's login took away the session that the ender would have ended, or asked from.
+            assert self.newcomer.ends_here
+            assert self.refusals["ender"] in {InvalidToken, SessionNotFound}
+        self.judge_newcomer(ended)
+        world = self.world
+        here_is_over = (ended and self.ender.ends_here) or (self.newcomer.ends_here and "newcomer" in self.grants)
+        if here_is_over:
+            assert_dead(self.keyturn, world.here, world.earlier)
+        elif not self.newcomer.refreshes:
+            self.assert_lives(world.here)
+        if ended and self.ender.ends_there:
+            assert_dead(self.keyturn, world.there)
         else:
-            outcome.grant = grant
-        self.audit = racing.audit
+            self.assert_lives(world.there)
+        self.judge_passwords(self.ender.password if ended else PASSWORD)
+
+    def judge_newcomer(self, ended: bool) -> None:  # noqa: FBT001 - the one fact that decides
+        """A session of the old state is dead, one of the new state works, and no refusal is without a reason."""
+        grant = self.grants.get("newcomer")
+        if self.newcomer.refreshes:
+            if self.ender.ends_here:
+                assert grant or self.refusals["newcomer"] is InvalidGrant
+                if grant:
+                    assert_dead(self.keyturn, grant)
+            else:
+                assert grant
+                self.assert_lives(grant)
+            return
+        old = ended and self.ender.write is not None and self.read_before(self.ender.write)
+        if grant is None:
+            assert self.refusals["newcomer"] is InvalidCredentials
+            assert not old
+            assert self.ender.password != PASSWORD
+        elif old:
+            assert_dead(self.keyturn, grant)
+        else:
+            self.assert_lives(grant)
+
+    def judge_passwords(self, password: str | None) -> None:
+        """The password of now logs in; no other one does."""
+        for candidate in (PASSWORD, NEW_PASSWORD):
+            if candidate == password:
+                assert_works(self.keyturn, log_in(self.keyturn.services, candidate))
+            else:
+                with pytest.raises(InvalidCredentials):
+                    log_in(self.keyturn.services, candidate)
+
+    def read_before(self, write: str) -> bool:
+        """Whether the login read the account before the ender's write was done."""
+        return self.timeline.index(("newcomer", "find_login")) < self.timeline.index(("ender", write))
+
+    def assert_lives(self, grant: Grant) -> None:
+        """The session goes on. Its access token of before the race may be denied: clients refresh then."""
+        if self.ender.list_full:
+            self.keyturn.clock.advance(1)
+        assert_works(self.keyturn, refresh(self.keyturn.container(), grant))
+
+
+def interleavings(newcomer: Newcomer, ender: Ender, make_store: Callable[[], Store]) -> Iterator[tuple[str, str, int]]:
+    """Every place at which the one can run within the other: counted in a run without a race."""
+    for outer in ("newcomer", "ender"):
+        calls = Race(newcomer, ender, make_store()).run(outer)
+        for position in range(calls):
+            yield outer, "before", position
+            yield outer, "after", position
+
+
+@pytest.mark.parametrize("ender", ENDERS)
+@pytest.mark.parametrize("newcomer", NEWCOMERS)
+def test_nothing_of_the_old_state_is_accepted(newcomer: str, ender: str) -> None:
+    """At every call, both ways, within one second (ASVS V7.4.1; CVE-2026-22706)."""
+    run_all(NEWCOMERS[newcomer], ENDERS[ender], FakeStore, tick=0)
+
+
+@pytest.mark.parametrize("ender", ["logout everywhere", "disabling", "logout", "logout, blacklist full"])
+@pytest.mark.parametrize("newcomer", NEWCOMERS)
+def test_nothing_of_the_old_state_is_accepted_a_second_later(newcomer: str, ender: str) -> None:
+    """The clock moves while the one waits for the other: what was issued late is denied as well."""
+    run_all(NEWCOMERS[newcomer], ENDERS[ender], FakeStore, tick=1)
+
+
+@pytest.mark.parametrize("ender", ["password change", "own password change", "logout everywhere", "disabling", "logout"])
+@pytest.mark.parametrize("newcomer", ["login", "refresh"])
+def test_nothing_of_the_old_state_is_accepted_by_a_real_table(newcomer: str, ender: str) -> None:
+    """The same on the persistent engine."""
+    run_all(NEWCOMERS[newcomer], ENDERS[ender], a_table, tick=1)
+
+
+def run_all(newcomer: Newcomer, ender: Ender, make_store: Callable[[], Store], tick: int) -> None:
+    """Race the two in every way."""
+    for outer, when, position in interleavings(newcomer, ender, make_store):
+        race = Race(newcomer, ender, make_store())
+        try:
+            race.run(outer, **{when: position}, tick=tick)
+            assert {"newcomer", "ender"} == {*race.grants, *race.refusals}
+            race.judge()
+        except BaseException as error:
+            error.add_note(f"{outer} met the other side {when} call {position}: {race.timeline}")
+            raise

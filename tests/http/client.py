@@ -47,9 +47,10 @@ class Client:
         return Client(url, self.address)
 
     def send(self, method: str, path: str, headers: Headers = (), body: bytes = b"") -> Reply:
-        """Send the request as it is; only Host, Connection, the body's length and the address are added."""
+        """Send the request as it is; only Host (unless given), Connection, the body's length and the address are added."""
+        host = [] if any(name == "Host" for name, _ in headers) else [("Host", self._base.netloc)]
         length = [("Content-Length", str(len(body)))] if body else []
-        added = [("Host", self._base.netloc), ("Connection", "close"), (ADDRESS, self.address)]
+        added = [*host, ("Connection", "close"), (ADDRESS, self.address)]
         lines = [f"{method} {self._base.path}{path} HTTP/1.1".encode()]
         lines += [name.encode() + b": " + _bytes(value) for name, value in [*added, *length, *headers]]
         with socket.create_connection((self._base.hostname or "", self._base.port or 80), timeout=40) as connection:
@@ -57,7 +58,7 @@ class Client:
             with HTTPResponse(connection, method=method) as response:
                 response.begin()
                 reply = Reply(response.status, response.getheaders(), response.read())
-        _assert_holds_for_every_answer(path, reply)
+        _assert_holds_for_every_answer(method, path, reply)
         return reply
 
     def call(self, method: str, path: str, members: Any = None, headers: Headers = ()) -> Reply:
@@ -173,18 +174,20 @@ def assert_no_content(reply: Reply) -> None:
     assert (reply.status, reply.body) == (204, b""), reply
 
 
-def _assert_holds_for_every_answer(path: str, reply: Reply) -> None:
+def _assert_holds_for_every_answer(method: str, path: str, reply: Reply) -> None:
     for name, value in SECURITY_HEADERS.items():
         assert reply.all(name) == [value], (name, reply)
-    published = reply.status == 200 and path == JWKS
+    published = reply.status == 200 and path.startswith(JWKS)
     assert reply.header("Cache-Control") == ("public, max-age=300" if published else "no-store"), reply
     if reply.status >= 400:
         assert reply.header("Content-Type") == "application/problem+json", reply
+        assert not reply.all("Set-Cookie"), reply
+        if method == "HEAD":
+            return
         problem = reply.json
         assert set(problem) - {"detail"} == {"type", "title", "status", "code"}, reply
         assert (problem["status"], problem["code"]) in ERRORS, reply
         assert (problem["status"], problem["type"]) == (reply.status, "about:blank"), reply
-        assert not reply.all("Set-Cookie"), reply
     else:
         assert reply.header("Content-Type") == "application/json", reply
 

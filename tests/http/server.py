@@ -1,7 +1,8 @@
 """Keyturn over real HTTP: API Gateway's stand-in before it, the app and the authorizer behind it in this process.
 
 The gateway answers by the Swagger document that deployment generates from the app. Settings, keys and the table are
-read as a container reads them: from environment variables, the parameter store and DynamoDB, which moto plays.
+read as a container reads them: from environment variables, the parameter store (moto) and DynamoDB (dynoxide: moto
+copies all tables at each transaction, which takes seconds after a few hundred accounts).
 """
 
 from __future__ import annotations
@@ -74,15 +75,16 @@ class Server:
     """Keyturn at `url`, with a table and keys of its own."""
 
     def __init__(self, url: str, functions: Mapping[str, InProcessFunction], document: dict[str, Any]) -> None:
-        endpoint = engines.start("moto")
+        tables = engines.start("dynoxide")
         self.url, self.document, self._functions = url, document, functions
         self.prefix = f"/keyturn/{uuid.uuid4().hex}"
         self.environment = {
-            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ENDPOINT_URL_DYNAMODB": tables,
+            "AWS_ENDPOINT_URL_SSM": engines.start("moto"),
             "AWS_DEFAULT_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "KEYTURN_TABLE": engines.make_table(engines.connect(endpoint)),
+            "KEYTURN_TABLE": engines.make_table(engines.connect(tables)),
             "KEYTURN_ISSUER": url,
             "KEYTURN_AUDIENCE": "https://api.example.com",
             "KEYTURN_PARAMETERS": self.prefix,
@@ -126,11 +128,9 @@ class Server:
         with _gateway(self._functions, document) as gateway:
             yield gateway.url
 
-    def invoke(self, event: Mapping[str, Any]) -> Any:
-        """What the API's function answers to an event that no HTTP request can bring about."""
-        outcome = self._functions[API].invoke(event)
-        assert outcome.error is None, outcome.error
-        return outcome.result
+    def function(self, name: str) -> InProcessFunction:
+        """One of the two functions, for events that no HTTP request can bring about."""
+        return self._functions[name]
 
     def copy_of_document(self) -> dict[str, Any]:
         """The Swagger document, to be changed."""

@@ -118,10 +118,11 @@ class LocalAws:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if any(target.startswith(service) for service in self._away):
             self._back.wait(timeout=20)
-        return self._dispatch(environ, start_response)
+        answer: Iterable[bytes] = self._dispatch(environ, start_response)
+        return answer
 
 
-class _Quiet(MotoRequestHandler):  # type: ignore[misc]  # moto has no types
+class _Quiet(MotoRequestHandler):
     """One line a request would bury what failed."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

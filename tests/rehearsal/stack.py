@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
+UV = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools/bin/uv")
 
 
 class Stack:
@@ -49,14 +50,30 @@ class Stack:
         """The stage's table."""
         return f"keyturn-{self.stage}"
 
+    def make(self, target: str, *variables: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one of the Makefile's commands on the project copy, with this environment instead of one of its own."""
+        return self._run(
+            "make",
+            "--silent",
+            "-o",
+            ".venv/.synced",
+            target,
+            f"PY={sys.executable}",
+            f"UV={UV}",
+            *variables,
+            check=check,
+        )
+
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of infra/ on the project copy: `run("infra.deploy", "--stage", "dev")`."""
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "UV") if name in os.environ}
-        environment.update(self.aws.environment)
-        result = subprocess.run(  # noqa: S603  # our own interpreter and arguments
-            [sys.executable, "-m", *command],
+        return self._run(sys.executable, "-m", *command, check=check)
+
+    def _run(self, *command: str, check: bool) -> subprocess.CompletedProcess[str]:
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        result = subprocess.run(  # noqa: S603  # our own commands and arguments
+            command,
             cwd=self.project,
-            env=environment,
+            env={**environment, **self.aws.environment, "UV": UV},
             capture_output=True,
             text=True,
             check=False,
@@ -67,14 +84,14 @@ class Stack:
 
     def deploy(self) -> str:
         """Deploy, take the functions as AWS holds them now, and return what the command printed."""
-        output = self.run("infra.deploy", "--stage", self.stage).stdout
+        output = self.make("deploy", f"STAGE={self.stage}").stdout
         self.restart()
         return output
 
     def destroy(self, *, with_table: bool = False) -> str:
         """Take the stage down, and return what the command printed."""
         self.close()
-        return self.run("infra.destroy", "--stage", self.stage, *(["--with-table"] if with_table else [])).stdout
+        return self.make("destroy", f"STAGE={self.stage}", *(["TABLE=delete"] if with_table else [])).stdout
 
     def restart(self) -> None:
         """Take the functions from AWS: their configuration and code of this moment, and no container left running."""

@@ -92,7 +92,7 @@ def test_function_that_the_app_has_no_more(aws: LocalAws, dev: RunningStack) -> 
             Tags={"aws-chalice": f"version=1:stage=dev:app={app}"},
         )
     try:
-        dev.run("infra.deploy", "--stage", "dev")
+        dev.make("deploy", "STAGE=dev")
         names = {function["FunctionName"] for function in functions.list_functions()["Functions"]}
     finally:
         functions.delete_function(FunctionName="keyturn-dev-other")
@@ -146,3 +146,46 @@ def test_logs_are_kept_for_a_time(aws: LocalAws, dev: RunningStack) -> None:
         "/aws/lambda/keyturn-dev": 90,
         "/aws/lambda/keyturn-dev-authorize": 90,
     }
+
+
+def test_authorizer_cache_is_a_setting(dev: RunningStack) -> None:
+    """The gateway keeps no answer unless the stage says for how long."""
+    path = dev.project / ".chalice/config.json"
+    original = path.read_text()
+    assert cache_ttl(dev) == 0
+    path.write_text(original.replace('"KEYTURN_AUDIENCE"', '"KEYTURN_AUTHORIZER_CACHE_TTL": "60", "KEYTURN_AUDIENCE"'))
+    try:
+        dev.deploy()
+        assert cache_ttl(dev) == 60
+    finally:
+        path.write_text(original)
+        dev.deploy()
+    assert cache_ttl(dev) == 0
+
+
+def cache_ttl(stack: RunningStack) -> int:
+    """Seconds for which the deployed API keeps the authorizer's answer."""
+    definition = stack.aws.live_document(stack.api_id, "api")["securityDefinitions"]["authorize"]
+    ttl: int = definition["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"]
+    return ttl
+
+
+def test_secrets_are_encrypted(aws: LocalAws, dev: RunningStack) -> None:
+    """Private keys and root secrets are SecureStrings; nothing else is under the stage's prefix but what is public."""
+    pages = (
+        aws.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=f"/keyturn/{dev.stage}", Recursive=True)
+    )
+    kinds = {item["Name"]: item["Type"] for page in pages for item in page["Parameters"]}
+    plain = {name.rpartition("/")[2] for name, kind in kinds.items() if kind == "String"}
+    assert plain == {"public", "api-id"}
+    assert {kind for name, kind in kinds.items() if "/signing/" in name or name.endswith("/root")} == {"SecureString"}
+
+
+def test_table_is_protected(aws: LocalAws, dev: RunningStack) -> None:
+    """Accounts survive a mistaken deletion and a mistaken write; expired items go."""
+    dynamodb = aws.client("dynamodb")
+    assert dynamodb.describe_table(TableName=dev.table_name)["Table"]["DeletionProtectionEnabled"] is True
+    ttl = dynamodb.describe_time_to_live(TableName=dev.table_name)["TimeToLiveDescription"]
+    assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "expires_at")
+    backups = dynamodb.describe_continuous_backups(TableName=dev.table_name)["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"

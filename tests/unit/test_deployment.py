@@ -126,6 +126,17 @@ def test_stage_without_a_table(tmp_path: Path) -> None:
         Stage.load(tmp_path, "dev")
 
 
+def test_function_without_a_policy_of_its_own(tmp_path: Path) -> None:
+    """A new stage that lacks a policy document is refused: chalice would take another function's."""
+    path = tmp_path / ".chalice/config.json"
+    path.parent.mkdir()
+    stage = {**DOCUMENT["stages"]["dev"], "lambda_functions": {"api_handler": {"iam_policy_file": "policy-dev.json"}}}
+    path.write_text(json.dumps({**DOCUMENT, "stages": {"dev": stage}}))
+    (tmp_path / ".chalice/policy-dev.json").write_text("{}")
+    with pytest.raises(Failure, match="needs an iam_policy_file for authorize"):
+        Stage.load(tmp_path, "dev")
+
+
 def test_config_that_is_not_there(tmp_path: Path) -> None:
     """The failure names the file."""
     with pytest.raises(Failure, match=r"config\.json cannot be read"):

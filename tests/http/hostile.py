@@ -1,0 +1,59 @@
+"""Every route of the app, and input that no honest client sends. A new route is met by all of it without being named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+import app
+from tests.http.client import FROM_PAGE, Held
+
+if TYPE_CHECKING:
+    from tests.http.client import Headers
+    from tests.rehearsal.client import Reply
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route, and how to reach its handler."""
+
+    method: str
+    path: str
+    guarded: bool
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def send(self, held: Held, headers: Headers = (), body: bytes = b"", *, query: str = "") -> Reply:
+        """Send the request past the authorizer, for a session that there is, and from a page that may."""
+        path = self.path.format(session_id="A" * 22) + query
+        bearer = [held.bearer] if self.guarded else []
+        return held.client.send(self.method, path, [FROM_PAGE, *bearer, *headers], body)
+
+
+ROUTES = [
+    Route(method, path, entry.authorizer is not None)
+    for path, methods in app.app.routes.items()
+    for method, entry in methods.items()
+]
+WITH_BODY = [route for route in ROUTES if route.method in {"POST", "PUT", "PATCH"}]
+
+# What each route takes in its body.
+MEMBERS = {
+    "/signup": ("email", "password", "transport"),
+    "/login": ("email", "password", "transport"),
+    "/refresh": ("refresh_token",),
+    "/logout": ("refresh_token",),
+    "/logout/all": (),
+    "/password/change": ("current_password", "new_password"),
+}
+
+every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
+every_route_with_body = pytest.mark.parametrize("route", WITH_BODY, ids=str)
+
+
+def assert_harmless(reply: Reply) -> None:
+    """No input is our fault."""
+    assert reply.status < 500, reply

@@ -1,0 +1,111 @@
+"""One container in a process of its own, doing one job many times at once when it is told to.
+
+Reads a job as a line of JSON and answers `ready` when everything is in place; at the next line it starts, and answers
+with one outcome for each time, as a line of JSON. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.records import Client, Principal
+from chalicelib.errors import AuthError, Unavailable
+from chalicelib.store.dynamodb import DynamoDBStore
+from tests import engines
+from tests.fakes import Keyturn, MemoryParameters
+from tests.flows.steps import change_password, log_in, long_lived, sign_up
+
+if TYPE_CHECKING:
+    from chalicelib.services import Services
+    from chalicelib.services.tokens import Grant
+
+TRIES = 5  # of a client that is told 503, which a busy machine may say
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do and where: `endpoint` and `table`, the keys of the stage, and the act with its arguments."""
+
+    endpoint: str
+    table: str
+    parameters: dict[str, str]
+    act: str
+    arguments: dict[str, Any]
+    times: int
+
+
+def refresh(services: Services, number: int, refresh_token: str) -> Grant:
+    """Present the token, each time from another address."""
+    presented = services.refresh_tokens.decode(refresh_token, "body")
+    return services.tokens.refresh(presented, _client(number))
+
+
+def register(services: Services, number: int, email: str) -> Grant:
+    """Sign up with the address."""
+    return sign_up(services, email=email, client=_client(number))
+
+
+def guess(services: Services, number: int, email: str, password: str) -> Grant:
+    """Guess the password by logging in."""
+    return log_in(services, password, email=email, client=_client(number))
+
+
+def guess_by_change(services: Services, number: int, sub: str, sid: str, password: str) -> Grant:
+    """Guess the password by changing it, with a stolen access token."""
+    del number
+    return change_password(services, Principal(sub, sid, ("user",), "", email_verified=False), password)
+
+
+ACTS = {act.__name__: act for act in (refresh, register, guess, guess_by_change)}
+
+
+def run(job: Job) -> None:
+    """Get ready, wait for the word, and report."""
+    parameters = MemoryParameters()
+    parameters.values |= job.parameters
+    services = Keyturn(DynamoDBStore(engines.connect(job.endpoint), job.table), parameters=parameters).services
+    services.keys.root_secret()
+    services.keys.signing_key()
+    start = Barrier(job.times)
+
+    def once(number: int) -> list[str]:
+        start.wait()
+        return _outcome(job, services, number)
+
+    with ThreadPoolExecutor(job.times) as threads:
+        _say("ready")
+        sys.stdin.readline()
+        _say(list(threads.map(once, range(job.times))))
+
+
+def _outcome(job: Job, services: Services, number: int) -> list[str]:
+    for _ in range(TRIES):
+        try:
+            grant: Grant = ACTS[job.act](services, number, **job.arguments)  # type: ignore[operator]  # each takes its own arguments
+        except Unavailable as unavailable:
+            time.sleep(unavailable.retry_after / 10)
+        except AuthError as refusal:
+            return [type(refusal).__name__, ""]
+        else:
+            return ["done", long_lived(grant).refresh_token]
+    return [Unavailable.__name__, ""]
+
+
+def _client(number: int) -> Client:
+    return Client(f"198.51.100.{number}", f"worker, thread {number}")
+
+
+def _say(message: object) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        run(Job(**json.loads(line)))
