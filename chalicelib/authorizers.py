@@ -22,7 +22,7 @@ from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.records import Client
-from chalicelib.errors import InvalidToken
+from chalicelib.errors import AuthError, InvalidToken
 from chalicelib.services.authorization import Authorization
 from chalicelib.store.calls import make_client as make_dynamodb_client
 from chalicelib.store.dynamodb import DynamoDBStore
@@ -64,6 +64,9 @@ def authorize(request: AuthRequest) -> AuthResponse:
         audit.record("token_refused", Client("", ""), why=error.debug)
         message = "Unauthorized"
         raise Exception(message) from None  # noqa: TRY002  # the one exception that API Gateway knows
+    except AuthError as error:
+        audit.record("authorizer_failed", Client("", ""), code=error.code, why=error.debug)
+        raise
     # The whole API, because the answer may be cached and is looked up by token alone: one that named this route would
     # shut the others (regressions: serverless #6176). Which route needs which role is the routes' own business.
     return AuthResponse(

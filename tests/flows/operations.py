@@ -187,6 +187,11 @@ def _authorize(world: World, services: Services) -> object:
     )
 
 
+def _turn_and_fill_blacklist(world: World) -> None:
+    world.turn(later=21)
+    world.fill_blacklist()
+
+
 def _change_password_at_rotation(world: World) -> None:
     once = iter([change_password])
 
@@ -212,9 +217,7 @@ OPERATIONS = {
     ),
     "login": Operation(lambda _, services: log_in(services), settled=both_work),
     "login with a session": Operation(_log_in_carrying, settled=there_is_over),
-    "login with a rehash": Operation(
-        lambda _, services: log_in(with_dearer_hash(services)), settled=digest_is_new
-    ),
+    "login with a rehash": Operation(lambda _, services: log_in(with_dearer_hash(services)), settled=digest_is_new),
     "login with a wrong password": Operation(
         lambda _, services: log_in(services, WRONG_PASSWORD), refusal=InvalidCredentials, settled=nobody_came
     ),
@@ -230,7 +233,7 @@ OPERATIONS = {
     ),
     "refresh by a thief, blacklist full": Operation(
         lambda world, services: refresh(services, world.earlier),
-        ready=lambda world: (world.turn(later=21), world.fill_blacklist())[0],
+        ready=_turn_and_fill_blacklist,
         refusal=InvalidGrant,
         settled=lambda world: assert_dead(world.keyturn, world.here, world.earlier),
     ),
@@ -262,9 +265,7 @@ OPERATIONS = {
     "disabling": Operation(
         lambda world, services: services.accounts.disable(world.principal.sub, CLIENT), settled=account_is_disabled
     ),
-    "list of sessions": Operation(
-        lambda world, services: services.sessions.list(world.principal), settled=both_work
-    ),
+    "list of sessions": Operation(lambda world, services: services.sessions.list(world.principal), settled=both_work),
     "end of one session": Operation(_end_there, again=(SessionNotFound,), settled=there_is_over),
     "end of an unknown session": Operation(
         lambda world, services: services.sessions.end_one(world.principal, "A" * 22, CLIENT),

@@ -1,4 +1,4 @@
-"""The table fails at each call of each operation, before and after the effect: 503 or success, and a retry converges."""
+"""The table fails at each call of each operation, before and after the effect: 503 or success, retries converge."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def test_running_containers_outlive_an_hour_without_the_key_store(keyturn: Keytu
 
 
 def test_refresh_that_meets_its_own_password_change_goes_on(anywhere: Keyturn) -> None:
-    """The session moved to the next epoch between two calls of the refresh: it is no theft, and nobody is logged out."""
+    """The session moved to the next epoch between two calls of the refresh: no theft, and nobody is logged out."""
     first = sign_up(anywhere.services)
     principal = anywhere.principal(first.access_token)
     changes = iter([lambda: change_password(anywhere.services, principal)])

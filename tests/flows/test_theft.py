@@ -83,7 +83,7 @@ def test_theft_is_audited_although_its_answer_was_lost() -> None:
 
 @pytest.mark.parametrize("age", ["held", "predecessor", "late predecessor", "to come"])
 def test_forged_secret_raises_an_alarm_and_ends_nothing(anywhere: Keyturn, age: str) -> None:
-    """A good MAC over a wrong secret: somebody may know the MAC key. The session lives, or that key could end them all."""
+    """A good MAC over a wrong secret: somebody may know the MAC key, which must not be enough to end sessions."""
     first = sign_up(anywhere.services)
     grant = refresh(anywhere.services, first)
     anywhere.clock.advance(21 if age == "late predecessor" else 0)

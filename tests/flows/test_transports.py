@@ -60,13 +60,15 @@ def ask(
 
 def cookie_of(response: Response) -> str:
     """The refresh cookie that the answer sets."""
-    (header,) = response.headers["Set-Cookie"]
+    headers = response.headers["Set-Cookie"]
+    assert isinstance(headers, list)
+    (header,) = headers
     name, _, rest = header.partition("=")
     assert name == "__Host-refresh"
     return rest.partition(";")[0]
 
 
-def in_browser(grant: Grant) -> dict[str, str]:
+def in_browser(grant: Grant) -> dict[str, Any]:
     """What a page sends along in a session that lives in a cookie."""
     return {"cookie": long_lived(grant).refresh_token, "x_csrf_token": long_lived(grant).csrf_token}
 

@@ -47,7 +47,7 @@ class Client:
         return Client(url, self.address)
 
     def send(self, method: str, path: str, headers: Headers = (), body: bytes = b"") -> Reply:
-        """Send the request as it is; only Host (unless given), Connection, the body's length and the address are added."""
+        """Send the request as it is, with Host (unless given), Connection, the body's length and the address added."""
         host = [] if any(name == "Host" for name, _ in headers) else [("Host", self._base.netloc)]
         length = [("Content-Length", str(len(body)))] if body else []
         added = [*host, ("Connection", "close"), (ADDRESS, self.address)]

@@ -1,4 +1,4 @@
-"""Every route of the app, and input that no honest client sends. A new route is met by all of it without being named."""
+"""Every route of the app, as hostile tests reach it: a new route is met by all of them without being named."""
 
 from __future__ import annotations
 

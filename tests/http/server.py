@@ -14,6 +14,7 @@ import uuid
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -22,7 +23,7 @@ from chalice.deploy.planner import StringFormat
 from chalice.local import LocalChalice
 
 import app
-from chalicelib import authorizers, bootstrap
+from chalicelib import authorizers, bootstrap, deadline
 from infra import keys
 from infra.chalice_deployment import Swagger
 from tests import engines
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from chalicelib.services import Services
     from chalicelib.services.authorization import Authorization
 
-ADDRESS = "X-Test-Address"  # says which address a connection comes from; the gateway alone knows that, and not by a header
+# Says which address the connection comes from. Of a real one the gateway knows it by itself.
+ADDRESS = "X-Test-Address"
 ORIGIN, SECOND_ORIGIN = "https://app.example.com", "https://admin.example.com:8443"
 API, AUTHORIZE = "keyturn-http", "keyturn-http-authorize"
+PATIENCE = 30.0  # seconds; a test that is not about time must not fail because the machine is busy
+NOTHING: Mapping[str, str] = MappingProxyType({})
 ALGORITHM = "ES256"  # signs faster than RS256; the claims and the rest of the token are the same
 
 _ARN_PARTS = {
@@ -70,6 +74,11 @@ class Containers:
         self.services: Callable[[], Services] = lru_cache(maxsize=1)(bootstrap.services.__wrapped__)
         self.authorization: Callable[[], Authorization] = lru_cache(maxsize=1)(authorizers.authorization.__wrapped__)
 
+    def start(self) -> None:
+        """Have both read their settings and keys, before any request waits for it."""
+        self.services()
+        self.authorization()
+
 
 class Server:
     """Keyturn at `url`, with a table and keys of its own."""
@@ -97,8 +106,7 @@ class Server:
         keys.ensure(self.parameters, self.prefix, ALGORITHM, int(time.time()) - 60)
         self.warm = Containers()
         with self.running(self.warm):
-            self.warm.services()
-            self.warm.authorization()
+            self.warm.start()
 
     @property
     def services(self) -> Services:
@@ -106,20 +114,26 @@ class Server:
         return self.warm.services()
 
     @contextmanager
-    def running(self, containers: Containers, **environment: str) -> Iterator[None]:
-        """Requests go to these containers, which find these environment variables beside their own."""
+    def running(
+        self, containers: Containers, environment: Mapping[str, str] = NOTHING, seconds: float = PATIENCE
+    ) -> Iterator[None]:
+        """Requests go to these containers, which find these environment variables beside their own.
+
+        A request has `seconds` for what it depends on.
+        """
         with (
-            mock.patch.dict(os.environ, {**self.environment, **environment}),
+            mock.patch.dict(os.environ, self.environment | dict(environment)),
+            mock.patch.object(deadline.start.__wrapped__, "__defaults__", (seconds,)),  # type: ignore[attr-defined]  # of contextmanager
             mock.patch.object(bootstrap, "services", containers.services),
             mock.patch.object(authorizers, "authorization", containers.authorization),
         ):
             yield
 
     @contextmanager
-    def cold(self, **environment: str) -> Iterator[Containers]:
-        """Requests go to fresh containers, which find these environment variables beside their own."""
+    def cold(self, environment: Mapping[str, str] = NOTHING, seconds: float = PATIENCE) -> Iterator[Containers]:
+        """As `running`, in fresh containers."""
         containers = Containers()
-        with self.running(containers, **environment):
+        with self.running(containers, environment, seconds):
             yield containers
 
     @contextmanager

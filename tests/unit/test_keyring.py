@@ -162,8 +162,9 @@ def test_last_good_set_outlives_an_outage_by_an_hour(container: Container) -> No
         container.clock.advance(30)
         assert container.ring.verification_key(container.kid) is not None
     container.clock.advance(30)
-    with pytest.raises(Unavailable):
-        container.ring.verification_key(container.kid)
+    for _ in range(2):  # within the cooldown too
+        with pytest.raises(Unavailable):
+            container.ring.verification_key(container.kid)
 
 
 def test_outage_is_asked_about_once_a_cooldown(container: Container) -> None:

@@ -1,0 +1,152 @@
+"""What the log holds: one JSON object a line, and never a password, token, cookie or code."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.http.client import COOKIE, FROM_PAGE, JSON, Client, Held, new_email
+from tests.http.hostile import ROUTES
+from tests.http.test_failures import closed_port
+
+if TYPE_CHECKING:
+    from tests.http.client import Headers
+    from tests.http.server import Server
+    from tests.rehearsal.client import Reply
+
+
+class Witness(Client):
+    """A client that remembers every secret that it sends or is given."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.secrets: set[str] = set()
+
+    def canary(self, form: str = "{}") -> str:
+        """A secret that nobody has seen yet."""
+        secret = f"canary{uuid.uuid4().hex}"
+        self.secrets.add(secret)
+        return form.format(secret)
+
+    def send(self, method: str, path: str, headers: Headers = (), body: bytes = b"") -> Reply:
+        """As Client, keeping what the answer gives."""
+        reply = super().send(method, path, headers, body)
+        if reply.body and method != "HEAD":
+            given = reply.json
+            self.secrets |= {given[name] for name in ("access_token", "refresh_token", "csrf_token") if name in given}
+        self.secrets |= {cookie.partition(";")[0].partition("=")[2] for cookie in reply.all("Set-Cookie")} - {""}
+        return reply
+
+
+def live(witness: Witness) -> None:
+    """Use every route well, then wrongly, with a canary in each place for a secret."""
+    email, password = new_email(), witness.canary()
+    body: dict[str, Any] = {"email": email, "password": password, "transport": "body"}
+    app_user = Held(witness, email, witness.post("/signup", body))
+    browser = Held(witness, email, witness.post("/login", {"email": email, "password": password}, [FROM_PAGE]))
+    witness.post("/login", {**body, "password": witness.canary()})
+    witness.post("/login", {**body, "email": new_email(), "password": witness.canary()})
+    witness.post("/signup", {**body, "password": witness.canary()})
+    witness.post("/signup", {**body, "email": "no address", "password": witness.canary()})
+    witness.post("/signup", {**body, "email": new_email(), "password": witness.canary("{}" + "x" * 300)})
+    third = app_user.refreshed().refreshed()
+    witness.call("GET", "/csrf", headers=[("Cookie", browser.cookie)])
+    browser.refresh()
+    witness.post("/refresh", headers=[FROM_PAGE, ("Cookie", browser.cookie), ("X-CSRF-Token", witness.canary())])
+    witness.post("/refresh", {"refresh_token": browser.refresh_token})
+    change = {"current_password": password, "new_password": witness.canary()}
+    witness.post("/password/change", {**change, "current_password": witness.canary()}, [third.bearer])
+    witness.post("/password/change", change, [third.bearer])
+    app_user.refresh()  # a replay
+    witness.post("/login", {"email": email, "password": change["new_password"]}, [*browser.page])
+    witness.post("/logout", headers=browser.page)
+    witness.post("/logout", headers=[third.bearer])
+    for held in (app_user, third):
+        held.me()
+
+
+def spoil(witness: Witness) -> None:
+    """Meet every route with secrets in the wrong places."""
+    for route in ROUTES:
+        path = route.path.format(session_id=witness.canary())
+        for authorization in ("Bearer {}", "Bearer {0}.{0}.{0}", "Basic {}", "{}", "Bearer\t{}"):
+            witness.send(route.method, path, [("Authorization", witness.canary(authorization))])
+        password = witness.canary()
+        witness.secrets.add(base64.b64encode(password.encode()).decode())
+        headers = [FROM_PAGE, ("Cookie", f"{COOKIE}={witness.canary()}; session={witness.canary()}")]
+        headers += [("X-CSRF-Token", witness.canary()), ("X-Api-Key", witness.canary())]
+        for contents in (
+            f'{{"email":"a@example.com","password":"{password}"',
+            f'{{"email":"a@example.com","password":["{password}"]}}',
+            f'{{"password":"{password}","password":"{password}"}}',
+            f'{{"{password}":"x"}}',
+            f'{{"refresh_token":"{password}"}}',
+            f'{{"refresh_token":"kt1.{password}"}}',
+            f'{{"email":"{password}","password":"{password}","transport":"{password}"}}',
+            f'"{password}"',
+        ):
+            witness.send(route.method, path, [JSON, *headers], contents.encode())
+            witness.send(route.method, path, [JSON], contents.encode())
+        witness.send(route.method, f"{path}?code={witness.canary()}&access_token={witness.canary()}", headers)
+        witness.send(route.method, path, [*headers, ("Content-Type", "text/plain")], password.encode())
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["well", "table-away"])
+def test_log_holds_no_secret(server: Server, capfd: pytest.CaptureFixture[str], *, away: bool) -> None:
+    """Whatever is sent and however it ends, no secret of it is logged, and every line is one JSON object."""
+    witness = Witness(server.url)
+    capfd.readouterr()
+    if away:
+        with closed_port() as endpoint, server.cold({"AWS_ENDPOINT_URL_DYNAMODB": endpoint}) as containers:
+            containers.start()
+            spoil(witness)
+    else:
+        live(witness)
+        spoil(witness)
+    output = capfd.readouterr()
+    assert not output.err
+    lines = [json.loads(line) for line in output.out.splitlines()]
+    assert len(lines) > 50
+    assert all({"time", "event", "request_id"} <= set(line) for line in lines)
+    assert len(witness.secrets) > 150
+    assert [secret for secret in witness.secrets if secret in output.out] == []
+
+
+def test_events_of_a_session(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """What happens to an account is logged, with whom and when, and with the id that the gateway gave the request."""
+    witness = Witness(server.url)
+    capsys.readouterr()
+    live(witness)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["event"] for line in lines} >= {
+        "signed_up",
+        "signup_refused",
+        "logged_in",
+        "login_refused",
+        "logged_out",
+        "password_changed",
+        "password_change_refused",
+        "refresh_token_reused",
+        "session_ended",
+        "token_refused",
+        "request_refused",
+    }
+    assert {line["address"] for line in lines if line["event"] != "token_refused"} == {witness.address}
+    assert all(line["request_id"] for line in lines if line["event"] != "token_refused")
+
+
+def test_no_line_can_be_forged(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Line breaks and quotes in what a client says stay inside their own line (ASVS V16.4.1)."""
+    client = Client(server.url)
+    capsys.readouterr()
+    agent = '"}{"event":"logged_in"\u2028\u0085\x1b[31m\x7f'
+    members = {"email": new_email(), "password": "x", "transport": 'x\r\n{"event":"logged_in"}'}
+    client.post("/login", members, [("User-Agent", agent)])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["event"] == "request_refused"
+    assert line.isascii()
+    assert line.isprintable()
