@@ -37,7 +37,9 @@ audit = JsonAuditLog(clock)
 
 # API Gateway itself keeps an answer for so long, by token. Chalice reads it when it deploys, where nothing else is set.
 # Without a value API Gateway would take 300 s: a revoked token would live on for five minutes.
-CACHE_TTL = int(os.environ.get("KEYTURN_AUTHORIZER_CACHE_TTL") or 0)
+_ttl = os.environ.get("KEYTURN_AUTHORIZER_CACHE_TTL", "").strip()
+# A value that is no number is named by Config, with everything else that is wrong.
+CACHE_TTL = int(_ttl) if _ttl.isascii() and _ttl.isdecimal() else 0
 
 
 @lru_cache(maxsize=1)
@@ -58,8 +60,9 @@ def authorize(request: AuthRequest) -> AuthResponse:
     AUTHORIZER_FAILURE, which our gateway response turns into 503: a table that is away never reads as a verdict.
     """
     try:
+        ready = authorization()
         with deadline.start():
-            claims = authorization().authorize(bearer_token(request.token) or "")
+            claims = ready.authorize(bearer_token(request.token) or "")
     except InvalidToken as error:
         audit.record("token_refused", Client("", ""), why=error.debug)
         message = "Unauthorized"

@@ -6,6 +6,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from chalicelib import deadline
 from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.aws.parameters import make_client as make_parameters_client
@@ -43,8 +44,9 @@ def services() -> Services:
     parameters = SystemsManagerParameters(make_parameters_client())
     keys = KeyRing(parameters, config.parameters, clock, with_secrets=True)
     # Asked now, so that a container without keys refuses its first request whole, and not in the middle of a login.
-    keys.signing_key()
-    keys.root_secret()
+    with deadline.start():
+        keys.signing_key()
+        keys.root_secret()
     return compose(config, keys, DynamoDBStore(make_dynamodb_client(), config.table), clock, audit)
 
 

@@ -26,6 +26,7 @@ REQUEST_SECONDS = 2.5
 CONNECT_SECONDS = 0.5
 READ_SECONDS = 1.0
 ATTEMPTS = 2
+ONE_ATTEMPT_SECONDS = 1.1  # for what a request can do without: one attempt, and time left for the rest
 
 # What an attempt needs to be worth beginning: time to connect, and as long again to hear the answer.
 _ATTEMPT_SECONDS = 1.0
@@ -44,8 +45,8 @@ class Events(Protocol):
 
 @contextmanager
 def start(seconds: float = REQUEST_SECONDS) -> Iterator[None]:
-    """Give everything inside `seconds` from now to spend on dependencies."""
-    outer = _end.set(time.monotonic() + seconds)
+    """Give everything inside `seconds` from now to spend on dependencies, and no more than is left outside."""
+    outer = _end.set(min(_end.get(), time.monotonic() + seconds))
     try:
         yield
     finally:

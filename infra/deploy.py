@@ -56,7 +56,9 @@ def deploy(root: Path, stage_name: str) -> str:
 
     functions = session.client("lambda")
     chalice_deployment.record_state(root, stage, api_id)
-    environment = {"KEYTURN_ISSUER": url, **stage.settings}
+    # Named in any case, so that nothing that is exported where deployment runs is taken for the stage's setting.
+    cache_ttl = str(config.authorizer_cache_ttl)
+    environment = {"KEYTURN_ISSUER": url, "KEYTURN_AUTHORIZER_CACHE_TTL": cache_ttl, **stage.settings}
     deployed = chalice_deployment.deploy(root, stage, environment, built, session._session)  # noqa: SLF001  # chalice takes botocore's
     verify(functions, deployed, built.digest)
     for resource in sorted({*stage.deployed_resources(functions)} - {*deployed}):

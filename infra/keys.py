@@ -12,7 +12,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from chalicelib.crypto.encoding import b64url
-from chalicelib.crypto.keys import MINIMUM_RSA_BITS, ROOT_SECRET_BYTES, parse_public_keys, parse_root_secrets
+from chalicelib.crypto.keys import (
+    MINIMUM_RSA_BITS,
+    ROOT_SECRET_BYTES,
+    newest_active_key,
+    parse_public_keys,
+    parse_root_secrets,
+)
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
@@ -46,44 +52,67 @@ class Names:
 def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
     """Make what is missing; return the names of what was made. Safe to repeat, and to interrupt at any point.
 
-    A first key works at once. A key of another algorithm than the newest one's is published ahead, as a rotation is.
-    What is there but cannot be read is an error (ConfigurationError), never overwritten.
+    A first key works at once, and so does one in the place of a key whose private half is lost. A key of another
+    algorithm than the newest one's is published ahead, as a rotation is. What is there but cannot be read is an error
+    (ConfigurationError), never overwritten.
     """
     names = Names(prefix)
     made = []
-    public = _read(ssm, names.public)
-    if public is None:
-        made += _add_signing_key(ssm, names, [], algorithm, activate_at=now)
-    elif parse_public_keys(public)[-1].algorithm != algorithm:
-        made += _add_signing_key(ssm, names, json.loads(public)["keys"], algorithm, activate_at=now + PUBLISHED_AHEAD)
+    document = _read(ssm, names.public)
+    if document is None:
+        made += _add_signing_key(ssm, names, [], algorithm, activate_at=now, first=True)
+    else:
+        public = parse_public_keys(document)
+        entries = json.loads(document)["keys"]
+        if _read(ssm, names.signing(newest_active_key(public, now).kid)) is None:
+            made += _add_signing_key(ssm, names, entries, algorithm, activate_at=now)
+        elif public[-1].algorithm != algorithm:
+            made += _add_signing_key(ssm, names, entries, algorithm, activate_at=now + PUBLISHED_AHEAD)
     root = _read(ssm, names.root)
     if root is None:
-        made += _add_root_secret(ssm, names, [], activate_at=now)
+        made += _add_root_secret(ssm, names, [], activate_at=now, first=True)
     else:
         parse_root_secrets(root)
     return made
 
 
-def rotate(ssm: SSMClient, prefix: str, algorithm: str, now: int, *, leaked: bool = False) -> list[str]:
+def rotate(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
     """Publish a new signing key and root secret, to be used in ten minutes; drop those that nothing needs any more.
 
-    With `leaked`, everything made before goes at once: within a minute no container accepts it, and everybody logs in
-    again. Returns the names of what was written and deleted.
+    Returns the names of what was written and deleted.
     """
     names = Names(prefix)
     ensured = ensure(ssm, prefix, algorithm, now)
-    if ensured and not leaked:
+    if ensured:
         return ensured
-    activate_at = now if leaked else now + PUBLISHED_AHEAD
-    entries = json.loads(_read(ssm, names.public) or "{}")["keys"]
-    kept = [] if leaked else _unexpired(entries, now, KEPT_AFTER_SUCCESSOR)
+    activate_at = now + PUBLISHED_AHEAD
+    published = json.loads(_read(ssm, names.public) or "{}")["keys"]
+    held = json.loads(_read(ssm, names.root) or "{}")["secrets"]
+    kept = _unexpired(published, now, KEPT_AFTER_SUCCESSOR)
     changed = _add_signing_key(ssm, names, kept, algorithm, activate_at=activate_at)
-    for kid in {entry["kid"] for entry in entries} - {entry["kid"] for entry in kept}:
-        ssm.delete_parameter(Name=names.signing(kid))
-        changed.append(names.signing(kid))
-    secrets_held = json.loads(_read(ssm, names.root) or "{}")["secrets"]
-    kept_secrets = [] if leaked else _unexpired(secrets_held, now, SECRET_KEPT_AFTER_SUCCESSOR)
-    return changed + _add_root_secret(ssm, names, kept_secrets, activate_at=activate_at)
+    changed += _add_root_secret(ssm, names, _unexpired(held, now, SECRET_KEPT_AFTER_SUCCESSOR), activate_at=activate_at)
+    return changed + _delete_unpublished(ssm, names)
+
+
+def replace(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
+    """Replace every key at once, after a leak or damage: what was made before is accepted for a minute more, at most.
+
+    Reads nothing of what it replaces; safe to repeat. Returns the names of what was written and deleted.
+    """
+    names = Names(prefix)
+    changed = _add_signing_key(ssm, names, [], algorithm, activate_at=now)
+    changed += _add_root_secret(ssm, names, [], activate_at=now)
+    return changed + _delete_unpublished(ssm, names)
+
+
+def _delete_unpublished(ssm: SSMClient, names: Names) -> list[str]:
+    """Delete private keys whose public half is published no more, those that an interrupted run left behind too."""
+    published = {names.signing(entry["kid"]) for entry in json.loads(_read(ssm, names.public) or "{}")["keys"]}
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=names.signing("").rstrip("/"))
+    unpublished = sorted({parameter["Name"] for page in pages for parameter in page["Parameters"]} - published)
+    for name in unpublished:
+        ssm.delete_parameter(Name=name)
+    return unpublished
 
 
 def _unexpired(entries: list[dict[str, Any]], now: int, kept: int) -> list[dict[str, Any]]:
@@ -98,21 +127,29 @@ def _unexpired(entries: list[dict[str, Any]], now: int, kept: int) -> list[dict[
 
 
 def _add_signing_key(
-    ssm: SSMClient, names: Names, published: list[dict[str, Any]], algorithm: str, *, activate_at: int
+    ssm: SSMClient,
+    names: Names,
+    published: list[dict[str, Any]],
+    algorithm: str,
+    *,
+    activate_at: int,
+    first: bool = False,
 ) -> list[str]:
     kid = b64url(secrets.token_bytes(9))
     pem, jwk = _generate(algorithm)
     # The private half first: a published key that nobody can sign with would stop every login once it is active.
     ssm.put_parameter(Name=names.signing(kid), Value=pem, Type="SecureString")
     entry = {**jwk, "kid": kid, "use": "sig", "alg": algorithm, "activate_at": activate_at}
-    _write(ssm, names.public, {"keys": [*published, entry]}, "String")
+    _write(ssm, names.public, {"keys": [*published, entry]}, "String", first=first)
     return [names.signing(kid), names.public]
 
 
-def _add_root_secret(ssm: SSMClient, names: Names, held: list[dict[str, Any]], *, activate_at: int) -> list[str]:
+def _add_root_secret(
+    ssm: SSMClient, names: Names, held: list[dict[str, Any]], *, activate_at: int, first: bool = False
+) -> list[str]:
     key = b64url(secrets.token_bytes(ROOT_SECRET_BYTES))
     entry = {"id": b64url(secrets.token_bytes(6)), "key": key, "activate_at": activate_at}
-    _write(ssm, names.root, {"secrets": [*held, entry]}, "SecureString")
+    _write(ssm, names.root, {"secrets": [*held, entry]}, "SecureString", first=first)
     return [names.root]
 
 
@@ -140,5 +177,6 @@ def _read(ssm: SSMClient, name: str) -> str | None:
         return None
 
 
-def _write(ssm: SSMClient, name: str, document: dict[str, Any], kind: Any) -> None:  # noqa: ANN401  # a Literal of boto3's
-    ssm.put_parameter(Name=name, Value=json.dumps(document, separators=(",", ":")), Type=kind, Overwrite=True)
+def _write(ssm: SSMClient, name: str, document: dict[str, Any], kind: Any, *, first: bool) -> None:  # noqa: ANN401  # a Literal of boto3's
+    # A first document is never written over another: two first deployments at once would each lose the other's key.
+    ssm.put_parameter(Name=name, Value=json.dumps(document, separators=(",", ":")), Type=kind, Overwrite=not first)

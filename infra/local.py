@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,6 @@ from moto import mock_aws
 from infra import dynoxide, gateway, keys, table
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from types_boto3_ssm import SSMClient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,8 +35,9 @@ MAX_BODY = 10 * 1024 * 1024  # bytes; API Gateway's own limit
 class Handler(ChaliceRequestHandler):
     """chalice's request handler with API Gateway's manners where chalice drops the connection or answers otherwise."""
 
-    # moto's transactions put back a copy of the table: two requests at once would undo each other.
-    turn: AbstractContextManager[object] = Lock()
+    # One request at a time: the app holds the request that it answers, and moto's transactions put back a copy of the
+    # table, so that two at once would undo each other.
+    turn = Lock()
 
     def _generic_handle(self) -> None:
         try:
@@ -62,13 +61,14 @@ class Handler(ChaliceRequestHandler):
         return payload
 
     def _send_error_response(self, error: LocalGatewayException) -> None:
-        kinds = {
-            "UnauthorizedException": "UNAUTHORIZED",
-            "AccessDeniedException": "ACCESS_DENIED",
-            "MissingAuthenticationTokenException": "MISSING_AUTHENTICATION_TOKEN",
-        }
         kind = str(error.headers.get("x-amzn-ErrorType", ""))
-        self._answer(kinds.get(kind, kind))
+        # chalice says UnauthorizedException of an unknown path too, with another status.
+        kinds = {
+            (401, "UnauthorizedException"): "UNAUTHORIZED",
+            (403, "AccessDeniedException"): "ACCESS_DENIED",
+            (403, "UnauthorizedException"): "MISSING_AUTHENTICATION_TOKEN",
+        }
+        self._answer(kinds.get((error.CODE, kind), kind))
 
     def _answer(self, kind: str) -> None:
         response = RESPONSES.get(kind, RESPONSES["DEFAULT_4XX"])
@@ -90,7 +90,7 @@ def serve(engine: str, port: int) -> None:
         prefix, name = "/keyturn/local", "keyturn-local"
         os.environ |= {
             "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",  # pragma: allowlist secret
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         defaults = {
@@ -103,7 +103,6 @@ def serve(engine: str, port: int) -> None:
         for variable, value in defaults.items():
             os.environ.setdefault(variable, value)
         if engine == "dynoxide":
-            Handler.turn = nullcontext()
             os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = stack.enter_context(dynoxide.serve(STATE / "dynoxide.db"))
         # moto lets through what another engine answers.
         passing = ["dynamodb"] if engine == "dynoxide" else []
@@ -155,7 +154,10 @@ def _restore_parameters(ssm: SSMClient, path: Path) -> None:
 
 def _keep_parameters(ssm: SSMClient, path: Path) -> None:
     """Keep the parameters, which are this machine's own keys and nobody else's to read."""
-    found = ssm.get_parameters_by_path(Path="/keyturn", Recursive=True, WithDecryption=True)["Parameters"]
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(
+        Path=os.environ["KEYTURN_PARAMETERS"], Recursive=True, WithDecryption=True
+    )
+    found = [parameter for page in pages for parameter in page["Parameters"]]
     path.touch(mode=0o600)
     path.write_text(json.dumps([{name: p[name] for name in ("Name", "Value", "Type")} for p in found]))
 

@@ -26,9 +26,8 @@ def main() -> int:
         stage = Stage.load(package.ROOT, arguments.stage)
         config = Config.from_env({"KEYTURN_ISSUER": "https://not-needed.invalid", **stage.settings})
         ssm = boto3.Session().client("ssm")
-        changed = keys.rotate(
-            ssm, stage.parameters, config.signing_algorithm, int(time.time()), leaked=arguments.leaked
-        )
+        renew = keys.replace if arguments.leaked else keys.rotate
+        changed = renew(ssm, stage.parameters, config.signing_algorithm, int(time.time()))
     except (Failure, AuthError, BotoCoreError, ClientError) as error:
         print(f"rotate: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

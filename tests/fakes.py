@@ -79,6 +79,15 @@ class MemoryParameters:
         assert len(Value) <= 4096, "a standard parameter holds 4 KiB"
         self.values[Name] = Value
 
+    def get_paginator(self, operation: str) -> MemoryParameters:
+        """As boto3's SSM client, for the one operation that is called."""
+        assert operation == "get_parameters_by_path"
+        return self
+
+    def paginate(self, *, Path: str) -> list[dict[str, Any]]:  # noqa: N803  # boto3's names
+        """One page of everything under the path."""
+        return [{"Parameters": [{"Name": name} for name in self.values if name.startswith(f"{Path}/")]}]
+
     def delete_parameter(self, *, Name: str) -> None:  # noqa: N803
         """As boto3's SSM client."""
         del self.values[Name]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from chalicelib import deadline
 from chalicelib.crypto import keys
 from chalicelib.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chalicelib.crypto.keys import RootSecret, SigningKey, VerificationKey
     from chalicelib.ports import Clock, ParameterSource
+
+T = TypeVar("T")
 
 KEPT = 60  # seconds that a key set is used unasked: how long a removed key is still accepted
 COOLDOWN = 10  # seconds between two reads that an unknown `kid` or a failing store can cause
@@ -43,30 +48,35 @@ class KeyRing:
         self._signer: SigningKey | None = None
 
     def verification_key(self, kid: str) -> VerificationKey | None:
-        """The public key with this id. A set that does not know it is read again, once a cooldown."""
-        sets = self._current()
-        key = _find(sets, kid)
-        if key is None and (newer := self._read_again()) is not None:
-            key = _find(newer, kid)
-        return key
+        """The public key with this id, None where there is none. A set that does not know it is read again.
+
+        Unavailable where it could not be read: whether the key is ours cannot be told then.
+        """
+        return self._find(lambda sets: next((key for key in sets.public if key.kid == kid), None))
+
+    def find_root_secret(self, key_id: str) -> RootSecret | None:
+        """The root secret with this id, as `verification_key` finds a key."""
+        return self._find(lambda sets: next((root for root in sets.roots if root.id == key_id), None))
 
     def public_keys(self) -> tuple[VerificationKey, ...]:
         """Every key that verifies, those to come included."""
         return self._current().public
 
     def signing_key(self) -> SigningKey:
-        """The key that signs now."""
-        public = keys.newest_active_key(self._current().public, self._clock.now())
-        signer = self._signer
-        if signer is None or signer.kid != public.kid:
-            name = self._signing_name + public.kid
-            pem = self._source.fetch([name]).get(name)
-            if pem is None:
-                message = f"the parameter {name} does not exist; {keys.REMEDY}"
-                raise ConfigurationError(debug=message)
-            signer = keys.parse_signing_key(pem, public)
-            self._signer = signer
-        return signer
+        """The key that signs now; while its private half cannot be read, the one before, if that still verifies."""
+        public = self._current().public
+        newest, signer = keys.newest_active_key(public, self._clock.now()), self._signer
+        if signer is not None and signer.kid == newest.kid:
+            return signer
+        if signer is None or all(key.kid != signer.kid for key in public):
+            self._signer = self._read_signing_key(newest)
+            return self._signer
+        try:
+            with deadline.start(deadline.ONE_ATTEMPT_SECONDS):
+                self._signer = self._read_signing_key(newest)
+        except Unavailable:
+            return signer
+        return self._signer
 
     def root_secrets(self) -> tuple[RootSecret, ...]:
         """Every root secret that verifies, oldest first."""
@@ -86,18 +96,26 @@ class KeyRing:
                 return self._sets
             return self._read_or_keep(now, self._sets)
 
-    def _read_again(self) -> KeySets | None:
-        """A newer set, or None while the cooldown lasts: a storm of random `kid`s causes one read (CVE-2026-48524)."""
+    def _find(self, find: Callable[[KeySets], T | None]) -> T | None:
+        found = find(self._current())
+        if found is not None:
+            return found
         with self._lock:
-            now = self._clock.now()
-            if self._sets is None or now - self._asked_at < COOLDOWN:
-                return None
-            return self._read_or_keep(now, self._sets)
+            now, sets = self._clock.now(), self._sets
+            # Once a cooldown: a storm of random ids causes one read (CVE-2026-48524).
+            if sets is not None and now - self._asked_at >= COOLDOWN:
+                found = find(self._read_or_keep(now, sets))
+            if found is None and self._read_at < self._asked_at:
+                raise Unavailable(debug="unknown key id, and the parameter store is away")
+        return found
 
     def _read_or_keep(self, now: int, last_good: KeySets) -> KeySets:
+        """Newer sets, or the last good ones where the store is away. What it answers counts, a broken set too."""
         try:
-            return self._read(now)
-        except (ConfigurationError, Unavailable):
+            # The request goes on with what is at hand: a store that hangs must not use its time up.
+            with deadline.start(deadline.ONE_ATTEMPT_SECONDS):
+                return self._read(now)
+        except Unavailable:
             if now - self._read_at >= OUTLIVES:
                 raise
             return last_good
@@ -117,6 +135,10 @@ class KeyRing:
         self._sets, self._read_at = sets, now
         return sets
 
-
-def _find(sets: KeySets, kid: str) -> VerificationKey | None:
-    return next((key for key in sets.public if key.kid == kid), None)
+    def _read_signing_key(self, public: VerificationKey) -> SigningKey:
+        name = self._signing_name + public.kid
+        pem = self._source.fetch([name]).get(name)
+        if pem is None:
+            message = f"the parameter {name} does not exist; {keys.REMEDY}"
+            raise ConfigurationError(debug=message)
+        return keys.parse_signing_key(pem, public)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 MINIMUM_RSA_BITS = 3072  # 128 bits of strength (ASVS V11.2.3)
 ROOT_SECRET_BYTES = 32
 PUBLISHED_MEMBERS = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
-REMEDY = "run `make deploy` (locally: `make run`), which makes the keys that are missing"
+REMEDY = "run `make deploy` (locally: `make run`), which makes what is missing"
+REPLACE = "run `make rotate-keys LEAKED=yes`, which replaces every key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,10 @@ def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
             kid, algorithm, activate_at = str(entry["kid"]), str(entry["alg"]), int(entry["activate_at"])
             key = jwt.PyJWK.from_dict(entry, algorithm).key
         except (ArithmeticError, KeyError, NotImplementedError, TypeError, ValueError, jwt.PyJWTError) as error:
-            message = f"the public key set holds an entry that is no key ({type(error).__name__}); {REMEDY}"
+            message = f"the public key set holds an entry that is no key ({type(error).__name__}); {REPLACE}"
             raise ConfigurationError(debug=message) from error
         if not _fits(key, algorithm):
-            message = f"public key {kid} is not for {algorithm}, or weaker than 128 bits; {REMEDY}"
+            message = f"public key {kid} is not for {algorithm}, or weaker than 128 bits; {REPLACE}"
             raise ConfigurationError(debug=message)
         jwk = {name: entry[name] for name in PUBLISHED_MEMBERS if name in entry}
         keys.append(VerificationKey(kid, algorithm, activate_at, key, jwk))
@@ -90,12 +91,12 @@ def parse_signing_key(pem: str, public: VerificationKey) -> SigningKey:
         # and a wrong one is found below and by whoever verifies.
         key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
     except (TypeError, ValueError) as error:
-        message = f"the signing key {public.kid} is no PKCS8 PEM; {REMEDY}"
+        message = f"the signing key {public.kid} is no PKCS8 PEM; {REPLACE}"
         raise ConfigurationError(debug=message) from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) or (
         key.public_key() != public.key
     ):
-        message = f"the signing key {public.kid} is not the private half of the published key; {REMEDY}"
+        message = f"the signing key {public.kid} is not the private half of the published key; {REPLACE}"
         raise ConfigurationError(debug=message)
     return SigningKey(public.kid, public.algorithm, key)
 
@@ -108,11 +109,11 @@ def parse_root_secrets(document: str) -> tuple[RootSecret, ...]:
         try:
             identifier, key, activate_at = str(entry["id"]), from_b64url(entry["key"]), int(entry["activate_at"])
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            message = f"the root-secret set holds an entry that is no secret ({type(error).__name__}); {REMEDY}"
+            message = f"the root-secret set holds an entry that is no secret ({type(error).__name__}); {REPLACE}"
             raise ConfigurationError(debug=message) from error
         # 32 random bytes are ASCII once in four thousand million keys; zeros, counting and whatever somebody typed are.
         if len(key) != ROOT_SECRET_BYTES or key.isascii() or len(set(key)) < ROOT_SECRET_BYTES // 2:
-            message = f"root secret {identifier} is a placeholder or not {ROOT_SECRET_BYTES} random bytes; {REMEDY}"
+            message = f"root secret {identifier} is a placeholder or not {ROOT_SECRET_BYTES} random bytes; {REPLACE}"
             raise ConfigurationError(debug=message)
         secrets.append(
             RootSecret(identifier, activate_at, _derive(key, "refresh-token mac"), _derive(key, "csrf token"))
@@ -144,7 +145,7 @@ def _entries(document: str, member: str, name: str) -> list[dict[str, Any]]:
     except (KeyError, TypeError, ValueError):
         entries = None
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        message = f"the parameter `{name}` holds no key set (a placeholder?); {REMEDY}"
+        message = f"the parameter `{name}` holds no key set (a placeholder?); {REPLACE}"
         raise ConfigurationError(debug=message)
     return entries
 

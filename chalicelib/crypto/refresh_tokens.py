@@ -105,7 +105,7 @@ class RefreshTokenCodec:
         )
 
     def _mac(self, key_id: str, transport: Transport, body: bytes) -> bytes | None:
-        root = next((root for root in self._keys.root_secrets() if root.id == key_id), None)
+        root = self._keys.find_root_secret(key_id)
         if root is None:
             return None
         message = f"kt1.{key_id}.{transport}.".encode() + body

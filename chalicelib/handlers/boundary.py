@@ -36,6 +36,9 @@ STATUS: dict[type[errors.AuthError], int] = {
     errors.ConfigurationError: 500,
 }
 
+# Services write these down themselves, with more than is known here.
+RECORDED = (errors.InvalidCredentials, errors.EmailTaken, errors.TooManyRequests)
+
 # What Chalice, and locally its gateway, answers by itself; in a deployment the gateway's own responses say the same.
 FRAMEWORK: dict[int, tuple[str, str]] = {
     400: ("invalid_request", "The request is malformed"),
@@ -69,8 +72,10 @@ def respond(
     """Answer a request by its handler. Whatever happens, the caller gets an answer that gives nothing away."""
     ours = read(request)
     try:
+        # A cold container's work is not waiting: it bounds its own, and leaves the request its whole time.
+        ready = services()
         with deadline.start():
-            return handle(ours, services(), **path)
+            return handle(ours, ready, **path)
     except errors.AuthError as error:
         return _refused(error, ours, audit)
     except Exception as error:  # noqa: BLE001  # the last resort (ASVS V16.5.4)
@@ -95,7 +100,8 @@ def _refused(error: errors.AuthError, request: Request, audit: AuditLog) -> Resp
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.InvalidToken):
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750 section 3
-    audit.record("request_refused", request.client, code=error.code, why=error.debug)
+    if not isinstance(error, RECORDED):
+        audit.record("request_refused", request.client, code=error.code, why=error.debug)
     return problem(STATUS[type(error)], error.code, error.title, error.detail, headers)
 
 

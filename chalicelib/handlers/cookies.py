@@ -13,15 +13,19 @@ REFRESH = "__Host-refresh"
 
 def refresh_cookie(refresh_token: str, max_age: int, config: Config) -> str:
     """The Set-Cookie value that keeps the refresh token for `max_age` seconds."""
-    return f"{REFRESH}={refresh_token}; Max-Age={max_age}; {_attributes(config)}"
+    # SameSite=None reaches across sites, where browsers keep cookies apart by the site that embeds.
+    return _set_cookie(refresh_token, max_age, config, partitioned=config.cookie_samesite == "None")
 
 
-def cleared_refresh_cookie(config: Config) -> str:
-    """The Set-Cookie value that removes it. Other attributes would leave two (supertokens-node #826)."""
-    return f"{REFRESH}=; Max-Age=0; {_attributes(config)}"
+def cleared_refresh_cookies(config: Config) -> list[str]:
+    """The Set-Cookie values that remove it, as it is set today and as another SameSite setting would have set it.
+
+    Browsers keep a partitioned cookie beside one that is not: after a change of the setting both come, and two of one
+    name count as none. Were one left, every login would end in a refresh loop (supertokens-node #826).
+    """
+    return [_set_cookie("", 0, config, partitioned=partitioned) for partitioned in (False, True)]
 
 
-def _attributes(config: Config) -> str:
-    # SameSite=None reaches across sites, where browsers keep cookies apart by embedding site alone.
-    partitioned = "; Partitioned" if config.cookie_samesite == "None" else ""
-    return f"Path=/; Secure; HttpOnly; SameSite={config.cookie_samesite}{partitioned}"
+def _set_cookie(value: str, max_age: int, config: Config, *, partitioned: bool) -> str:
+    samesite = "None; Partitioned" if partitioned else config.cookie_samesite
+    return f"{REFRESH}={value}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite={samesite}"

@@ -40,18 +40,12 @@ class Request:
 
     def cookie(self, name: str) -> str | None:
         """The cookie's value. Two of one name count as none: which is ours cannot be told (RFC 6265 section 5.4)."""
-        values = [
-            value.strip(BLANKS)
-            for header in self.headers.get("cookie", ())
-            for pair in header.split(";")
-            for key, equals, value in [pair.partition("=")]
-            if equals and key.strip(BLANKS) == name
-        ]
+        values = self._cookies(name)
         return values[0] if len(values) == 1 else None
 
     def names_cookie(self, name: str) -> bool:
         """Whether a cookie of this name came at all, readable or not."""
-        return any(name in header for header in self.headers.get("cookie", ()))
+        return bool(self._cookies(name))
 
     def fields(self, *required: str, optional: tuple[str, ...] = ()) -> dict[str, str]:
         """The body's members: a JSON object of strings, with every required one, and no other than the two lists name.
@@ -85,6 +79,15 @@ class Request:
             scope=str(context.get("scope", "")),
             email_verified=context.get("email_verified") == "true",
         )
+
+    def _cookies(self, name: str) -> list[str]:
+        return [
+            value.strip(BLANKS)
+            for header in self.headers.get("cookie", ())
+            for pair in header.split(";")
+            for key, equals, value in [pair.partition("=")]
+            if equals and key.strip(BLANKS) == name
+        ]
 
     def _object(self) -> dict[str, Any]:
         content_types = self.headers.get("content-type", ())

@@ -55,7 +55,7 @@ def log_out(request: Request, services: Services) -> Response:
     named |= _session_of_bearer(request, services)
     for sub, sid in named:
         services.sessions.log_out(sub, sid, request.client)
-    cleared = [cookies.cleared_refresh_cookie(services.config)] if sends_cookie else []
+    cleared = cookies.cleared_refresh_cookies(services.config) if sends_cookie else []
     return no_content(cleared)
 
 

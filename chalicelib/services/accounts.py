@@ -105,7 +105,7 @@ class Accounts:
         if self.hasher.needs_rehash(login.password_digest):
             together(
                 lambda: self.store.create_session(session),
-                lambda: self.store.replace_password_digest(email, login.password_digest, self.hasher.hash(password)),
+                lambda: self._rehash(login, password, client),
             )
         else:
             self.store.create_session(session)
@@ -170,6 +170,13 @@ class Accounts:
             if self.store.raise_epoch(account, deny_until=deny_until, disable=disable):
                 return
         raise Unavailable(debug="account contended")
+
+    def _rehash(self, login: Login, password: str, client: Client) -> None:
+        """Store the password under today's parameters. Where that fails the login goes on: the next one tries again."""
+        try:
+            self.store.replace_password_digest(login.account.email, login.password_digest, self.hasher.hash(password))
+        except Unavailable as error:
+            self.audit.record("rehash_failed", client, sub=login.account.sub, why=error.debug)
 
     def _end_carried(self, credentials: Credentials, client: Client) -> None:
         # ASVS V7.2.4: the browser's former session ends with its new login, or its cookie would live on unseen.

@@ -28,7 +28,7 @@ class Sessions:
 
     store: Store
     clock: Clock
-    tokens: TokenSource
+    source: TokenSource
     audit: AuditLog
     config: Config
 
@@ -39,8 +39,8 @@ class Sessions:
 
         The ids are fresh: a session id never comes from the request, so none can be fixed beforehand (ASVS V7.2.4).
         """
-        sid = b64url(self.tokens.token(ID_BYTES))
-        secret = self.tokens.token(SECRET_BYTES)
+        sid = b64url(self.source.token(ID_BYTES))
+        secret = self.source.token(SECRET_BYTES)
         session = Session(
             sub=account.sub,
             sid=sid,

@@ -171,8 +171,8 @@ class Tokens:
                 if client.address != held.address and client.user_agent != held.user_agent:
                     self.audit.record("refresh_from_elsewhere", client, **who)
                 return held, _successor(presented, secret)
-        # A genuine MAC with a secret that we never issued: somebody may know the MAC key. That is an alarm. It is no
-        # reason to end the session, or the MAC key alone would let its thief end every session there is.
+        # A genuine MAC with a secret that we never issued, or a generation that is still to come: somebody may know the
+        # MAC key, or the table was restored from a backup. That is an alarm, and no reason to end the session.
         self.audit.record("refresh_token_forged", client, **who)
         raise InvalidGrant(debug="wrong secret under a good MAC")
 

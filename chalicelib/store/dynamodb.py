@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from chalicelib.store.items import Item, Value
     from chalicelib.store.protocol import Rotation
 
-# Keeps the blacklist within the 4 KB that one read unit covers.
-DENIED_SESSIONS = 100
+# Keeps the blacklist within the 1 KB that one write unit covers.
+DENIED_SESSIONS = 35
 
 # A counter outlives its window by what clocks may differ, so that no container misses it.
 _CLOCK_SKEW = 120

@@ -107,7 +107,7 @@ class Store(Protocol):
         """The account with all its session items, dead or alive."""
 
     def deny_session(self, sub: str, sid: str, *, deny_until: int) -> Denials | None:
-        """Put the session on the blacklist. None when done; the list as it is when it is full (100 sessions)."""
+        """Put the session on the blacklist. None when done; the list as it is when it is full."""
 
     def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
         """Deny every token issued before `moment`, in place of the sessions listed in `seen`.

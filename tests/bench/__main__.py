@@ -21,6 +21,7 @@ from unittest import mock
 import boto3
 
 from infra import dynoxide, keys, table
+from infra.failure import Failure
 from tests.bench import report
 from tests.bench.costs import MeteredStage
 from tests.bench.deployed import HANDLERS, ColdStart, Runner, WarmStage, cold_start
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from tests.bench.script import Event, Operation
 
 ROUNDS = 7
-PEOPLE = 20
+PEOPLE = 10
 COLD_STARTS = 9
 LONGEST = 170  # seconds that all of it may take
 TABLE = "keyturn-bench"
@@ -63,7 +64,10 @@ def main() -> int:
     with ExitStack() as exits:
         work = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="keyturn-bench-")))
         _say("building both packages")
-        ours, plain = build_ours(work), build_plain(work)
+        try:
+            ours, plain = build_ours(work), build_plain(work)
+        except Failure as error:
+            sys.exit(f"bench: {error}")
         aws = exits.enter_context(LocalAws())
         variables = {**aws.environment, "AWS_ENDPOINT_URL_DYNAMODB": exits.enter_context(dynoxide.serve())}
         with mock.patch.dict(os.environ, {**variables, **CHEAP_HASH}):

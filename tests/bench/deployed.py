@@ -90,7 +90,7 @@ class WarmStage:
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """Milliseconds, of CPU and by the clock: from the start until the process asks for work, and for its first event."""
+    """Milliseconds of CPU and on the clock: `init` until the process asks for work, `first` for its first event."""
 
     init_cpu: float
     init_wall: float

@@ -13,7 +13,6 @@ from importlib import metadata
 from pathlib import Path
 
 from infra import package
-from tests.rehearsal.stack import copy_project
 
 PLAIN_APP = Path(__file__).with_name("plain_app.py")
 PLAIN_DEPENDENCIES = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
@@ -28,10 +27,8 @@ class Unpacked:
 
 
 def build_ours(work: Path) -> Unpacked:
-    """Build a copy of the project as deployment does."""
-    project = work / "keyturn"
-    project.mkdir()
-    return _unpack(package.build(copy_project(project)).path, work / "keyturn-root")
+    """Build the project's zip as deployment does."""
+    return _unpack(package.build().path, work / "keyturn-root")
 
 
 def build_plain(work: Path) -> Unpacked:

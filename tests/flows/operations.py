@@ -69,7 +69,7 @@ class World:
         self.keyturn.clock.advance(later)
 
     def fill_blacklist(self) -> None:
-        """Let the user have logged out a hundred times lately."""
+        """Let the user have logged out as often as the blacklist has room for."""
         fill_blacklist(self.keyturn.store, self.principal.sub)
 
 

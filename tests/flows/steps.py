@@ -162,6 +162,15 @@ def assert_dead(keyturn: Keyturn, *grants: Grant) -> None:
             assert _refuses(InvalidGrant, cold.tokens.refresh, presented, CLIENT), "a refresh token lives"
 
 
+def without_signing_key(keyturn: Keyturn) -> Services:
+    """A container that read the key sets just before the key store went away, but not the private key."""
+    keyturn.parameters.away = False
+    services = keyturn.container()
+    services.keys.root_secret()
+    keyturn.parameters.away = True
+    return services
+
+
 def redeployed(keyturn: Keyturn, **settings: Any) -> Keyturn:
     """The same world after a deployment with other settings."""
     return Keyturn(keyturn.store, keyturn.clock, keyturn.parameters, keyturn.audit, config(**settings))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import InvalidCredentials, InvalidGrant, InvalidToken, TooManyRequests
-from chalicelib.store.dynamodb import DynamoDBStore
+from chalicelib.store.dynamodb import DENIED_SESSIONS, DynamoDBStore
 from tests import engines
 from tests.counting import Cost, Meter
 from tests.fakes import CLIENT, Keyturn
@@ -73,16 +73,17 @@ def test_authorize(measured: Measured) -> None:
     assert measured.cost(lambda: measured.keyturn.authorize(grant.access_token), InvalidToken) == (1, 1, 0)
 
 
-def test_full_blacklist_is_still_one_read_unit(measured: Measured) -> None:
-    """A hundred sessions, with everything else that the list can hold, stay under 4 KB."""
+def test_full_blacklist_costs_no_more(measured: Measured) -> None:
+    """With as many sessions as it has room for, and all else that it can hold, it stays one unit to read and write."""
     grant = sign_up(measured.keyturn.services)
     principal = measured.keyturn.principal(grant.access_token)
     grant = change_password(measured.keyturn.services, principal)
     sub = grant.account.sub
     seen = measured.keyturn.store.find_denials(sub)
     measured.keyturn.store.deny_issued_before(sub, seen, 1, deny_until=2_000_000_000)
-    for number in range(100):
+    for number in range(DENIED_SESSIONS - 1):
         measured.keyturn.store.deny_session(sub, f"{number:022}", deny_until=2_000_000_000)
+    assert measured.cost(lambda: measured.keyturn.services.sessions.end(sub, "A" * 22)) == (2, 0, 2)
     assert measured.cost(lambda: measured.keyturn.authorize(grant.access_token)) == (1, 1, 0)
 
 

@@ -14,6 +14,7 @@ from chalicelib.errors import (
     PasswordRejected,
     Unavailable,
 )
+from chalicelib.store.dynamodb import DENIED_SESSIONS
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
@@ -36,8 +37,6 @@ from tests.flows.tables import fill_blacklist
 
 if TYPE_CHECKING:
     from chalicelib.services.tokens import Grant
-
-ROOM = 100  # sessions that the blacklist names, before it becomes a moment
 
 
 def test_logout_ends_the_session_at_once(anywhere: Keyturn) -> None:
@@ -193,7 +192,7 @@ def many_logouts(keyturn: Keyturn, count: int) -> list[Grant]:
     return grants
 
 
-def test_hundredth_logout_denies_by_time(anywhere: Keyturn) -> None:
+def test_full_blacklist_denies_by_time(anywhere: Keyturn) -> None:
     """A blacklist that is full denies everything issued so far; who refreshes afterwards goes on."""
     tokens_live_long = redeployed(anywhere, access_ttl=3600)
     here, other = sign_up(tokens_live_long.services), log_in(tokens_live_long.services)
@@ -210,7 +209,7 @@ def test_every_one_of_many_logouts_holds(keyturn: Keyturn) -> None:
     """Logouts beyond the list's room are denied as the first ones are, for as long as their tokens would live."""
     long = redeployed(keyturn, access_ttl=3600)
     survivor = sign_up(long.services)
-    grants = many_logouts(long, 2 * ROOM + 5)
+    grants = many_logouts(long, 2 * DENIED_SESSIONS + 5)
     assert_dead(long, *grants)
     assert_works(long, refresh(long.services, survivor))
 
@@ -240,7 +239,7 @@ def test_contended_blacklist_is_unavailable() -> None:
 
     def fill(verb: str, nth: int) -> None:
         if verb == "deny_session":
-            for number in range(ROOM):
+            for number in range(DENIED_SESSIONS):
                 keyturn.store.deny_session(sub, f"ended-{nth}-{number}", deny_until=0)
         if verb == "deny_issued_before":
             keyturn.store.deny_issued_before(sub, keyturn.store.find_denials(sub), 0, deny_until=0)

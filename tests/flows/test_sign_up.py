@@ -21,6 +21,7 @@ from tests.flows.steps import (
     long_lived,
     sign_up,
     with_hasher,
+    without_signing_key,
 )
 
 
@@ -93,9 +94,10 @@ def test_nothing_is_written_while_the_key_store_is_away() -> None:
     store = FakeStore()
     keyturn = Keyturn(store)
     keyturn.parameters.away = True
-    with pytest.raises(Unavailable):
-        sign_up(keyturn.container())
-    assert contents(store) == Contents()
+    for container in (keyturn.container(), without_signing_key(keyturn)):
+        with pytest.raises(Unavailable):
+            sign_up(container)
+        assert contents(store) == Contents()
     keyturn.parameters.away = False
     assert_works(keyturn, sign_up(keyturn.container()))
 

@@ -198,7 +198,7 @@ def misconfigured(server: Server, name: str) -> dict[str, str]:
 
 
 REMEDIES = {
-    **{name: ["make deploy"] for name in BAD_ROOTS},
+    **{name: ["make rotate-keys"] for name in BAD_ROOTS},
     "no keys": ["make deploy", "/nothing/public", "/nothing/root"],
     "no settings": ["KEYTURN_TABLE", "KEYTURN_ISSUER", "KEYTURN_AUDIENCE", "KEYTURN_PARAMETERS"],
     "bad settings": ["KEYTURN_ISSUER", "https", "KEYTURN_ACCESS_TTL", "forever"],

@@ -111,6 +111,8 @@ def test_missing_keys_are_no_verdict(deployed: Deployed, monkeypatch: pytest.Mon
     monkeypatch.setattr(authorizers, "authorization", fail)
     with pytest.raises(type(error)):
         deployed.ask()
+    ((name, facts),) = deployed.audit.events
+    assert (name, facts["why"]) == ("authorizer_failed", str(error))
     monkeypatch.setattr(authorizers, "authorization", deployed.keyturn.authorization)
     assert deployed.ask()["context"]["sub"]
 

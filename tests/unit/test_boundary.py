@@ -119,6 +119,14 @@ def test_refusals_are_audited_with_their_reason() -> None:
     assert facts["client"].address == "192.0.2.1"
 
 
+@pytest.mark.parametrize("error", [errors.InvalidCredentials, errors.EmailTaken, TooManyRequests])
+def test_one_event_is_one_line(error: type[AuthError]) -> None:
+    """What a service has written down, with more than is known here, is not written a second time."""
+    audit = RecordingAudit()
+    answer(make(error), audit)
+    assert audit.events == []
+
+
 class Strange(Exception):
     """An error that nobody expected, with a secret in its message."""
 

@@ -58,7 +58,15 @@ def ensure(ssm: MemoryParameters, algorithm: str = "ES256", now: int = START) ->
 
 def rotate(ssm: MemoryParameters, algorithm: str = "ES256", now: int = START, *, leaked: bool = False) -> list[str]:
     """What `make rotate-keys` does."""
-    return keys.rotate(cast("SSMClient", ssm), PREFIX, algorithm, now, leaked=leaked)
+    renew = keys.replace if leaked else keys.rotate
+    return renew(cast("SSMClient", ssm), PREFIX, algorithm, now)
+
+
+def not_working(ssm: MemoryParameters) -> bool:
+    """Whether a container that starts now refuses to."""
+    with pytest.raises(ConfigurationError, match="make deploy"):
+        works(ssm)
+    return True
 
 
 def entries(ssm: MemoryParameters) -> list[dict[str, Any]]:
@@ -222,6 +230,36 @@ def test_rotation_survives_an_interruption(step: int, leaked: bool) -> None:  # 
     assert not leaked_ids & {secret["id"] for secret in secrets(ssm)}
     for entry in entries(ssm):
         assert NAMES.signing(entry["kid"]) in ssm.values
+    if leaked:
+        assert sum(name.startswith(NAMES.signing("")) for name in ssm.values) == len(entries(ssm))
+
+
+def test_lost_private_half_is_made_up_for_at_once() -> None:
+    """Where the key that signs has no private half any more, the next deployment brings one that signs at once."""
+    ssm = Recorder()
+    ensure(ssm)
+    del ssm.values[NAMES.signing(entries(ssm)[0]["kid"])]
+    assert not_working(ssm)
+    ensure(ssm, now=START + 5)
+    assert works(ssm, START + 5)
+
+
+@pytest.mark.parametrize("name", [NAMES.public, NAMES.root])
+def test_replacing_needs_nothing_of_what_it_replaces(name: str) -> None:
+    """What is damaged can be replaced: the remedy that the error names."""
+    ssm = Recorder()
+    ensure(ssm)
+    ssm.values[name] = "changeme"
+    rotate(ssm, leaked=True)
+    assert works(ssm)
+
+
+def test_two_first_deployments_do_not_overwrite_each_other() -> None:
+    """A document that came meanwhile is not written over by one that was made before it was seen."""
+    ssm = Recorder()
+    ensure(ssm)
+    with pytest.raises(AssertionError):
+        keys._write(cast("SSMClient", ssm), NAMES.root, {}, "SecureString", first=True)
 
 
 def test_private_half_is_there_before_the_public_one() -> None:
@@ -236,8 +274,8 @@ def test_private_half_is_there_before_the_public_one() -> None:
     assert ssm.writes == [
         (NAMES.signing(new), "SecureString"),
         (NAMES.public, "String"),
-        (NAMES.signing(old), "deleted"),
         (NAMES.root, "SecureString"),
+        (NAMES.signing(old), "deleted"),
     ]
 
 
