@@ -7,6 +7,7 @@ each call. With which state a login was made is told by the order of two calls: 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -257,8 +258,14 @@ def test_nothing_of_the_old_state_is_accepted_a_second_later(newcomer: str, ende
     run_all(NEWCOMERS[newcomer], ENDERS[ender], FakeStore, tick=1)
 
 
-@pytest.mark.parametrize("ender", [*ACCOUNT_WIDE, "logout"])
-@pytest.mark.parametrize("newcomer", ["login", "refresh"])
+@pytest.mark.parametrize(
+    ("newcomer", "ender"),
+    [
+        *product(["login", "refresh"], [*ACCOUNT_WIDE, "logout"]),
+        ("login with a rehash", "password change"),
+        ("login with a rehash", "own password change"),
+    ],
+)
 def test_nothing_of_the_old_state_is_accepted_by_a_real_table(newcomer: str, ender: str) -> None:
     """The same on the persistent engine."""
     run_all(NEWCOMERS[newcomer], ENDERS[ender], a_table, tick=1)
