@@ -16,6 +16,7 @@ from chalicelib import deadline
 from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.aws.parameters import make_client as make_parameters_client
+from chalicelib.aws.session import new_session
 from chalicelib.clock import SystemClock
 from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
@@ -46,10 +47,11 @@ CACHE_TTL = int(_ttl) if _ttl.isascii() and _ttl.isdecimal() else 0
 def authorization() -> Authorization:
     """What the function needs of the product, once per container. Failures are not remembered."""
     config = Config.from_env(os.environ)
-    parameters = SystemsManagerParameters(make_parameters_client())
+    session = new_session()
+    parameters = SystemsManagerParameters(make_parameters_client(session))
     keys = KeyRing(parameters, config.parameters, clock, with_secrets=False)
     access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
-    return Authorization(access_tokens, DynamoDBStore(make_dynamodb_client(), config.table), clock)
+    return Authorization(access_tokens, DynamoDBStore(make_dynamodb_client(session), config.table), clock)
 
 
 @authorizers.authorizer(ttl_seconds=CACHE_TTL)

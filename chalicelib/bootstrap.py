@@ -10,6 +10,7 @@ from chalicelib import deadline
 from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.aws.parameters import make_client as make_parameters_client
+from chalicelib.aws.session import new_session
 from chalicelib.clock import SystemClock
 from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
@@ -41,13 +42,14 @@ def services() -> Services:
     store is away. Neither is remembered: the next request asks again.
     """
     config = Config.from_env(os.environ)
-    parameters = SystemsManagerParameters(make_parameters_client())
+    session = new_session()
+    parameters = SystemsManagerParameters(make_parameters_client(session))
     keys = KeyRing(parameters, config.parameters, clock, with_secrets=True)
     # Asked now, so that a container without keys refuses its first request whole, and not in the middle of a login.
     with deadline.start():
         keys.signing_key()
         keys.root_secret()
-    return compose(config, keys, DynamoDBStore(make_dynamodb_client(), config.table), clock, audit)
+    return compose(config, keys, DynamoDBStore(make_dynamodb_client(session), config.table), clock, audit)
 
 
 def compose(config: Config, keys: KeyRing, store: Store, clock: Clock, audit: AuditLog) -> Services:

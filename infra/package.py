@@ -7,6 +7,7 @@ Why the zip holds what it holds: docs/decisions/0003-packaging.md.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infra.failure import Failure
 
@@ -44,7 +46,11 @@ UNUSED_FILES = (
 )
 # What finds vulnerable packages in a deployed function reads METADATA.
 KEPT_FILE = "METADATA"
-SERVICES = ("dynamodb", "ssm")
+# What the functions call. At a cold start a client parses its service's model and makes a method of each operation.
+OPERATIONS = {
+    "dynamodb": ("DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
+    "ssm": ("GetParameters",),
+}
 
 LAMBDA_TASK_ROOT = "/var/task"
 OLDEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -139,8 +145,14 @@ def _trim(tree: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     data = tree / "botocore/data"
     for path in data.iterdir():
-        if path.is_dir() and path.name not in SERVICES:
+        if path.is_dir() and path.name not in OPERATIONS:
             shutil.rmtree(path)
+    for compressed in sorted(data.glob("*/*/service-2.json.gz")):
+        model = json.loads(gzip.decompress(compressed.read_bytes()))
+        used = _model_of_used_operations(model, OPERATIONS[compressed.parts[-3]])
+        # As text: the zip is compressed anyway, and every cold start would decompress it once more.
+        compressed.with_suffix("").write_text(json.dumps(used, separators=(",", ":")))
+        compressed.unlink()
     endpoints = data / "endpoints.json"
     endpoints.write_text(_endpoints_of_used_services(endpoints.read_text()))
 
@@ -150,8 +162,29 @@ def _endpoints_of_used_services(text: str) -> str:
     document = json.loads(text)
     for partition in document["partitions"]:
         services = partition["services"]
-        partition["services"] = {name: services[name] for name in SERVICES if name in services}
+        partition["services"] = {name: services[name] for name in OPERATIONS if name in services}
     return json.dumps(document, separators=(",", ":"))
+
+
+def _model_of_used_operations(model: dict[str, Any], operations: tuple[str, ...]) -> dict[str, Any]:
+    """Cut a service's model to some operations and the shapes that they reach. Raises KeyError where one is missing."""
+    kept = {name: model["operations"][name] for name in operations}
+    shapes: dict[str, Any] = {}
+    wanted = _shapes_named_in(kept)
+    while wanted:
+        shapes |= {name: model["shapes"][name] for name in wanted}
+        wanted = _shapes_named_in([shapes[name] for name in wanted]) - shapes.keys()
+    return {"version": model["version"], "metadata": model["metadata"], "operations": kept, "shapes": shapes}
+
+
+def _shapes_named_in(part: Any) -> set[str]:  # noqa: ANN401  # any part of a JSON document
+    if isinstance(part, list):
+        return set().union(*map(_shapes_named_in, part))
+    if not isinstance(part, dict):
+        return set()
+    part.pop("documentation", None)
+    own = {part["shape"]} if isinstance(part.get("shape"), str) else set()
+    return own.union(*map(_shapes_named_in, part.values()))
 
 
 def _copy_project(root: Path, tree: Path) -> None:

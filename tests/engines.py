@@ -15,6 +15,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from chalicelib.aws.session import new_session
 from chalicelib.store.calls import make_client
 from infra import dynoxide, table
 
@@ -35,7 +36,7 @@ def connect(endpoint: str) -> DynamoDBClient:
         "AWS_SECRET_ACCESS_KEY": "test",
     }
     with mock.patch.dict(os.environ, environment):
-        return make_client()
+        return make_client(new_session())
 
 
 def make_table(client: DynamoDBClient) -> str:

@@ -36,7 +36,8 @@ class FakeStore:
         key = (policy.kind, value, policy.window_start(now))
         with self._lock:
             attempts, last_at = self.attempts.get(key, (0, 0))
-            if attempts and now - last_at < policy.spacing(attempts):
+            spacing = policy.spacing(attempts) if attempts else 0
+            if spacing and now - last_at < spacing:  # without a spacing, a clock that went back holds nobody up
                 return policy.retry_after(attempts, last_at, now)
             self.attempts[key] = (attempts + 1, now)
             return 0

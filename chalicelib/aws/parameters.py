@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,17 +13,18 @@ from chalicelib.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from botocore.session import Session
     from types_boto3_ssm import SSMClient
 
 
-def make_client() -> SSMClient:
-    """A client whose attempts are bounded; region, endpoint and credentials come from the environment."""
+def make_client(session: Session) -> SSMClient:
+    """A client whose attempts are bounded; its endpoint comes from botocore's own variables."""
     config = Config(
         connect_timeout=deadline.CONNECT_SECONDS,
         read_timeout=deadline.READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": deadline.ATTEMPTS},
     )
-    client = botocore.session.get_session().create_client("ssm", config=config)
+    client = session.create_client("ssm", config=config)
     deadline.bound(client.meta.events, "ssm")
     return cast("SSMClient", client)
 

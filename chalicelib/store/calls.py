@@ -7,7 +7,6 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
@@ -17,6 +16,7 @@ from chalicelib.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from botocore.session import Session
     from types_boto3_dynamodb import DynamoDBClient
 
     from chalicelib.store.items import Item
@@ -52,11 +52,8 @@ class _WritersMet(Unavailable):
     """Another write to the item was under way: no answer yet, so the same call may be sent again."""
 
 
-def make_client() -> DynamoDBClient:
-    """Make a client whose attempts are bounded. Region, endpoint and credentials come from botocore's own variables.
-
-    From botocore, not boto3: import and client cost 350 ms of CPU instead of 410, measured without any trimming.
-    """
+def make_client(session: Session) -> DynamoDBClient:
+    """Make a client whose attempts are bounded. Its endpoint comes from botocore's own variables."""
     config = Config(
         connect_timeout=deadline.CONNECT_SECONDS,
         read_timeout=deadline.READ_SECONDS,
@@ -64,7 +61,7 @@ def make_client() -> DynamoDBClient:
         parameter_validation=False,  # every request is made in this package, and DynamoDB validates it again
         user_agent="keyturn",  # botocore's own is put together anew for each call, twice: 0.1 ms of 0.8
     )
-    client = botocore.session.get_session().create_client("dynamodb", config=config)
+    client = session.create_client("dynamodb", config=config)
     deadline.bound(client.meta.events, "dynamodb")
     return cast("DynamoDBClient", client)
 

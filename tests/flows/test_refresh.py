@@ -8,11 +8,12 @@ import pytest
 
 from chalicelib.domain.records import Client
 from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
-from tests.fakes import CLIENT, Keyturn, config
+from tests.fakes import CLIENT, PASSWORD, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.steps import (
     ELSEWHERE,
+    NEW_PASSWORD,
     assert_dead,
     assert_works,
     change_password,
@@ -199,6 +200,22 @@ def test_refresh_that_meets_its_own_password_change_goes_on(anywhere: Keyturn) -
     successor = refresh(racing.services, first)
     assert_works(anywhere, successor)
     assert "refresh_token_reused" not in racing.audit.names()
+
+
+def test_refresh_that_meets_one_password_change_after_the_other_is_unavailable(keyturn: Keyturn) -> None:
+    """Each time the account is read it has moved again by the write: 503, and the retry goes on."""
+    first = sign_up(keyturn.services)
+    principal = keyturn.principal(first.access_token)
+    passwords = [PASSWORD, NEW_PASSWORD, "third horse battery"]
+
+    def change(verb: str, nth: int) -> None:
+        if verb == "rotate_refresh_token":
+            change_password(keyturn.services, principal, *passwords[nth - 1 : nth + 1])
+
+    racing = Keyturn(FaultyStore(keyturn.store, at_call=change), keyturn.clock, keyturn.parameters)
+    with pytest.raises(Unavailable):
+        refresh(racing.services, first)
+    assert_works(keyturn, refresh(keyturn.services, first))
 
 
 def test_loser_after_a_password_change_is_answered(anywhere: Keyturn) -> None:

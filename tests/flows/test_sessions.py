@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.records import Principal
 from chalicelib.errors import SessionNotFound
 from tests.fakes import CLIENT
 from tests.flows.steps import (
@@ -70,6 +71,12 @@ def test_sessions_of_others_are_not_listed(anywhere: Keyturn) -> None:
     grant, other = sign_up(anywhere.services), sign_up(anywhere.services, email="bob@example.com")
     assert listed(anywhere, grant) == [grant.session_id]
     assert listed(anywhere, other) == [other.session_id]
+
+
+def test_account_that_is_not_there_has_no_sessions(keyturn: Keyturn) -> None:
+    """A principal whose account is gone sees an empty list."""
+    principal = Principal("A" * 22, "B" * 22, ("user",), "", email_verified=False)
+    assert keyturn.services.sessions.list(principal) == []
 
 
 def test_one_session_is_ended(anywhere: Keyturn) -> None:

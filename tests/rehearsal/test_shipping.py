@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.rehearsal.stack import RunningStack
 
 BOTOCORE_DATA = re.compile(
-    r"botocore/data/((dynamodb|ssm)/[0-9-]+/(service-2|endpoint-rule-set-1)\.json\.gz"
+    r"botocore/data/((dynamodb|ssm)/[0-9-]+/(service-2\.json|endpoint-rule-set-1\.json\.gz)"
     r"|endpoints\.json|partitions\.json|sdk-default-configuration\.json|_retry\.json)"
 )
 FLAGS = slice(4, 8)  # of a .pyc file, after the magic number (PEP 552)

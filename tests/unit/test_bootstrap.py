@@ -30,8 +30,8 @@ def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryParameters]:
     source = parameters_with_keys()
     for module in (bootstrap, authorizers):
         monkeypatch.setattr(module, "clock", FrozenClock())
-        monkeypatch.setattr(module, "make_parameters_client", lambda: None)
-        monkeypatch.setattr(module, "make_dynamodb_client", lambda: None)
+        monkeypatch.setattr(module, "make_parameters_client", lambda _: None)
+        monkeypatch.setattr(module, "make_dynamodb_client", lambda _: None)
         monkeypatch.setattr(module, "SystemsManagerParameters", lambda _client: source)
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)

@@ -10,6 +10,7 @@ from botocore.stub import Stubber
 
 from chalicelib import deadline
 from chalicelib.aws.parameters import SystemsManagerParameters, make_client
+from chalicelib.aws.session import new_session
 from chalicelib.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> SSMClient:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "made-up")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    return make_client()
+    return make_client(new_session())
 
 
 def test_client_is_bounded(client: SSMClient) -> None:
