@@ -63,11 +63,6 @@ class Package:
     path: Path
     digest: str
 
-    @property
-    def contents(self) -> bytes:
-        """The zip's bytes."""
-        return self.path.read_bytes()
-
 
 def build(root: Path = ROOT) -> Package:
     """Build `build/keyturn.zip` under the project's root. Raises Failure with the remedy."""

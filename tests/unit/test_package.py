@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import marshal
+import re
 import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
+from botocore import xform_name
 
 from infra import package
 from infra.failure import Failure
@@ -33,6 +35,36 @@ def test_only_the_code_is_copied(tmp_path: Path) -> None:
         "chalicelib/words.txt",
         "chalicelib/deep/b.py",
     }
+
+
+def test_the_models_hold_every_operation_that_the_code_calls() -> None:
+    """A client whose model was cut has no method for another operation: the first call of it would fail on Lambda."""
+    called = {
+        name
+        for room in ("store", "aws")
+        for path in (ROOT / "chalicelib" / room).glob("*.py")
+        for name in re.findall(r"(?<!rotation\.)\b_?client\.(\w+)", path.read_text())
+        if name != "meta"
+    }
+    kept = [name for names in package.OPERATIONS.values() for name in names]
+    assert called == {xform_name(name) for name in kept}
+
+
+def test_cut_model_is_whole() -> None:
+    """A kept operation keeps every shape that it reaches, and nothing else is kept."""
+    model = {
+        "version": "2.0",
+        "metadata": {},
+        "operations": {"Get": {"input": {"shape": "In"}, "documentation": "…"}, "Put": {"input": {"shape": "Out"}}},
+        "shapes": {
+            "In": {"type": "structure", "members": {"tree": {"shape": "Tree"}}},
+            "Tree": {"type": "list", "member": {"shape": "Tree"}},
+            "Out": {"type": "string"},
+        },
+    }
+    cut = package._model_of_used_operations(model, ("Get",))
+    assert cut["operations"] == {"Get": {"input": {"shape": "In"}}}
+    assert cut["shapes"].keys() == {"In", "Tree"}
 
 
 def test_bytecode_names_the_place_where_it_will_run(tmp_path: Path) -> None:
