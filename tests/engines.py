@@ -39,6 +39,17 @@ def connect(endpoint: str) -> DynamoDBClient:
         return make_client(new_session())
 
 
+def connect_patiently(endpoint: str) -> DynamoDBClient:
+    """As connect, for tests that are not about time: a busy machine's engine may take more than a second to answer."""
+    client = connect(endpoint)
+    client.meta.events.register_last("before-send.dynamodb", _wait_long)
+    return client
+
+
+def _wait_long(request: Any, **_: object) -> None:
+    request.context["read_timeout"] = 20.0
+
+
 def make_table(client: DynamoDBClient) -> str:
     """Make an empty table under a new name."""
     name = f"keyturn-{uuid.uuid4().hex}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @cache
 def _client(engine: str) -> DynamoDBClient:
     """One client for each engine and process: making one costs as much as fifty calls."""
-    return engines.connect(engines.start(engine))
+    return engines.connect_patiently(engines.start(engine))
 
 
 def a_table(engine: str = "dynoxide") -> DynamoDBStore:

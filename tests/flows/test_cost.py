@@ -56,7 +56,7 @@ def _triple(cost: Cost) -> tuple[float, float, float]:
 @pytest.fixture
 def measured() -> Measured:
     """A table of its own on dynoxide, which bills as DynamoDB does."""
-    client = engines.connect(engines.start("dynoxide"))
+    client = engines.connect_patiently(engines.start("dynoxide"))
     return Measured(Keyturn(DynamoDBStore(client, engines.make_table(client))), Meter(client))
 
 

@@ -36,19 +36,19 @@ def store(request: pytest.FixtureRequest) -> Store:
 @pytest.fixture(params=engines.ENGINES)
 def table(request: pytest.FixtureRequest) -> Table:
     """An empty table on each engine."""
-    return _table(engines.connect(engines.start(request.param)))
+    return _table(engines.connect_patiently(engines.start(request.param)))
 
 
 @pytest.fixture
 def dynoxide_table() -> Table:
     """An empty table on the engine that reports consumed capacity as DynamoDB does."""
-    return _table(engines.connect(engines.start("dynoxide")))
+    return _table(engines.connect_patiently(engines.start("dynoxide")))
 
 
 @cache
 def _shared_client(engine: str) -> DynamoDBClient:
     """A client for tests that do not look at it: making one takes longer than most of them."""
-    return engines.connect(engines.start(engine))
+    return engines.connect_patiently(engines.start(engine))
 
 
 def _table(client: DynamoDBClient) -> Table:
