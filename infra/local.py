@@ -121,7 +121,7 @@ def serve(engine: str, port: int) -> None:
 
         server = _server(port)
         sys.stdout.write(
-            f"Keyturn: {issuer} ({engine}; Ctrl-C ends it). Paste into another terminal:\n\n{_curl_session()}\n"
+            f"Keyturn: {issuer} ({engine}; Ctrl-C ends it). Paste into another terminal:\n\n{_curl_session(issuer)}\n"
         )
         sys.stdout.flush()
         server.server.serve_forever()
@@ -139,10 +139,11 @@ def _server(port: int) -> LocalDevServer:
     return LocalDevServer(app, config, "127.0.0.1", port, handler_cls=Handler)
 
 
-def _curl_session() -> str:
+def _curl_session(url: str) -> str:
     """The README's curl session: one text, so that what is printed is what is documented."""
     readme = (ROOT / "README.md").read_text()
-    return readme.partition("<!-- curl session -->")[2].partition("```sh\n")[2].partition("```")[0]
+    session = readme.partition("<!-- curl session -->")[2].partition("```sh\n")[2].partition("```")[0]
+    return session.replace("http://localhost:8000", url)
 
 
 def _restore_parameters(ssm: SSMClient, path: Path) -> None:

@@ -69,7 +69,7 @@ def test_make_run() -> None:
     port = free_port()
     with make_run(port) as process:
         printed = said_before_the_session(process)
-        assert f"http://localhost:{port}" in printed
+        assert f"API=http://localhost:{port}\n" in printed
         client = Client(f"http://localhost:{port}")
         held = sign_up(client)
         assert held.me().status == 200
