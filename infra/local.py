@@ -52,7 +52,9 @@ class Handler(ChaliceRequestHandler):
 
     def _parse_payload(self) -> tuple[Any, bytes | None]:
         length = self.headers.get("content-length", "0")
+        # A body that is not read would be taken for the connection's next request: the connection ends with the answer.
         if not (length.isascii() and length.isdecimal()):
+            self.close_connection = True
             raise LocalGatewayException({"x-amzn-ErrorType": "BAD_REQUEST_BODY"})
         if int(length) > MAX_BODY:
             self.close_connection = True
