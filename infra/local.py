@@ -43,6 +43,8 @@ class Handler(ChaliceRequestHandler):
         try:
             with self.turn:
                 super()._generic_handle()
+        except LocalGatewayException as error:
+            self._send_error_response(error)
         except Exception as error:  # noqa: BLE001  # what an authorizer raises, as API Gateway reads it
             unauthorized = str(error) == "Unauthorized"
             self._answer("UNAUTHORIZED" if unauthorized else "AUTHORIZER_FAILURE")

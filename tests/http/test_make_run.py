@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -64,6 +65,21 @@ def said_before_the_session(process: subprocess.Popen[str]) -> str:
     return "".join(lines)
 
 
+def answers_to_unreadable_length(port: int, length: str) -> list[bytes]:
+    """Statuses of what comes back where a second request hides in a body that cannot be read: its own and no other."""
+    hidden = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    request = f"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{hidden}"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        answer = b""
+        try:
+            while part := connection.recv(65536):
+                answer += part
+        except ConnectionResetError:
+            pass  # closed with the hidden request unread, which is the point
+    return re.findall(rb"^HTTP/1\.1 (\d+)", answer, re.MULTILINE)
+
+
 def test_make_run() -> None:
     """It prints the curl session, serves it, refuses in our form what API Gateway would, and ends with Ctrl-C."""
     port = free_port()
@@ -79,6 +95,8 @@ def test_make_run() -> None:
         assert_problem(client.call("GET", "/me"), 401, "invalid_token")
         assert_problem(client.call("GET", "/nothing"), 404, "not_found")
         assert_problem(client.call("DELETE", "/me"), 405, "method_not_allowed")
+        assert answers_to_unreadable_length(port, "abc") == [b"400"]
+        assert answers_to_unreadable_length(port, "99999999999") == [b"413"]
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=20)
     assert process.returncode == 0
