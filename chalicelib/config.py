@@ -25,6 +25,26 @@ URL = re.compile(
 )
 DEFAULT_PORTS = {"https": "443", "http": "80"}
 
+# Each identity provider has these, with its name in capitals. Which names there are, chalicelib/providers knows.
+PROVIDER_VARIABLE = re.compile(
+    r"KEYTURN_([A-Z][A-Z0-9]*)_(?:CLIENT_ID|CLIENT_SECRET_PARAMETER|ISSUER|NATIVE_CLIENT_IDS)"
+)
+# Where an app is called back (RFC 8252 section 7): a web address, or a scheme of its own, which holds a dot (7.1).
+APP_REDIRECT = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[\w./~-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """One identity provider's settings. `issuer` is empty where the provider's own is meant.
+
+    `native_clients`: the public client's id by the redirect URI that it is registered with (RFC 8252 section 8.4).
+    """
+
+    client_id: str
+    secret_parameter: str
+    issuer: str = ""
+    native_clients: Mapping[str, str] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -45,6 +65,8 @@ class Config:
     argon2_profile: str = "default"
     password_min_length: int = 8
     role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    return_to: frozenset[str] = frozenset()
+    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Config:
@@ -65,12 +87,22 @@ class Config:
             authorizer_cache_ttl=env.seconds("KEYTURN_AUTHORIZER_CACHE_TTL", 0, 0, 3600),
             argon2_profile=env.choice("KEYTURN_ARGON2_PROFILE", ("default", "rfc9106", "testing")),
             password_min_length=env.number("KEYTURN_PASSWORD_MIN_LENGTH", 8, 8, 64),
-            role_scopes=env.role_scopes("KEYTURN_ROLE_SCOPES"),
+            role_scopes=env.grouped("KEYTURN_ROLE_SCOPES", "role=scope scope"),
+            return_to=env.pages("KEYTURN_RETURN_TO"),
+            providers=env.providers(),
         )
         if config.refresh_idle_ttl > config.refresh_absolute_ttl:
             env.problem("KEYTURN_REFRESH_IDLE_TTL", "must not be longer than KEYTURN_REFRESH_ABSOLUTE_TTL")
         if config.argon2_profile == "testing" and not _is_local(config.issuer):
             env.problem("KEYTURN_ARGON2_PROFILE", "`testing` protects nothing; use `default`")
+        callbacks = {f"{config.issuer}/login/{name}/callback" for name in config.providers}
+        for page in sorted(callbacks & config.return_to):
+            # The provider sends codes there for Keyturn itself, which must not redeem them for whoever asks.
+            env.problem("KEYTURN_RETURN_TO", f"holds {page!r}, which is Keyturn's own callback")
+        for name, provider in config.providers.items():
+            if not provider.secret_parameter.startswith(f"{config.parameters}/provider/"):
+                what = f"must name a parameter under {config.parameters}/provider/, as the function's policy does"
+                env.problem(f"KEYTURN_{name.upper()}_CLIENT_SECRET_PARAMETER", what)
         env.finish()
         return config
 
@@ -135,21 +167,57 @@ class _Reader:
                 self.problem(name, f"holds {value!r}, which is no origin such as https://app.example.com")
         return frozenset(values)
 
-    def role_scopes(self, name: str) -> dict[str, tuple[str, ...]]:
-        scopes: dict[str, tuple[str, ...]] = {}
+    def pages(self, name: str) -> frozenset[str]:
+        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        for value in sorted(values):
+            if not _is_page(value):
+                self.problem(name, f"holds {value!r}, which is no page such as https://app.example.com/welcome")
+        return frozenset(values)
+
+    def grouped(self, name: str, form: str) -> dict[str, tuple[str, ...]]:
+        groups: dict[str, tuple[str, ...]] = {}
         for entry in filter(None, (entry.strip() for entry in self._environ.get(name, "").split(";"))):
-            role, equals, names = entry.partition("=")
-            if not equals or not role.strip() or not names.split():
-                self.problem(name, f"holds {entry!r}, which is not role=scope scope")
-            scopes[role.strip()] = tuple(names.split())
-        return scopes
+            key, equals, members = entry.partition("=")
+            if not equals or not key.strip() or not members.split():
+                self.problem(name, f"holds {entry!r}, which is not {form}")
+            groups[key.strip()] = tuple(members.split())
+        return groups
+
+    def providers(self) -> dict[str, ProviderSettings]:
+        matches = (PROVIDER_VARIABLE.fullmatch(name) for name, value in self._environ.items() if value.strip())
+        return {name.lower(): self._provider(name) for name in sorted({match[1] for match in matches if match})}
+
+    def _provider(self, name: str) -> ProviderSettings:
+        issuer = f"KEYTURN_{name}_ISSUER"
+        return ProviderSettings(
+            client_id=self.text(f"KEYTURN_{name}_CLIENT_ID"),
+            secret_parameter=self.text(f"KEYTURN_{name}_CLIENT_SECRET_PARAMETER"),
+            issuer=self.issuer(issuer) if self._environ.get(issuer, "").strip() else "",
+            native_clients=self._native_clients(f"KEYTURN_{name}_NATIVE_CLIENT_IDS"),
+        )
+
+    def _native_clients(self, name: str) -> dict[str, str]:
+        clients: dict[str, str] = {}
+        for client_id, redirects in self.grouped(name, "client_id=redirect_uri redirect_uri").items():
+            for redirect in redirects:
+                if not _is_page(redirect) and not APP_REDIRECT.fullmatch(redirect):
+                    self.problem(
+                        name, f"holds {redirect!r}, which is no redirect URI such as com.example.app:/callback"
+                    )
+                if redirect in clients:
+                    self.problem(name, f"names {redirect!r} for two clients")
+                clients[redirect] = client_id
+        return clients
 
 
 def _is_origin_with_path(url: str) -> bool:
+    return not url.endswith("/") and _is_page(url)
+
+
+def _is_page(url: str) -> bool:
     match = URL.fullmatch(url)
     return (
         match is not None
-        and not url.endswith("/")
         and match["port"] != DEFAULT_PORTS[match["scheme"]]
         and int(match["port"] or 0) < 2**16
         and (match["scheme"] == "https" or _is_local(url))

@@ -7,6 +7,8 @@
 API Gateway gives up after 29 s and botocore waits 60 s by default, so every client made here is bounded: each attempt
 by its timeouts, and all attempts of one request by the deadline that the handlers start. Threads that run in a copy of
 the request's context share its deadline. Outside a request (deployment) there is none.
+
+Waiting for an identity provider, which is slower than AWS and somebody else's, has a budget of its own: `elsewhere`.
 """
 
 from __future__ import annotations
@@ -26,10 +28,14 @@ REQUEST_SECONDS = 2.5
 CONNECT_SECONDS = 0.5
 READ_SECONDS = 1.0
 ATTEMPTS = 2
+PROVIDER_SECONDS = 2.3  # for all calls to an identity provider in one request: with our own 2.5 under 5 s
 ONE_ATTEMPT_SECONDS = 1.1  # for what a request can do without: one attempt, and time left for the rest
 
 # What an attempt needs to be worth beginning: time to connect, and as long again to hear the answer.
 _ATTEMPT_SECONDS = 1.0
+
+# What is left of PROVIDER_SECONDS in the current request; None outside of one.
+_provider_seconds: ContextVar[float | None] = ContextVar("provider_seconds", default=None)
 
 # The monotonic moment at which the current request must be done waiting. The machine's own stopwatch, not the Clock:
 # it measures how long something takes and never says what time it is.
@@ -53,9 +59,40 @@ def start(seconds: float = REQUEST_SECONDS) -> Iterator[None]:
         _end.reset(outer)
 
 
+@contextmanager
+def request() -> Iterator[None]:
+    """Give everything inside a request's time, and a provider's beside it."""
+    outer = _provider_seconds.set(PROVIDER_SECONDS)
+    try:
+        with start():
+            yield
+    finally:
+        _provider_seconds.reset(outer)
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Give everything inside what is left of the provider's time. What it takes is not taken from the request's own."""
+    began, outer, left = time.monotonic(), _end.get(), _provider_seconds.get()
+    token = _end.set(began + (PROVIDER_SECONDS if left is None else left))
+    try:
+        yield
+    finally:
+        spent = time.monotonic() - began
+        _end.reset(token)
+        _end.set(outer + spent)
+        if left is not None:
+            _provider_seconds.set(left - spent)
+
+
+def remaining() -> float:
+    """Seconds until everything inside must be done waiting; negative once that is past."""
+    return _end.get() - time.monotonic()
+
+
 def attempt_allowed() -> bool:
     """Whether one more attempt could begin now and end in time."""
-    return _remaining() >= _ATTEMPT_SECONDS
+    return remaining() >= _ATTEMPT_SECONDS
 
 
 def bound(events: Events, service: str) -> None:
@@ -67,10 +104,6 @@ def bound(events: Events, service: str) -> None:
     events.register_first(f"needs-retry.{service}", _needs_retry)
 
 
-def _remaining() -> float:
-    return _end.get() - time.monotonic()
-
-
 def _before_send(request: Any, event_name: str, **_: object) -> None:  # noqa: ANN401 - botocore's prepared request
     """Refuse an attempt that could not end in time, and make one that begins late give up early.
 
@@ -78,7 +111,7 @@ def _before_send(request: Any, event_name: str, **_: object) -> None:  # noqa: A
     """
     if not attempt_allowed():
         raise Unavailable(debug=f"{event_name}: the request's time is spent")
-    request.context["read_timeout"] = min(READ_SECONDS, _remaining() - CONNECT_SECONDS)
+    request.context["read_timeout"] = min(READ_SECONDS, remaining() - CONNECT_SECONDS)
 
 
 def _needs_retry(response: Any, **_: object) -> Literal[False] | None:  # noqa: ANN401 - (HTTP response, parsed) or None

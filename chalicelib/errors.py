@@ -1,21 +1,31 @@
 """What Keyturn can refuse, and why. No HTTP here: handlers/boundary.py gives each code its status.
 
 AuthError
-├── InvalidRequest            invalid_request         the request has not the documented form
-│   ├── InvalidEmail          invalid_email           the address cannot be one
-│   ├── PasswordRejected      password_rejected       a new password breaks the policy
-│   ├── UnsupportedMediaType  unsupported_media_type  the body is not application/json
-│   └── PayloadTooLarge       payload_too_large       the body is larger than any route needs
-├── InvalidCredentials        invalid_credentials     the address and the password do not fit an account
-├── InvalidGrant              invalid_grant           the refresh token is dead, or never lived
-├── InvalidToken              invalid_token           the access token is missing, bad, expired or revoked
-├── OriginRefused             origin_refused          the request comes from a page that is not allowed to make it
-├── CsrfTokenInvalid          csrf_token_invalid      X-CSRF-Token is missing or not this session's
-├── SessionNotFound           session_not_found       no such session of this user
-├── EmailTaken                email_taken             an account has the address already
-├── TooManyRequests           too_many_requests       the limiter asks the caller to wait
-├── Unavailable               unavailable             a dependency failed; the same request may be sent again
-└── ConfigurationError        internal_error          the operator has to act; the log says how
+├── InvalidRequest                  invalid_request                  the request has not the documented form
+│   ├── InvalidEmail                invalid_email                    the address cannot be one
+│   ├── PasswordRejected            password_rejected                a new password breaks the policy
+│   ├── UnsupportedMediaType        unsupported_media_type           the body is not application/json
+│   └── PayloadTooLarge             payload_too_large                the body is larger than any route needs
+├── InvalidCredentials              invalid_credentials              the address and the password do not fit an account
+├── InvalidGrant                    invalid_grant                    the refresh token is dead, or never lived
+├── InvalidCode                     invalid_code                     the authorization code is dead, or another client's
+├── InvalidToken                    invalid_token                    the access token is missing, bad, dead or revoked
+├── InsufficientUserAuthentication  insufficient_user_authentication the login is too long ago for this
+├── AccessDenied                    access_denied                    the person, the provider or an operator said no
+├── LoginExpired                    login_expired                    not begun in this browser, too old, or finished
+├── OriginRefused                   origin_refused                   the page that asks is not allowed to
+├── CsrfTokenInvalid                csrf_token_invalid               X-CSRF-Token is missing or not the session's
+├── SessionNotFound                 session_not_found                no such session of this user
+├── ProviderNotFound                provider_not_found               no such identity provider is switched on
+├── IdentityNotFound                identity_not_found               the account has no identity of this provider
+├── EmailTaken                      email_taken                      an account has the address already
+├── EmailRequired                   email_required                   the provider tells no address that can be used
+├── IdentityTaken                   identity_taken                   the identity, or its place in the account, is taken
+├── LastWayIn                       last_way_in                      nobody could log in to the account any more
+├── TooManyRequests                 too_many_requests                the limiter asks the caller to wait
+├── Unavailable                     unavailable                      a dependency failed; the request may be sent again
+│   └── ProviderError               provider_error                   the identity provider answers what it must not
+└── ConfigurationError              internal_error                   the operator has to act; the log says how
 """
 
 from __future__ import annotations
@@ -84,11 +94,43 @@ class InvalidGrant(AuthError):
     title = "The refresh token is not valid"
 
 
+class InvalidCode(AuthError):
+    """The authorization code is used, expired, or not of this verifier, redirect or nonce (RFC 6749 section 5.2)."""
+
+    code = "invalid_code"
+    title = "The authorization code is not valid"
+
+
 class InvalidToken(AuthError):
     """The access token is missing, bad, expired or revoked (RFC 6750 section 3.1)."""
 
     code = "invalid_token"
     title = "The access token is missing or not valid"
+
+
+class InsufficientUserAuthentication(AuthError):
+    """The session's login is longer than `max_age` seconds ago (RFC 9470 section 3, ASVS V7.5.1)."""
+
+    code = "insufficient_user_authentication"
+    title = "Log in again to do this"
+
+    def __init__(self, max_age: int, *, debug: str = "") -> None:
+        super().__init__(f"This takes a login within the last {max_age} s.", debug=debug)
+        self.max_age = max_age
+
+
+class AccessDenied(AuthError):
+    """The person or the provider refused the login, or an operator has disabled the account."""
+
+    code = "access_denied"
+    title = "Access is denied"
+
+
+class LoginExpired(AuthError):
+    """The login at a provider was not begun in this browser, took too long, or is finished already."""
+
+    code = "login_expired"
+    title = "The login has expired or was finished already"
 
 
 class OriginRefused(AuthError):
@@ -112,11 +154,46 @@ class SessionNotFound(AuthError):
     title = "There is no such session"
 
 
+class ProviderNotFound(AuthError):
+    """There is no such identity provider, or it is not switched on."""
+
+    code = "provider_not_found"
+    title = "There is no such identity provider"
+
+
+class IdentityNotFound(AuthError):
+    """The account has no identity of this provider."""
+
+    code = "identity_not_found"
+    title = "There is no such identity"
+
+
 class EmailTaken(AuthError):
     """An account has the address already."""
 
     code = "email_taken"
     title = "An account with this email address exists"
+
+
+class EmailRequired(AuthError):
+    """The identity provider tells no email address that an account can have."""
+
+    code = "email_required"
+    title = "The identity provider tells no usable email address"
+
+
+class IdentityTaken(AuthError):
+    """The identity is another account's, or the account has another identity of this provider."""
+
+    code = "identity_taken"
+    title = "The identity or its place in the account is taken"
+
+
+class LastWayIn(AuthError):
+    """Without this identity nobody could log in to the account any more."""
+
+    code = "last_way_in"
+    title = "This is the last way to log in to the account"
 
 
 class TooManyRequests(AuthError):
@@ -136,6 +213,13 @@ class Unavailable(AuthError):
     code = "unavailable"
     title = "The service is not available right now"
     retry_after = 1
+
+
+class ProviderError(Unavailable):
+    """The identity provider answered what OpenID Connect does not allow, or refused Keyturn itself."""
+
+    code = "provider_error"
+    title = "The identity provider did not answer as it must"
 
 
 class ConfigurationError(AuthError):

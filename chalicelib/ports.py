@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
-    from chalicelib.domain.records import AccessTokenClaims, Client
+    from chalicelib.domain.records import AccessTokenClaims, AuthorizationCode, Client, Identity
+
+    Jwk = Mapping[str, Any]
 
 
 class Clock(Protocol):
@@ -48,6 +51,62 @@ class AccessTokenCodec(Protocol):
 
     def verify(self, access_token: str, now: int, *, accept_expired: bool = False) -> AccessTokenClaims:
         """Claims of a genuine token of ours. InvalidToken for every other string, without telling why."""
+
+
+class JwkSource(Protocol):
+    """The keys that an identity provider publishes (RFC 7517)."""
+
+    def jwks(self) -> Sequence[Jwk]:
+        """The keys as they were read last. Unavailable or ProviderError where there are none to be had."""
+
+    def newer_jwks(self) -> Sequence[Jwk]:
+        """The keys read again, at most once a cooldown; else, and where the provider is away, the last good ones."""
+
+
+class IdTokenVerifier(Protocol):
+    """Verifies ID tokens (OpenID Connect Core section 3.1.3.7)."""
+
+    def verify(
+        self,
+        id_token: str,
+        keys: JwkSource,
+        *,
+        issuers: frozenset[str],
+        client_id: str,
+        nonce: str,
+        access_token: str,
+        now: int,
+    ) -> Mapping[str, Any]:
+        """Claims of an ID token that one of `issuers` made for this client, this nonce and this access token.
+
+        InvalidCode where the nonce is another one, ProviderError for everything else that is wrong with it. What the
+        keys raise goes through.
+        """
+
+
+class IdentityProvider(Protocol):
+    """One OpenID provider."""
+
+    @property
+    def issuer(self) -> str:
+        """The configured issuer, which identities are known by."""
+
+    def authorization_url(
+        self, *, redirect_uri: str, state: str, nonce: str, code_challenge: str, max_age: int | None
+    ) -> str:
+        """Where to send a browser to log in (RFC 6749 section 4.1.1). Unavailable, ProviderError."""
+
+    def check_issuer(self, iss: str | None) -> None:
+        """ProviderError unless an authorization response with this `iss` can be the provider's (RFC 9207)."""
+
+    def knows_redirect(self, redirect_uri: str) -> bool:
+        """Whether a native client is configured with this redirect."""
+
+    def identify(self, code: AuthorizationCode) -> Identity:
+        """Redeem the code and verify the ID token. InvalidCode, ProviderError, Unavailable."""
+
+    def with_email(self, identity: Identity) -> Identity:
+        """The identity with address and `email_verified`, for which userinfo is asked if one is missing."""
 
 
 class ParameterSource(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Transport = Literal["cookie", "body"]
@@ -31,11 +31,71 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkedIdentity:
+    """An identity that opens an account: the provider's, and `subject` at `issuer`, which is the configured issuer.
+
+    `email` is what the provider told when it was linked: for the person to know it by, never to decide by.
+    """
+
+    provider: str
+    issuer: str
+    subject: str
+    email: str
+    linked_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Login:
-    """An account with the digest that a password is verified against."""
+    """An account with its ways in: the digest that a password is verified against, if any, and identities."""
 
     account: Account
-    password_digest: str
+    password_digest: str | None
+    identities: tuple[LinkedIdentity, ...] = ()
+
+    def identity(self, provider: str) -> LinkedIdentity | None:
+        """The identity of this provider; an account has one of each at most."""
+        return next((identity for identity in self.identities if identity.provider == provider), None)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginTransaction:
+    """A login that a browser has begun at an identity provider, and may finish once until `expires_at`.
+
+    `linking` is (sub, sid) of the session that asked to link what comes of it; None where it is to begin a session.
+    """
+
+    provider: str
+    return_to: str
+    transport: Transport
+    expires_at: int
+    linking: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationCode:
+    """An authorization code with what has to fit it (RFC 6749 section 4.1.3, RFC 7636, OpenID Connect's nonce)."""
+
+    code: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+    redirect_uri: str
+    nonce: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person as an identity provider has just vouched for them.
+
+    `issuer` is the configured one, whatever the token's spelling of it. `email` and `email_verified` are None where the
+    provider has not told them yet; `access_token` is what it can be asked with. `auth_time` is when it saw the person.
+    """
+
+    provider: str
+    issuer: str
+    subject: str
+    email: str | None = None
+    email_verified: bool | None = None
+    auth_time: int | None = None
+    access_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.config import DAY, Config
+from chalicelib.config import DAY, Config, ProviderSettings
 from chalicelib.crypto.passwords import PROFILES
 from chalicelib.errors import ConfigurationError
+from chalicelib.providers import PROFILES as PROVIDERS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 LEAST = {
@@ -77,7 +78,8 @@ def test_needed_ones_are_named(name: str, empty: str | None) -> None:
 def test_all_problems_come_at_once() -> None:
     """One message names every variable that is wrong, so that one deployment mends all."""
     wrong = dict.fromkeys(variables_read(), "?")
-    wrong |= {"KEYTURN_TABLE": "", "KEYTURN_AUDIENCE": ""}
+    any_text = ("KEYTURN_TABLE", "KEYTURN_AUDIENCE", "KEYTURN_GOOGLE_CLIENT_ID", "KEYTURN_OIDC_CLIENT_ID")
+    wrong |= dict.fromkeys(any_text, "")
     message = "; ".join(problems(**wrong))
     assert [name for name in wrong if f"{name} " not in message] == []
     with pytest.raises(ConfigurationError) as raised:
@@ -306,6 +308,111 @@ def test_half_a_role_is_refused(entry: str) -> None:
     assert problem.startswith("KEYTURN_ROLE_SCOPES holds")
 
 
+GOOGLE = {
+    "KEYTURN_GOOGLE_CLIENT_ID": "123.apps.googleusercontent.com",
+    "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": "/keyturn/prod/provider/google",
+}
+
+
+def test_provider_is_off_without_its_variables() -> None:
+    """Nothing of a provider is set: there is no such provider. An empty variable is none."""
+    assert read().providers == {}
+    assert read(KEYTURN_GOOGLE_CLIENT_ID="", KEYTURN_GOOGLE_ISSUER=" ").providers == {}
+
+
+def test_provider() -> None:
+    """Client id and secret are enough; each provider is read by its name."""
+    native = "ios.example=com.example.app:/callback https://app.example.com/open; mac.example=com.example.mac:/cb"
+    config = read(
+        **GOOGLE,
+        KEYTURN_GOOGLE_NATIVE_CLIENT_IDS=native,
+        KEYTURN_OIDC_CLIENT_ID="keyturn",
+        KEYTURN_OIDC_CLIENT_SECRET_PARAMETER="/keyturn/prod/provider/oidc",
+        KEYTURN_OIDC_ISSUER="https://login.example.com/tenant/v2.0",
+    )
+    assert config.providers == {
+        "google": ProviderSettings(
+            client_id="123.apps.googleusercontent.com",
+            secret_parameter="/keyturn/prod/provider/google",
+            native_clients={
+                "com.example.app:/callback": "ios.example",
+                "https://app.example.com/open": "ios.example",
+                "com.example.mac:/cb": "mac.example",
+            },
+        ),
+        "oidc": ProviderSettings(
+            client_id="keyturn",
+            secret_parameter="/keyturn/prod/provider/oidc",
+            issuer="https://login.example.com/tenant/v2.0",
+        ),
+    }
+
+
+@pytest.mark.parametrize("left_out", sorted(GOOGLE))
+def test_half_a_provider_is_refused(left_out: str) -> None:
+    """A provider that is begun is finished, or the operator is told what is missing."""
+    found = problems(**{name: value for name, value in GOOGLE.items() if name != left_out})
+    assert any(problem.startswith(left_out) for problem in found)
+    assert all("KEYTURN_GOOGLE_" in problem for problem in found)
+
+
+@pytest.mark.parametrize("parameter", ["GOCSPX-secret", "/keyturn/prod/root", "/keyturn/dev/provider/google", "google"])
+def test_client_secret_is_a_parameters_name(parameter: str) -> None:
+    """Never the secret itself, and no parameter that the function's policy does not name."""
+    (problem,) = problems(**{**GOOGLE, "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": parameter})
+    assert problem.endswith(" must name a parameter under /keyturn/prod/provider/, as the function's policy does")
+
+
+@pytest.mark.parametrize(
+    "redirect",
+    [
+        "callback:/x",
+        "javascript:/x",
+        "com.example.app:callback",
+        "http://app.example.com/x",
+        "https://a.example/x?y",
+        "*",
+    ],
+)
+def test_redirects_of_native_clients(redirect: str) -> None:
+    """A web address, or a scheme of the app's own, which has a dot (RFC 8252 section 7.1)."""
+    (problem,) = problems(**GOOGLE, KEYTURN_GOOGLE_NATIVE_CLIENT_IDS=f"ios={redirect}")
+    assert problem.startswith("KEYTURN_GOOGLE_NATIVE_CLIENT_IDS holds")
+
+
+def test_redirect_of_two_clients() -> None:
+    """Which client a code is of follows from its redirect."""
+    (problem,) = problems(**GOOGLE, KEYTURN_GOOGLE_NATIVE_CLIENT_IDS="a=com.example.app:/x; b=com.example.app:/x")
+    assert "for two clients" in problem
+
+
+def test_pages() -> None:
+    """Pages are kept as they are written, the slash at the end included: they are compared byte for byte."""
+    pages = "https://app.example.com/, https://app.example.com/welcome,http://localhost:3000"
+    assert read(KEYTURN_RETURN_TO=pages).return_to == frozenset(pages.replace(" ", "").split(","))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "app.example.com",
+        "//app.example.com",
+        "http://app.example.com/x",
+        "https://app.example.com/?next=1",
+        "https://app.example.com/#x",
+        "https://user@app.example.com/",
+        "https://*.example.com/",
+        "javascript:alert(1)",
+        "https://app.example.com\\x",
+        "https://auth.example.com/prod/login/google/callback",
+    ],
+)
+def test_pages_that_are_refused(page: str) -> None:
+    """No page that a browser could take for another one, and never Keyturn's own callback."""
+    (problem,) = problems(**GOOGLE, KEYTURN_RETURN_TO=page)
+    assert problem.startswith("KEYTURN_RETURN_TO holds")
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(LEAST)) | st.just("KEYTURN_ALLOWED_ORIGINS"), st.text(max_size=60)))
 def test_no_text_breaks_the_reading(variables: dict[str, str]) -> None:
@@ -334,9 +441,11 @@ class Watched(Mapping[str, str]):
 
 def variables_read() -> set[str]:
     """The names of all variables that the product's settings come from."""
+    variables = ("CLIENT_ID", "CLIENT_SECRET_PARAMETER", "ISSUER", "NATIVE_CLIENT_IDS")
+    of_providers = {f"KEYTURN_{name.upper()}_{variable}" for name in PROVIDERS for variable in variables}
     environ = Watched(LEAST)
     Config.from_env(environ)
-    return environ.asked
+    return environ.asked | of_providers
 
 
 def documented() -> dict[str, str]:

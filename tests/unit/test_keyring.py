@@ -134,7 +134,7 @@ def test_store_that_hangs_leaves_time_for_the_table(container: Container, monkey
     left: list[float] = []
 
     def hang(_names: object) -> NoReturn:
-        left.append(deadline._remaining())
+        left.append(deadline.remaining())
         raise Unavailable
 
     monkeypatch.setattr(container.parameters, "fetch", hang)
