@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.records import Account, Denials, Login, Session
 from chalicelib.store.dynamodb import DENIED_SESSIONS
 from chalicelib.store.items import user_agent
-from chalicelib.store.protocol import NotRotated, PasswordChanged, Rotated
+from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chalicelib.domain.limits import LimitPolicy
+    from chalicelib.domain.records import LinkedIdentity, LoginTransaction
     from chalicelib.store.protocol import Rotation
 
 
@@ -27,6 +30,9 @@ class FakeStore:
         self.logins: dict[str, Login] = {}
         self.accounts: dict[str, Account] = {}
         self.sessions: dict[tuple[str, str], Session] = {}
+        self.markers: dict[tuple[str, str], tuple[str, int]] = {}
+        self.transactions: dict[bytes, LoginTransaction] = {}
+        self.taken_by: dict[bytes, str] = {}
         self.denials: dict[str, Denials] = {}
         self.deny_until: dict[str, int] = {}
         self._lock = Lock()
@@ -43,11 +49,15 @@ class FakeStore:
             return 0
 
     def create_account(self, login: Login, session: Session) -> bool:
-        """Make all three, or none where the address is taken."""
+        """Make all of them, or none where the address or an identity is taken."""
         with self._lock:
             held = self.logins.get(login.account.email)
             if held:
                 return held.account.sub == login.account.sub
+            if any((identity.issuer, identity.subject) in self.markers for identity in login.identities):
+                return False
+            for identity in login.identities:
+                self._mark(login.account.sub, identity)
             self.logins[login.account.email] = login
             self.accounts[login.account.sub] = login.account
             self._write_session(session)
@@ -96,6 +106,70 @@ class FakeStore:
                 return False
             self._raise_epoch(account, deny_until, disabled=disable or self.accounts[account.sub].disabled)
             return True
+
+    def find_identity(self, issuer: str, subject: str) -> str | None:
+        """Read the marker."""
+        with self._lock:
+            marker = self.markers.get((issuer, subject))
+            return marker[0] if marker else None
+
+    def link_identity(
+        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
+    ) -> Linked:
+        """Change marker and login, and for proves_email the account, together."""
+        account = login.account
+        with self._lock:
+            if (identity.issuer, identity.subject) in self.markers:
+                return Linked.IDENTITY_TAKEN
+            if not self._as_read(login):
+                return Linked.LOGIN_MOVED
+            session = self.sessions.get((account.sub, sid)) if sid is not None else None
+            if sid is not None and (session is None or not session.lives(account.epoch, now)):
+                return Linked.SESSION_GONE
+            self._mark(account.sub, identity)
+            held = self.logins[account.email]
+            self.logins[account.email] = replace(held, identities=(*held.identities, identity))
+            if proves_email:
+                self._verify_email(account)
+            return Linked.LINKED
+
+    def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
+        """Change login, account, blacklist and markers together."""
+        account = login.account
+        with self._lock:
+            opens, _ = self.markers.get((identity.issuer, identity.subject), (None, 0))
+            if account.email_verified or not self._as_read(login) or opens not in {None, account.sub}:
+                return False
+            self._unmark(login.identities)
+            self._mark(account.sub, identity)
+            self._raise_epoch(account, deny_until, disabled=self.accounts[account.sub].disabled)
+            held = self.logins[account.email]
+            self.logins[account.email] = replace(held, password_digest=None, identities=(identity,))
+            self._verify_email(account)
+            return True
+
+    def unlink_identity(self, login: Login, provider: str) -> bool:
+        """Change login and marker together."""
+        with self._lock:
+            if not self._as_read(login):
+                return False
+            left = tuple(identity for identity in login.identities if identity.provider != provider)
+            self._unmark(identity for identity in login.identities if identity not in left)
+            self.logins[login.account.email] = replace(self.logins[login.account.email], identities=left)
+            return True
+
+    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
+        """Keep the transaction, unless it is there."""
+        with self._lock:
+            self.transactions.setdefault(digest, transaction)
+
+    def consume_transaction(self, digest: bytes, attempt: str, now: int) -> LoginTransaction | None:
+        """Take the transaction, once."""
+        with self._lock:
+            transaction = self.transactions.get(digest)
+            if transaction is None or (digest not in self.taken_by and now >= transaction.expires_at):
+                return None
+            return transaction if self.taken_by.setdefault(digest, attempt) == attempt else None
 
     def create_session(self, session: Session) -> None:
         """Write the session, unless it is there."""
@@ -177,6 +251,27 @@ class FakeStore:
             and login.account.sub == account.sub
             and login.account.epoch == state.epoch == account.epoch
         )
+
+    def _as_read(self, login: Login) -> bool:
+        held = self.logins.get(login.account.email)
+        return (
+            held is not None
+            and self._at_epoch(login.account)
+            and held.account.email_verified == login.account.email_verified
+            and held.identities == login.identities
+        )
+
+    def _mark(self, sub: str, identity: LinkedIdentity) -> None:
+        self.markers[identity.issuer, identity.subject] = (sub, identity.linked_at)
+
+    def _unmark(self, identities: Iterable[LinkedIdentity]) -> None:
+        for identity in identities:
+            del self.markers[identity.issuer, identity.subject]
+
+    def _verify_email(self, account: Account) -> None:
+        login, state = self.logins[account.email], self.accounts[account.sub]
+        self.logins[account.email] = replace(login, account=replace(login.account, email_verified=True))
+        self.accounts[account.sub] = replace(state, email_verified=True)
 
     def _raise_epoch(self, account: Account, deny_until: int, *, disabled: bool) -> None:
         raised = account.epoch + 1

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Denials, Login, Session
-    from chalicelib.store.protocol import NotRotated, PasswordChanged, Rotated, Rotation, Store
+    from chalicelib.domain.records import Account, Denials, LinkedIdentity, Login, LoginTransaction, Session
+    from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated, Rotation, Store
 
     Call = tuple[str, int]
 
@@ -77,6 +77,32 @@ class FaultyStore:
     def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
         """As Store."""
         return self._call(self.inner.raise_epoch, account, deny_until=deny_until, disable=disable)
+
+    def find_identity(self, issuer: str, subject: str) -> str | None:
+        """As Store."""
+        return self._call(self.inner.find_identity, issuer, subject)
+
+    def link_identity(
+        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
+    ) -> Linked:
+        """As Store."""
+        return self._call(self.inner.link_identity, login, identity, proves_email=proves_email, sid=sid, now=now)
+
+    def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
+        """As Store."""
+        return self._call(self.inner.take_over_account, login, identity, deny_until=deny_until)
+
+    def unlink_identity(self, login: Login, provider: str) -> bool:
+        """As Store."""
+        return self._call(self.inner.unlink_identity, login, provider)
+
+    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
+        """As Store."""
+        self._call(self.inner.create_transaction, digest, transaction)
+
+    def consume_transaction(self, digest: bytes, attempt: str, now: int) -> LoginTransaction | None:
+        """As Store."""
+        return self._call(self.inner.consume_transaction, digest, attempt, now)
 
     def create_session(self, session: Session) -> None:
         """As Store."""

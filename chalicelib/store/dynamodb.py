@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.store import items, keys, requests
+from chalicelib.store import epochs, identities, items, keys, requests
 from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, transact
-from chalicelib.store.items import binary, flag, number, text, text_set
-from chalicelib.store.protocol import NotRotated, PasswordChanged, Rotated
+from chalicelib.store.items import binary, number, text, text_set
+from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from types_boto3_dynamodb import DynamoDBClient
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Denials, Login, Session
+    from chalicelib.domain.records import Account, Denials, LinkedIdentity, Login, LoginTransaction, Session
     from chalicelib.store.items import Item, Value
     from chalicelib.store.protocol import Rotation
 
@@ -24,8 +24,6 @@ DENIED_SESSIONS = 35
 
 # A counter outlives its window by what clocks may differ, so that no container misses it.
 _CLOCK_SKEW = 120
-
-_WITHIN_LIMITS = "#idle_expires_at > :now AND #absolute_expires_at > :now"
 
 
 class DynamoDBStore:
@@ -54,8 +52,9 @@ class DynamoDBStore:
         return 0
 
     def create_account(self, login: Login, session: Session) -> bool:
-        """Put login, state and session, none of which may be there: 6 write units."""
-        new = (items.login_item(login), items.state_item(login.account), items.session_item(session))
+        """Put login, state, session and markers, none of which may be there: 6 write units, and 2 an identity."""
+        markers = (items.marker_item(login.account.sub, identity) for identity in login.identities)
+        new = (items.login_item(login), items.state_item(login.account), items.session_item(session), *markers)
         try:
             transact(self._client, [{"Put": requests.put_new(self._table, item)} for item in new])
         except TransactionRefused as refused:
@@ -86,64 +85,76 @@ class DynamoDBStore:
 
     def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
         """Update login, state, session and blacklist in one transaction: 8 write units."""
-        account = login.account
-        epochs = {":epoch": number(account.epoch), ":next_epoch": number(account.epoch + 1)}
-        same_account = "#sub = :sub"
-        same_password = "#password_digest = :digest"  # noqa: S105 - an expression
-        same_epoch = "#epoch = :epoch"
-        next_epoch = "SET #epoch = :next_epoch"
-        login_update = requests.update_if(
-            self._table,
-            keys.login(account.email),
-            f"{same_account} AND {same_password} AND {same_epoch}",
-            f"{next_epoch}, #password_digest = :new_digest",
-            {
-                ":sub": text(account.sub),
-                ":digest": text(login.password_digest),
-                ":new_digest": text(new_digest),
-                **epochs,
-            },
-        )
-        state_update = requests.update_if(self._table, keys.state(account.sub), same_epoch, next_epoch, epochs)
-        session_update = requests.update_if(
-            self._table,
-            keys.session(account.sub, sid),
-            f"{same_epoch} AND {_WITHIN_LIMITS}",
-            f"{next_epoch}, #auth_time = :now",
-            {":now": number(now), **epochs},
-        )
-        updates = (session_update, login_update, state_update, self._deny_older_epochs(account, deny_until))
+        writes = epochs.change_password(self._table, login, new_digest, sid, now=now, deny_until=deny_until)
         try:
-            transact(self._client, [{"Update": update} for update in updates])
+            transact(self._client, writes)
         except TransactionRefused as refused:
-            if refused.held.get(1, {}).get("password_digest") == text(new_digest):
+            if refused.held.get(epochs.LOGIN, {}).get("password_digest") == text(new_digest):
                 return PasswordChanged.CHANGED  # by this very call: a digest is freshly salted
-            return PasswordChanged.SESSION_GONE if set(refused.held) == {0} else PasswordChanged.LOGIN_MOVED
+            gone = set(refused.held) == {epochs.SESSION}
+            return PasswordChanged.SESSION_GONE if gone else PasswordChanged.LOGIN_MOVED
         return PasswordChanged.CHANGED
 
     def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
-        """Update login, state and blacklist in one transaction: 6 write units."""
-        same_account, same_epoch = "#sub = :sub", "#epoch = :epoch"
-        change = "SET #epoch = :next_epoch"
-        values = {":epoch": number(account.epoch), ":next_epoch": number(account.epoch + 1)}
-        if disable:
-            change += ", #disabled = :disabled"
-            values[":disabled"] = flag(value=True)
-        login_update = requests.update_if(
-            self._table,
-            keys.login(account.email),
-            f"{same_account} AND {same_epoch}",
-            change,
-            {":sub": text(account.sub), **values},
-        )
-        state_update = requests.update_if(self._table, keys.state(account.sub), same_epoch, change, values)
-        updates = (login_update, state_update, self._deny_older_epochs(account, deny_until))
+        """Update login, state and blacklist in one transaction: 6 write units.
+
+        Another writer's next epoch looks like ours, but a password change spares a session: a refusal is never called
+        our own lost write.
+        """
+        return self._all_hold(epochs.end_everything(self._table, account, deny_until=deny_until, disable=disable))
+
+    def find_identity(self, issuer: str, subject: str) -> str | None:
+        """Read the marker."""
+        marker = self._get(keys.identity(issuer, subject))
+        return marker["sub"]["S"] if marker else None
+
+    def link_identity(
+        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
+    ) -> Linked:
+        """Put the marker and update login and, for `proves_email`, state: 4 or 6 write units; 2 more for a session."""
+        writes = identities.link(self._table, login, identity, proves_email=proves_email, sid=sid, now=now)
         try:
-            transact(self._client, [{"Update": update} for update in updates])
-        except TransactionRefused:
-            # Another writer's next epoch looks like ours, but a password change spares a session: never call it ours.
-            return False
-        return True
+            transact(self._client, writes)
+        except TransactionRefused as refused:
+            if identities.MARKER in refused.held:
+                return Linked.IDENTITY_TAKEN
+            # A session that is refused beside the login has moved along with a password change, maybe.
+            session_alone = sid is not None and set(refused.held) == {identities.SESSION}
+            return Linked.SESSION_GONE if session_alone else Linked.LOGIN_MOVED
+        return Linked.LINKED
+
+    def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
+        """Update login, state and blacklist, write and delete markers: 8 write units, and 2 an identity of before."""
+        return self._all_hold(identities.take_over(self._table, login, identity, deny_until=deny_until))
+
+    def unlink_identity(self, login: Login, provider: str) -> bool:
+        """Update the login and delete the marker in one transaction: 4 write units."""
+        return self._all_hold(identities.unlink(self._table, login, provider))
+
+    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
+        """Put the transaction. It is never put over one that is there: that one may be taken by now."""
+        try:
+            send(self._client.put_item, requests.put_new(self._table, items.transaction_item(digest, transaction)))
+        except ConditionFailed:
+            return  # a digest is fresh: this very call has written it and its answer was lost
+
+    def consume_transaction(self, digest: bytes, attempt: str, now: int) -> LoginTransaction | None:
+        """Mark it as taken in one write. A deleted item could not tell a retry that the retry itself has deleted it."""
+        not_taken = "attribute_not_exists(#taken_by)"
+        in_time = "#expires_at > :now"  # holds for no item that is not there, so that none is made
+        request = requests.update_if(
+            self._table,
+            keys.transaction(digest),
+            f"{not_taken} AND {in_time}",
+            "SET #taken_by = :attempt",
+            {":attempt": text(attempt), ":now": number(now)},
+        )
+        try:
+            response = send(self._client.update_item, {**request, "ReturnValues": "ALL_NEW"})
+        except ConditionFailed as refused:
+            taken_by_this_call = refused.held.get("taken_by") == text(attempt)
+            return items.transaction_from(refused.held) if taken_by_this_call else None
+        return items.transaction_from(response["Attributes"])
 
     def create_session(self, session: Session) -> None:
         """Put the session. It is never put over one that is there: a late attempt would undo its first rotation."""
@@ -167,7 +178,7 @@ class DynamoDBStore:
         request = requests.update_if(
             self._table,
             keys.session(rotation.sub, rotation.sid),
-            f"{live_generation} AND {live_secret} AND {not_revoked} AND {_WITHIN_LIMITS}",
+            f"{live_generation} AND {live_secret} AND {not_revoked} AND {requests.WITHIN_LIMITS}",
             "SET #generation = :next_generation, #digest = :next_digest, #wrapped = :wrapped, #key_id = :key_id, "
             "#rotated_at = :now, #idle_expires_at = :idle, #expires_at = :idle, "
             "#address = :address, #user_agent = :user_agent",
@@ -269,10 +280,9 @@ class DynamoDBStore:
     def _update_if(self, key: keys.Key, condition: str, change: str, values: Mapping[str, Value]) -> None:
         send(self._client.update_item, requests.update_if(self._table, key, condition, change, values))
 
-    def _deny_older_epochs(self, account: Account, deny_until: int) -> requests.Request:
-        return requests.update(
-            self._table,
-            keys.deny(account.sub),
-            "SET #before_epoch = :next_epoch, #expires_at = :expires_at",
-            {":next_epoch": number(account.epoch + 1), ":expires_at": number(deny_until)},
-        )
+    def _all_hold(self, writes: Sequence[requests.Request]) -> bool:
+        try:
+            transact(self._client, writes)
+        except TransactionRefused:
+            return False
+        return True

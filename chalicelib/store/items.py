@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import Account, Denials, Login, Session
+from chalicelib.domain.records import Account, Denials, LinkedIdentity, Login, LoginTransaction, Session
 from chalicelib.store import keys
 
 if TYPE_CHECKING:
@@ -60,14 +60,45 @@ def user_agent(value: str) -> Value:
     return text(value.encode("utf-8", "replace")[:USER_AGENT_BYTES].decode("utf-8", "ignore"))
 
 
+def identity_list(identities: Iterable[LinkedIdentity]) -> Value:
+    """Identities in their order. Conditions compare the whole of it, so that equal records must make equal values."""
+    return {"L": [{"M": _identity_map(identity)} for identity in identities]}
+
+
 def login_item(login: Login) -> Item:
-    """What a password is verified against, under the address."""
+    """What opens the account, under the address. Without a password there is no attribute for its digest."""
+    password = {} if login.password_digest is None else {"password_digest": text(login.password_digest)}
     return {
         **keys.login(login.account.email),
         "sub": text(login.account.sub),
-        "password_digest": text(login.password_digest),
+        **password,
+        "identities": identity_list(login.identities),
         **_standing(login.account),
     }
+
+
+def marker_item(sub: str, identity: LinkedIdentity) -> Item:
+    """The marker that lets the identity open the account."""
+    return {
+        **keys.identity(identity.issuer, identity.subject),
+        "sub": text(sub),
+        "linked_at": number(identity.linked_at),
+    }
+
+
+def transaction_item(digest: bytes, transaction: LoginTransaction) -> Item:
+    """A login that has begun; garbage as soon as it has expired. Who may link holds `sub` and `sid`."""
+    item = {
+        **keys.transaction(digest),
+        "provider": text(transaction.provider),
+        "return_to": text(transaction.return_to),
+        "transport": text(transaction.transport),
+        "expires_at": number(transaction.expires_at),
+    }
+    if transaction.linking is not None:
+        sub, sid = transaction.linking
+        item |= {"sub": text(sub), "sid": text(sid)}
+    return item
 
 
 def state_item(account: Account) -> Item:
@@ -98,16 +129,29 @@ def session_item(session: Session) -> Item:
 
 
 def login_from(item: Mapping[str, Any]) -> Login:
-    """The login that the item holds."""
+    """The login that the item holds. One from before there were identities has no attribute for them."""
     return Login(
         account=_account(item, sub=item["sub"]["S"], email=keys.email_of(item)),
-        password_digest=item["password_digest"]["S"],
+        password_digest=item["password_digest"]["S"] if "password_digest" in item else None,
+        identities=tuple(_identity(value["M"]) for value in item["identities"]["L"]) if "identities" in item else (),
     )
 
 
 def account_from(item: Mapping[str, Any]) -> Account:
     """The account that the state item holds."""
     return _account(item, sub=keys.sub_of(item), email=item["email"]["S"])
+
+
+def transaction_from(item: Mapping[str, Any]) -> LoginTransaction:
+    """The login that the item says has begun."""
+    transport: Transport = item["transport"]["S"]
+    return LoginTransaction(
+        provider=item["provider"]["S"],
+        return_to=item["return_to"]["S"],
+        transport=transport,
+        expires_at=int(item["expires_at"]["N"]),
+        linking=(item["sub"]["S"], item["sid"]["S"]) if "sid" in item else None,
+    )
 
 
 def session_from(item: Mapping[str, Any]) -> Session:
@@ -164,6 +208,26 @@ def _account(item: Mapping[str, Any], *, sub: str, email: str) -> Account:
         disabled=item["disabled"]["BOOL"],
         roles=tuple(value["S"] for value in item["roles"]["L"]),
         email_verified=item["email_verified"]["BOOL"],
+    )
+
+
+def _identity_map(identity: LinkedIdentity) -> Item:
+    return {
+        "provider": text(identity.provider),
+        "issuer": text(identity.issuer),
+        "subject": text(identity.subject),
+        "email": text(identity.email),
+        "linked_at": number(identity.linked_at),
+    }
+
+
+def _identity(held: Mapping[str, Any]) -> LinkedIdentity:
+    return LinkedIdentity(
+        provider=held["provider"]["S"],
+        issuer=held["issuer"]["S"],
+        subject=held["subject"]["S"],
+        email=held["email"]["S"],
+        linked_at=int(held["linked_at"]["N"]),
     )
 
 

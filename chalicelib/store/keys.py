@@ -1,7 +1,7 @@
 """Where each item lives: the only place in which the table's keys are made and taken apart.
 
 The strings are stored, so none of them can change. Each prefix is followed by one value that runs to the end of the
-string (a limiter's kind never holds a `#`), so that no value can reach into another prefix.
+string (a limiter's kind and an issuer never hold a `#`), so that no value can reach into another prefix.
 """
 
 from __future__ import annotations
@@ -52,6 +52,16 @@ def deny(sub: str) -> Key:
 def limit(kind: str, value: str, window_start: int) -> Key:
     """The counter of one limiter for one value in one window (seconds since the epoch)."""
     return _key(f"limit#{kind}#{value}", str(window_start))
+
+
+def identity(issuer: str, subject: str) -> Key:
+    """The marker of an identity; the key itself lets an identity open one account. The configured issuer has no `#`."""
+    return _key(f"identity#{issuer}#{subject}", "identity")
+
+
+def transaction(digest: bytes) -> Key:
+    """A login that has begun, under the digest of what its browser holds."""
+    return _key(f"once#{digest.hex()}", "login")
 
 
 def email_of(item: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Client, Denials, Login, Session
+    from chalicelib.domain.records import Account, Client, Denials, LinkedIdentity, Login, LoginTransaction, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,15 @@ class PasswordChanged(Enum):
     SESSION_GONE = "session_gone"  # the session that asked was ended meanwhile
 
 
+class Linked(Enum):
+    """What came of linking an identity."""
+
+    LINKED = "linked"
+    LOGIN_MOVED = "login_moved"  # the login is not as it was read: read again
+    IDENTITY_TAKEN = "identity_taken"  # the identity opens an account already, maybe this one: read again
+    SESSION_GONE = "session_gone"  # the session that asked was ended meanwhile
+
+
 class Store(Protocol):
     """The table's verbs."""
 
@@ -68,7 +77,10 @@ class Store(Protocol):
         """
 
     def create_account(self, login: Login, session: Session) -> bool:
-        """Make the account and its first session in one transaction; False if the address has an account."""
+        """Make the account, its identities' markers and its first session in one transaction.
+
+        False if the address has an account or an identity opens another one; nothing is written then.
+        """
 
     def find_login(self, email: str) -> Login | None:
         """The login of this canonical address."""
@@ -92,6 +104,44 @@ class Store(Protocol):
         """End every session and deny every access token of the account in one transaction.
 
         With `disable` the account is disabled in the same write. False if the epoch is not the one that was read.
+        """
+
+    def find_identity(self, issuer: str, subject: str) -> str | None:
+        """The sub of the account that the identity opens."""
+
+    def link_identity(
+        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
+    ) -> Linked:
+        """Let the identity open the account, in one transaction.
+
+        Conditions: the login is as it was read (account, epoch, `email_verified`, identities); the identity opens no
+        account; the session `sid`, where one asks, lives in that epoch at `now`. With `proves_email` the account's
+        address counts as verified from the same write on. A retry of its own lost write may say IDENTITY_TAKEN.
+        """
+
+    def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
+        """Give an account whose address nobody had proven to the identity that has proven it, in one transaction.
+
+        The password and every other identity are gone, the epoch is raised (so that every session and access token of
+        before is dead), `email_verified` is True and the identity opens the account. Conditions: the login is as it was
+        read, with `email_verified` False; the identity opens no other account. False otherwise; a retry of its own lost
+        write may say False too.
+        """
+
+    def unlink_identity(self, login: Login, provider: str) -> bool:
+        """Take the provider's identity from the account, in one transaction.
+
+        Condition: the login is as it was read. Its identities and its epoch tell: a password goes by neither alone.
+        False otherwise; a retry of its own lost write may say False too.
+        """
+
+    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
+        """Keep a login that has begun under the digest of what its browser holds. The digest is fresh."""
+
+    def consume_transaction(self, digest: bytes, attempt: str, now: int) -> LoginTransaction | None:
+        """Take the transaction, once: None for one that is not there, has expired or was taken.
+
+        One conditional write. `attempt` is random for each call, so that a retry of its own lost write is known.
         """
 
     def create_session(self, session: Session) -> None:

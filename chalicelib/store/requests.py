@@ -10,16 +10,21 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.store.items import number
+from chalicelib.store import keys
+from chalicelib.store.items import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.domain.limits import LimitPolicy
+    from chalicelib.domain.records import Account, Login
     from chalicelib.store.items import Item, Value
     from chalicelib.store.keys import Key
 
 Request = dict[str, Any]
+
+# A session's item at `:now`; see Session.lives.
+WITHIN_LIMITS = "#idle_expires_at > :now AND #absolute_expires_at > :now"
 
 _NAME = re.compile(r"#(\w+)")
 
@@ -43,6 +48,16 @@ def read_partition(table: str, pk: Value) -> Request:
 def delete(table: str, key: Key) -> Request:
     """Delete the item, if it is there."""
     return {"TableName": table, "Key": key}
+
+
+def delete_if(table: str, key: Key, condition: str, values: Mapping[str, Value]) -> Request:
+    """Delete the item where the condition holds; a refusal returns the item as it is."""
+    return {**delete(table, key), **_where(condition, values)}
+
+
+def check(table: str, key: Key, condition: str, values: Mapping[str, Value]) -> Request:
+    """Change nothing, and have a transaction refused where the condition does not hold."""
+    return {"TableName": table, "Key": key, **_where(condition, values)}
 
 
 def put_new(table: str, item: Item) -> Request:
@@ -78,6 +93,23 @@ def update_if(table: str, key: Key, condition: str, change: str, values: Mapping
     }
 
 
+def deny_older_epochs(table: str, account: Account, deny_until: int) -> Request:
+    """Deny the access tokens of the account's epoch and of those before it."""
+    return update(
+        table,
+        keys.deny(account.sub),
+        "SET #before_epoch = :next_epoch, #expires_at = :expires_at",
+        {":next_epoch": number(account.epoch + 1), ":expires_at": number(deny_until)},
+    )
+
+
+def same_password(login: Login) -> tuple[str, dict[str, Value]]:
+    """That the login has the password that was read, or none as it was read, with the values that this names."""
+    if login.password_digest is None:
+        return "attribute_not_exists(#password_digest)", {}
+    return "#password_digest = :digest", {":digest": text(login.password_digest)}
+
+
 def lets_through(policy: LimitPolicy, now: int) -> tuple[str, dict[str, Value]]:
     """The policy as one condition, with the values that it names.
 
@@ -98,6 +130,15 @@ def lets_through(policy: LimitPolicy, now: int) -> tuple[str, dict[str, Value]]:
     clauses.append("#last_at <= :rested")
     values[":rested"] = number(now - policy.final_spacing)
     return " OR ".join(clauses), values
+
+
+def _where(condition: str, values: Mapping[str, Value]) -> Request:
+    return {
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": _names(condition),
+        "ExpressionAttributeValues": values,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
 
 
 @cache

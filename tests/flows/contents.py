@@ -12,18 +12,24 @@ from tests.fakes_store import FakeStore
 if TYPE_CHECKING:
     from typing import Any
 
-    from chalicelib.domain.records import Account, Denials, Login, Session
+    from chalicelib.domain.records import Account, Denials, Login, LoginTransaction, Session
     from chalicelib.store.protocol import Store
 
 
 @dataclass
 class Contents:
-    """Every item but the limiter's counters: logins by address, accounts and blacklists by sub, sessions by sid."""
+    """Every item but the limiter's counters.
+
+    Logins by address, accounts and blacklists by sub, sessions by sid, transactions by digest; and by (issuer, subject)
+    each identity's marker: whose it is (sub), and since when.
+    """
 
     logins: dict[str, Login] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     denials: dict[str, Denials] = field(default_factory=dict)
+    markers: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    transactions: dict[bytes, LoginTransaction] = field(default_factory=dict)
 
     def assert_whole(self) -> None:
         """Nothing is half-written: what belongs together is there together and says the same."""
@@ -34,6 +40,12 @@ class Contents:
         for sub, account in self.accounts.items():
             before_epoch = self.denials[sub].before_epoch if sub in self.denials else 0
             assert before_epoch == account.epoch, "an epoch that rose without the blacklist"
+        listed = [(login.account.sub, identity) for login in self.logins.values() for identity in login.identities]
+        places = {(sub, identity.provider) for sub, identity in listed}
+        assert len(places) == len(listed), "two identities of one provider"
+        entries = {(identity.issuer, identity.subject): (sub, identity.linked_at) for sub, identity in listed}
+        assert len(entries) == len(listed), "an identity that is listed twice"
+        assert entries == self.markers, "a marker that no login lists, or an identity without its marker"
 
 
 def rows(store: DynamoDBStore) -> list[dict[str, Any]]:
@@ -46,11 +58,19 @@ def contents(store: Store) -> Contents:
     """What the store holds now."""
     if isinstance(store, FakeStore):
         sessions = {sid: session for (_, sid), session in store.sessions.items()}
-        return Contents(dict(store.logins), dict(store.accounts), sessions, dict(store.denials))
+        return Contents(
+            dict(store.logins),
+            dict(store.accounts),
+            sessions,
+            dict(store.denials),
+            dict(store.markers),
+            dict(store.transactions),
+        )
     assert isinstance(store, DynamoDBStore)
     held = Contents()
     for row in rows(store):
-        match row["pk"]["S"].partition("#")[0], row["sk"]["S"].partition("#")[0]:
+        prefix, _, rest = row["pk"]["S"].partition("#")
+        match prefix, row["sk"]["S"].partition("#")[0]:
             case "login", "login":
                 held.logins[keys.email_of(row)] = items.login_from(row)
             case "user", "state":
@@ -58,7 +78,12 @@ def contents(store: Store) -> Contents:
             case "user", "session":
                 held.sessions[keys.sid_of(row)] = items.session_from(row)
             case "deny", "deny":
-                held.denials[row["pk"]["S"].partition("#")[2]] = items.denials_from(row)
+                held.denials[rest] = items.denials_from(row)
+            case "identity", "identity":
+                issuer, _, subject = rest.partition("#")
+                held.markers[issuer, subject] = row["sub"]["S"], int(row["linked_at"]["N"])
+            case "once", "login":
+                held.transactions[bytes.fromhex(rest)] = items.transaction_from(row)
             case kind:
                 assert kind[0] == "limit"
     return held

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
-from chalicelib.domain.records import Account, Client, Login, Session
+from chalicelib.domain.records import Account, Client, LinkedIdentity, Login, LoginTransaction, Session
 from chalicelib.store.protocol import Rotation
 
 NOW = 1_800_000_000
@@ -17,11 +18,51 @@ def identifier() -> str:
     return uuid.uuid4().hex[:22]
 
 
-def a_login(**changes: Any) -> Login:
-    """A login of a new account."""
+def a_login(*identities: LinkedIdentity, **changes: Any) -> Login:
+    """A login of a new account, with a password and these identities."""
     sub = identifier()
     fields = {"sub": sub, "email": f"{sub}@example.com", "roles": ("user",)}
-    return Login(account=Account(**{**fields, **changes}), password_digest=f"$argon2id$of-{sub}")
+    return Login(Account(**{**fields, **changes}), f"$argon2id$of-{sub}", identities)
+
+
+def an_arrival(*identities: LinkedIdentity, **changes: Any) -> Login:
+    """A login of a new account that its identities alone open."""
+    return replace(a_login(*identities, **changes), password_digest=None)
+
+
+def digest_of(login: Login) -> str:
+    """The digest of a login that has a password."""
+    assert login.password_digest is not None
+    return login.password_digest
+
+
+def an_identity(**changes: Any) -> LinkedIdentity:
+    """Somebody's identity at a provider."""
+    subject = identifier()
+    fields: dict[str, Any] = {
+        "provider": "google",
+        "issuer": "https://accounts.google.com",
+        "subject": subject,
+        "email": f"{subject}@example.org",
+        "linked_at": NOW - 3600,
+    }
+    return LinkedIdentity(**{**fields, **changes})
+
+
+def elsewhere(**changes: Any) -> LinkedIdentity:
+    """Somebody's identity at another provider."""
+    return an_identity(**{"provider": "oidc", "issuer": "https://login.example.net/tenant", **changes})
+
+
+def a_transaction(**changes: Any) -> LoginTransaction:
+    """A login that a browser has just begun."""
+    fields: dict[str, Any] = {
+        "provider": "google",
+        "return_to": "https://app.example.com/welcome",
+        "transport": "cookie",
+        "expires_at": NOW + 600,
+    }
+    return LoginTransaction(**{**fields, **changes})
 
 
 def a_session(sub: str, **changes: Any) -> Session:

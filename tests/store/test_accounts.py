@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.records import Account, Denials, Login
 from chalicelib.store.protocol import PasswordChanged
-from tests.store.samples import NOW, a_login, a_session
+from tests.store.samples import NOW, a_login, a_session, an_arrival, an_identity, digest_of
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import Session
@@ -50,7 +50,7 @@ def test_verbs_that_are_repeated_say_that_they_are_done(store: Store) -> None:
     assert store.create_account(login, session) is True
     email, rehashed = login.account.email, replace(login, password_digest="$argon2id$rehashed")
     for _ in range(2):
-        assert store.replace_password_digest(email, login.password_digest, rehashed.password_digest) is True
+        assert store.replace_password_digest(email, digest_of(login), digest_of(rehashed)) is True
     for _ in range(2):
         outcome = store.change_password(rehashed, "$argon2id$new", session.sid, now=NOW, deny_until=DENY_UNTIL)
         assert outcome is PasswordChanged.CHANGED
@@ -73,7 +73,7 @@ def test_accounts_without_roles_are_kept(store: Store) -> None:
 def test_rehash_replaces_the_digest_alone(store: Store) -> None:
     """The new digest is held, and nothing else of the login changes."""
     login, _ = signed_up(store)
-    assert store.replace_password_digest(login.account.email, login.password_digest, "$argon2id$new") is True
+    assert store.replace_password_digest(login.account.email, digest_of(login), "$argon2id$new") is True
     assert store.find_login(login.account.email) == replace(login, password_digest="$argon2id$new")
 
 
@@ -139,6 +139,42 @@ def test_password_change_needs_a_living_session(store: Store) -> None:
         outcome = store.change_password(login, "$argon2id$new", sid, now=NOW, deny_until=DENY_UNTIL)
         assert outcome is PasswordChanged.SESSION_GONE
     assert store.find_session(session.sub, "gone") is None
+    assert_untouched(store, login, session)
+
+
+def test_first_password_is_set_beside_the_identities(store: Store) -> None:
+    """An account without a password gets one as another changes its own; the repetition is told that it was done."""
+    login = an_arrival(an_identity())
+    session = a_session(login.account.sub)
+    store.create_account(login, session)
+    for _ in range(2):
+        outcome = store.change_password(login, "$argon2id$first", session.sid, now=NOW, deny_until=DENY_UNTIL)
+        assert outcome is PasswordChanged.CHANGED
+    account = replace(login.account, epoch=1)
+    assert store.find_login(account.email) == Login(account, "$argon2id$first", login.identities)
+    assert store.find_account(account.sub) == account
+    assert store.find_session(account.sub, session.sid) == replace(session, epoch=1)
+    assert store.find_denials(account.sub) == Denials(before_epoch=1)
+
+
+def test_first_password_is_set_over_no_other(store: Store) -> None:
+    """Who read that there was no password does not change the one that is there."""
+    login, session = signed_up(store)
+    without = replace(login, password_digest=None)
+    outcome = store.change_password(without, "$argon2id$first", session.sid, now=NOW, deny_until=DENY_UNTIL)
+    assert outcome is PasswordChanged.LOGIN_MOVED
+    assert_untouched(store, login, session)
+
+
+def test_password_that_is_gone_is_not_changed(store: Store) -> None:
+    """Who read a password where there is none sets none, and a rehash does not either."""
+    login = an_arrival(an_identity())
+    session = a_session(login.account.sub)
+    store.create_account(login, session)
+    before = replace(login, password_digest="$argon2id$gone")
+    outcome = store.change_password(before, "$argon2id$new", session.sid, now=NOW, deny_until=DENY_UNTIL)
+    assert outcome is PasswordChanged.LOGIN_MOVED
+    assert store.replace_password_digest(login.account.email, "$argon2id$gone", "$argon2id$new") is False
     assert_untouched(store, login, session)
 
 

@@ -12,7 +12,18 @@ from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import Client, Denials
 from chalicelib.store.dynamodb import DENIED_SESSIONS
 from tests.counting import Cost, Meter
-from tests.store.samples import NOW, a_login, a_rotation, a_session, identifier
+from tests.store.samples import (
+    NOW,
+    a_login,
+    a_rotation,
+    a_session,
+    a_transaction,
+    an_arrival,
+    an_identity,
+    digest_of,
+    elsewhere,
+    identifier,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +72,7 @@ def test_reads_cost_one_unit(costs: Costs) -> None:
         partial(costs.store.find_account, sub),
         partial(costs.store.find_session, sub, costs.session.sid),
         partial(costs.store.find_denials, sub),
+        partial(costs.store.find_identity, "https://accounts.google.com", "nobody"),
     ):
         assert costs.of(read) == Cost(1, 1, 0, ["GetItem"])
     assert costs.of(partial(costs.store.list_sessions, sub)) == Cost(1, 1, 0, ["Query"])
@@ -81,7 +93,7 @@ def test_single_writes_cost_one_unit(costs: Costs) -> None:
     """Done or refused."""
     sub, sid = costs.session.sub, costs.session.sid
     count = partial(costs.store.count_attempt, POLICY, EMAIL, NOW)
-    rehash = partial(costs.store.replace_password_digest, EMAIL, costs.login.password_digest, "$new")
+    rehash = partial(costs.store.replace_password_digest, EMAIL, digest_of(costs.login), "$new")
     for write in (
         count,
         count,  # refused
@@ -93,6 +105,10 @@ def test_single_writes_cost_one_unit(costs: Costs) -> None:
         partial(costs.store.deny_issued_before, sub, Denials(sessions=frozenset({sid})), NOW, deny_until=DENY_UNTIL),
         partial(costs.store.delete_session, sub, sid),
         partial(costs.store.delete_session, sub, sid),  # nothing there
+        partial(costs.store.create_transaction, b"digest", a_transaction(linking=(sub, sid))),
+        partial(costs.store.consume_transaction, b"digest", "attempt", NOW),
+        partial(costs.store.consume_transaction, b"digest", "another", NOW),  # refused
+        partial(costs.store.consume_transaction, b"unknown", "attempt", NOW),  # refused
     ):
         cost = costs.of(write)
         assert (cost.round_trips, cost.read_units, cost.write_units) == (1, 0, 1), write
@@ -113,6 +129,36 @@ def test_transactions_cost_two_units_an_item_however_many_sessions(costs: Costs)
     assert costs.of(everywhere) == Cost(1, 0, 6, ["TransactWriteItems"])
     taken = partial(costs.store.create_account, a_login(email=EMAIL), a_session(identifier()))
     assert costs.of(taken) == Cost(1, 0, 6, ["TransactWriteItems"])
+
+
+def test_identities_cost_two_units_more_each(costs: Costs) -> None:
+    """A first arrival 8, a link 4 to 8, unlinking 4, a take-over 8 and its markers; the longest address included."""
+    identity = an_identity(email=EMAIL)
+    login = an_arrival(identity, email=f"{EMAIL[1:]}m")
+    sub = login.account.sub
+    session = a_session(sub, address=CLIENT.address, user_agent=CLIENT.user_agent)
+    store = costs.store
+
+    def assert_cost(units: int, call: Callable[[], object]) -> None:
+        assert costs.of(call) == Cost(1, 0, units, ["TransactWriteItems"])
+
+    assert_cost(8, partial(store.create_account, login, session))
+    assert costs.of(partial(store.find_identity, identity.issuer, identity.subject)) == Cost(1, 1, 0, ["GetItem"])
+    assert_cost(4, partial(store.unlink_identity, login, "google"))
+    bare = an_arrival(sub=sub, email=login.account.email)
+    assert_cost(4, partial(store.link_identity, bare, identity, proves_email=False, sid=None, now=NOW))
+    store.unlink_identity(login, "google")
+    assert_cost(6, partial(store.link_identity, bare, identity, proves_email=False, sid=session.sid, now=NOW))
+    assert_cost(8, partial(store.change_password, login, "$first", session.sid, now=NOW, deny_until=DENY_UNTIL))
+
+    unproven, other = a_login(elsewhere()), a_login()
+    for account in (unproven, other):
+        store.create_account(account, a_session(account.account.sub, sid="only"))
+    link = partial(store.link_identity, other, an_identity(), proves_email=True, sid="only", now=NOW)
+    assert_cost(8, link)
+    assert_cost(8, link)  # refused
+    assert_cost(10, partial(store.take_over_account, unproven, an_identity(), deny_until=DENY_UNTIL))
+    assert_cost(8, partial(store.take_over_account, costs.login, an_identity(), deny_until=DENY_UNTIL))
 
 
 def test_calls_made_at_once_are_one_wait(costs: Costs) -> None:

@@ -14,15 +14,25 @@ from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import Denials
 from chalicelib.errors import Unavailable
 from chalicelib.store.dynamodb import DynamoDBStore
-from chalicelib.store.protocol import PasswordChanged, Rotated
+from chalicelib.store.protocol import Linked, PasswordChanged, Rotated
 from tests import engines
 from tests.store.fault_proxy import Fault, FaultProxy
-from tests.store.samples import NOW, a_login, a_rotation, a_session
+from tests.store.samples import (
+    NOW,
+    a_login,
+    a_rotation,
+    a_session,
+    a_transaction,
+    an_arrival,
+    an_identity,
+    digest_of,
+    elsewhere,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from chalicelib.domain.records import Account, Session
+    from chalicelib.domain.records import Account, Login, Session
 
 DENY_UNTIL = NOW + 1020
 POLICY = LimitPolicy("wire", 3600, ((5, 0),), 300)
@@ -38,13 +48,16 @@ class Scene:
         self.proxy = proxy
         self.store = DynamoDBStore(engines.connect(through), table)
         self.direct = DynamoDBStore(client, table)
-        self.login = a_login()
+        self.login = a_login(elsewhere())
         self.sub = self.login.account.sub
         self.session = a_session(self.sub)
         self.direct.create_account(self.login, self.session)
         self.rotation = a_rotation(self.session)
-        self.new_login = a_login()
+        self.new_login = an_arrival(an_identity())
         self.new_session = a_session(self.sub)
+        self.identity = an_identity()
+        self.transaction = a_transaction()
+        self.direct.create_transaction(b"begun", self.transaction)
 
     @property
     def account_now(self) -> Account:
@@ -52,6 +65,18 @@ class Scene:
         account = self.direct.find_account(self.sub)
         assert account
         return account
+
+    @property
+    def login_now(self) -> Login:
+        """The login as the table holds it."""
+        login = self.direct.find_login(self.login.account.email)
+        assert login
+        return login
+
+    @property
+    def identity_now(self) -> str | None:
+        """Whose the new identity is."""
+        return self.direct.find_identity(self.identity.issuer, self.identity.subject)
 
     @property
     def session_now(self) -> Session | None:
@@ -81,7 +106,7 @@ WRITES: dict[str, Verb] = {
         lambda s: s.direct.find_login(s.new_login.account.email) == s.new_login,
     ),
     "replace_password_digest": Verb(
-        lambda s: s.store.replace_password_digest(s.login.account.email, s.login.password_digest, "$new"),
+        lambda s: s.store.replace_password_digest(s.login.account.email, digest_of(s.login), "$new"),
         lambda replaced: replaced is True,
         lambda s: getattr(s.direct.find_login(s.login.account.email), "password_digest", "") == "$new",
     ),
@@ -95,6 +120,34 @@ WRITES: dict[str, Verb] = {
         lambda raised: raised is True,
         lambda s: s.account_now.epoch == 1,
         lambda raised: raised is False,  # the caller reads the account again and raises the epoch that it finds
+    ),
+    "link_identity": Verb(
+        lambda s: s.store.link_identity(s.login, s.identity, proves_email=True, sid=s.session.sid, now=NOW),
+        lambda outcome: outcome is Linked.LINKED,
+        lambda s: s.identity_now == s.sub and s.login_now.identities == (*s.login.identities, s.identity),
+        lambda outcome: outcome is Linked.IDENTITY_TAKEN,  # the caller reads the login again and finds it there
+    ),
+    "take_over_account": Verb(
+        lambda s: s.store.take_over_account(s.login, s.identity, deny_until=DENY_UNTIL),
+        lambda taken: taken is True,
+        lambda s: s.identity_now == s.sub and s.login_now.identities == (s.identity,) and s.account_now.epoch == 1,
+        lambda taken: taken is False,  # the caller finds that the identity opens the account
+    ),
+    "unlink_identity": Verb(
+        lambda s: s.store.unlink_identity(s.login, "oidc"),
+        lambda unlinked: unlinked is True,
+        lambda s: s.login_now.identities == (),
+        lambda unlinked: unlinked is False,  # the caller reads the login again and does not find it
+    ),
+    "create_transaction": Verb(
+        lambda s: s.store.create_transaction(b"fresh", s.transaction),
+        lambda nothing: nothing is None,
+        lambda s: s.direct.consume_transaction(b"fresh", "another", NOW) == s.transaction,
+    ),
+    "consume_transaction": Verb(
+        lambda s: s.store.consume_transaction(b"begun", "attempt", NOW),
+        lambda transaction: transaction == a_transaction(),
+        lambda s: s.direct.consume_transaction(b"begun", "another", NOW) is None,
     ),
     "create_session": Verb(
         lambda s: s.store.create_session(s.new_session),

@@ -10,13 +10,24 @@ import pytest
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import Client, Denials
 from chalicelib.store import items
-from tests.store.samples import NOW, a_login, a_rotation, a_session, identifier
+from tests.store.samples import (
+    NOW,
+    a_login,
+    a_rotation,
+    a_session,
+    a_transaction,
+    an_arrival,
+    an_identity,
+    elsewhere,
+    identifier,
+)
 
 if TYPE_CHECKING:
     from chalicelib.store.protocol import Store
     from tests.store.conftest import Table
 
 DENY_UNTIL = NOW + 1020
+TRANSACTION = {"provider", "return_to", "transport", "expires_at"}
 STANDING = {"epoch", "disabled", "roles", "email_verified"}
 SESSION = {
     "generation", "digest", "wrapped", "key_id", "epoch", "created_at", "rotated_at", "idle_expires_at",
@@ -33,7 +44,8 @@ def held(table: Table) -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None:
     """Keys and attributes are those of the table's description; no secret is in the state, none in clear anywhere."""
-    login = a_login()
+    identity = an_identity()
+    login = a_login(identity)
     sub, email = login.account.sub, login.account.email
     session = a_session(sub)
     policy = LimitPolicy("login-account", 3600, ((20, 0),), 300)
@@ -42,12 +54,18 @@ def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None
     table.store.count_attempt(policy, email, NOW)
     table.store.deny_session(sub, session.sid, deny_until=DENY_UNTIL)
     table.store.raise_epoch(login.account, deny_until=DENY_UNTIL)
+    table.store.create_transaction(bytes(32), a_transaction())
+    table.store.create_transaction(bytes([255] * 32), a_transaction(linking=(sub, session.sid)))
+    table.store.consume_transaction(bytes(32), "attempt", NOW)
 
     rows = held(table)
     assert {key: set(row) for key, row in rows.items()} == {
-        (f"login#{email}", "login"): {"sub", "password_digest", *STANDING},
+        (f"login#{email}", "login"): {"sub", "password_digest", "identities", *STANDING},
         (f"user#{sub}", "state"): {"email", *STANDING},
         (f"user#{sub}", f"session#{session.sid}"): SESSION,
+        (f"identity#{identity.issuer}#{identity.subject}", "identity"): {"sub", "linked_at"},
+        (f"once#{'00' * 32}", "login"): {*TRANSACTION, "taken_by"},
+        (f"once#{'ff' * 32}", "login"): {*TRANSACTION, "sub", "sid"},
         (f"deny#{sub}", "deny"): {"before_epoch", "sessions", "expires_at"},
         (f"limit#login-account#{email}", str(NOW - NOW % 3600)): {"n", "last_at", "expires_at"},
     }
@@ -61,6 +79,38 @@ def test_moment_leaves_no_set_behind(table: Table) -> None:
     assert held(table) == {
         (f"deny#{sub}", "deny"): {"issued_before": {"N": str(NOW)}, "expires_at": {"N": str(DENY_UNTIL + 1)}}
     }
+
+
+def test_login_lists_identities_always_and_a_password_where_there_is_one(table: Table) -> None:
+    """The list is there without an identity too; the digest's attribute is not there without a password."""
+    identity = an_identity()
+    with_password, without = a_login(), an_arrival(identity)
+    for login in (with_password, without):
+        table.store.create_account(login, a_session(login.account.sub))
+    rows = held(table)
+    assert rows[f"login#{with_password.account.email}", "login"]["identities"] == {"L": []}
+    row = rows[f"login#{without.account.email}", "login"]
+    assert "password_digest" not in row
+    assert row["identities"] == {
+        "L": [
+            {
+                "M": {
+                    "provider": {"S": identity.provider},
+                    "issuer": {"S": identity.issuer},
+                    "subject": {"S": identity.subject},
+                    "email": {"S": identity.email},
+                    "linked_at": {"N": str(identity.linked_at)},
+                }
+            }
+        ]
+    }
+
+
+def test_transaction_is_garbage_when_it_has_expired(table: Table) -> None:
+    """expires_at is the end of its validity, also after it was taken."""
+    table.store.create_transaction(b"digest", a_transaction(expires_at=NOW + 1))
+    table.store.consume_transaction(b"digest", "attempt", NOW)
+    assert held(table)[f"once#{b'digest'.hex()}", "login"]["expires_at"] == {"N": str(NOW + 1)}
 
 
 def test_session_is_garbage_after_the_nearer_limit(table: Table) -> None:
@@ -78,8 +128,12 @@ def test_denials_and_counters_outlive_what_they_guard(table: Table) -> None:
     login = a_login()
     table.store.create_account(login, a_session(login.account.sub))
     table.store.raise_epoch(login.account, deny_until=DENY_UNTIL)
+    taken = a_login()
+    table.store.create_account(taken, a_session(taken.account.sub))
+    table.store.take_over_account(taken, an_identity(), deny_until=DENY_UNTIL + 1)
     table.store.count_attempt(LimitPolicy("test", 600, (), 60), "value", NOW)
     rows = held(table)
+    assert rows[f"deny#{taken.account.sub}", "deny"]["expires_at"] == {"N": str(DENY_UNTIL + 1)}
     start = NOW - NOW % 600
     assert rows[f"deny#{login.account.sub}", "deny"]["expires_at"] == {"N": str(DENY_UNTIL)}
     assert int(rows["limit#test#value", str(start)]["expires_at"]["N"]) > start + 600
@@ -152,6 +206,10 @@ def test_records_survive_the_round_trip() -> None:
     login = a_login(epoch=5, disabled=True, email_verified=True, roles=("a", "b"))
     session = a_session(login.account.sub, transport="body")
     assert items.login_from(items.login_item(login)) == login
+    arrival = an_arrival(an_identity(email=""), elsewhere())
+    assert items.login_from(items.login_item(arrival)) == arrival
+    for transaction in (a_transaction(), a_transaction(transport="body", linking=("sub", "sid"))):
+        assert items.transaction_from(items.transaction_item(b"digest", transaction)) == transaction
     assert items.account_from(items.state_item(login.account)) == login.account
     assert items.session_from(items.session_item(session)) == session
     assert items.session_from(items.session_item(replace(session, amr=()))) == replace(session, amr=())

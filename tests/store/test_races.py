@@ -7,11 +7,24 @@ from functools import partial
 from threading import Barrier
 from typing import TYPE_CHECKING, TypeVar
 
+import pytest
+
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import Denials
 from chalicelib.store.dynamodb import DENIED_SESSIONS
-from chalicelib.store.protocol import NotRotated, PasswordChanged, Rotated
-from tests.store.samples import NOW, a_login, a_rotation, a_session, identifier
+from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
+from tests.flows.contents import contents
+from tests.store.samples import (
+    NOW,
+    a_login,
+    a_rotation,
+    a_session,
+    a_transaction,
+    an_arrival,
+    an_identity,
+    elsewhere,
+    identifier,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +35,7 @@ if TYPE_CHECKING:
 Outcome = TypeVar("Outcome")
 
 CALLERS = 12
+MANY = 20
 DENY_UNTIL = NOW + 1020
 
 
@@ -132,3 +146,80 @@ def test_no_denial_is_lost_when_the_list_becomes_a_moment(store: Store) -> None:
     assert outcomes[:2] == [True, True]
     assert held.issued_before == NOW
     assert held.sessions == {sid for sid, listed in zip(sids, outcomes[2:], strict=True) if listed is None}
+
+
+def test_one_transaction_is_taken_once(store: Store) -> None:
+    """Of parallel callbacks with one state one gets the transaction (regressions: CVE-2026-22751)."""
+    transaction = a_transaction()
+    store.create_transaction(b"digest", transaction)
+    outcomes = at_once(partial(store.consume_transaction, b"digest", f"attempt-{n}", NOW) for n in range(MANY))
+    assert outcomes.count(transaction) == 1
+    assert outcomes.count(None) == MANY - 1
+
+
+@pytest.mark.parametrize("email", ["raced@example.com", None])
+def test_one_identity_makes_one_account(store: Store, email: str | None) -> None:
+    """Of parallel first arrivals one makes the account, also where each tells another address."""
+    identity = an_identity()
+    addresses = [email or f"{n}@example.com" for n in range(MANY)]
+    logins = [an_arrival(identity, email=address) for address in addresses]
+    outcomes = at_once(partial(store.create_account, login, a_session(login.account.sub)) for login in logins)
+    assert outcomes.count(True) == 1
+    winner = logins[outcomes.index(True)]
+    assert store.find_identity(identity.issuer, identity.subject) == winner.account.sub
+    held = contents(store)
+    held.assert_whole()
+    assert list(held.logins.values()) == [winner]
+    assert len(held.sessions) == 1
+
+
+def test_one_identity_is_linked_to_one_account(store: Store) -> None:
+    """Of accounts that link one identity at once one has it; each other one is told that it is taken."""
+    identity, logins = an_identity(), [a_login() for _ in range(CALLERS)]
+    for login in logins:
+        store.create_account(login, a_session(login.account.sub))
+    outcomes = at_once(
+        partial(store.link_identity, login, identity, proves_email=False, sid=None, now=NOW) for login in logins
+    )
+    assert outcomes.count(Linked.LINKED) == 1
+    assert outcomes.count(Linked.IDENTITY_TAKEN) == CALLERS - 1
+    winner = logins[outcomes.index(Linked.LINKED)]
+    assert store.find_identity(identity.issuer, identity.subject) == winner.account.sub
+    contents(store).assert_whole()
+
+
+def test_account_is_linked_or_taken_over(store: Store) -> None:
+    """Of links and take-overs that read one login one happens; no take-over leaves a link of before in place."""
+    login = a_login()
+    store.create_account(login, a_session(login.account.sub))
+    linked = [an_identity() for _ in range(CALLERS // 2)]
+    taking = [elsewhere() for _ in range(CALLERS // 2)]
+    link = partial(store.link_identity, login, proves_email=False, sid=None, now=NOW)
+    take_over = partial(store.take_over_account, login, deny_until=DENY_UNTIL)
+    outcomes: list[Linked | bool] = at_once(
+        [*(partial(link, identity) for identity in linked), *(partial(take_over, identity) for identity in taking)]
+    )
+    won = [
+        identity
+        for identity, outcome in zip(linked + taking, outcomes, strict=True)
+        if outcome in {Linked.LINKED, True}
+    ]
+    assert len(won) == 1
+    held = store.find_login(login.account.email)
+    assert held
+    assert held.identities == tuple(won)
+    assert (held.password_digest is None) == (won[0].provider == "oidc")
+    contents(store).assert_whole()
+
+
+def test_one_of_two_last_ways_in_stays(store: Store) -> None:
+    """Of two calls that each take away one of two identities, as read with both of them, one happens."""
+    google, other = an_identity(), elsewhere()
+    login = an_arrival(google, other)
+    store.create_account(login, a_session(login.account.sub))
+    outcomes = at_once([partial(store.unlink_identity, login, "google"), partial(store.unlink_identity, login, "oidc")])
+    assert sorted(outcomes) == [False, True]
+    held = store.find_login(login.account.email)
+    assert held
+    assert held.identities == ((other,) if outcomes[0] else (google,))
+    contents(store).assert_whole()

@@ -37,11 +37,12 @@ def logs(stage: str, suffix: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_api_function(stage: str) -> None:
-    """It reads and writes single items of its table, queries it, and reads its keys. No scan, no administration."""
+    """It checks, reads and writes single items of its table, queries it, reads its keys. No scan, no administration."""
     parameters = f"arn:aws:ssm:*:*:parameter/keyturn/{stage}"
     assert statements(stage, "api_handler") == {
         "Table": {
             "Action": [
+                "dynamodb:ConditionCheckItem",
                 "dynamodb:DeleteItem",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
@@ -52,7 +53,7 @@ def test_api_function(stage: str) -> None:
         },
         "Keys": {
             "Action": "ssm:GetParameters",
-            "Resource": [f"{parameters}/public", f"{parameters}/root", f"{parameters}/signing/*"],
+            "Resource": [f"{parameters}/{name}" for name in ("provider/*", "public", "root", "signing/*")],
         },
         "Logs": logs(stage),
     }

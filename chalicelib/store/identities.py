@@ -1,0 +1,125 @@
+"""The transactions that change which identities open an account, as plain values.
+
+An identity opens the account whose sub its marker holds. The login lists the same identities, so that one read tells
+every way in. No transaction here changes the one without the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.store import items, keys, requests
+from chalicelib.store.items import flag, number, text
+
+if TYPE_CHECKING:
+    from chalicelib.domain.records import LinkedIdentity, Login
+    from chalicelib.store.items import Value
+    from chalicelib.store.requests import Request
+
+# Positions in the transaction of `link`, by which a refusal is understood. The session's is that where one asks.
+MARKER = 0
+SESSION = 2
+
+_SAME_EPOCH = "#epoch = :epoch"
+_OURS = "#sub = :sub"
+
+
+def link(
+    table: str, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
+) -> list[Request]:
+    """Put the identity's marker and add it to the login; see Store.link_identity."""
+    account = login.account
+    condition, values = _as_read(login)
+    epoch = {":epoch": number(account.epoch)}
+    verified = {":verified": flag(value=True)}
+    change = "SET #identities = :linked"
+    values[":linked"] = items.identity_list((*login.identities, identity))
+    if proves_email:
+        change += ", #email_verified = :verified"
+        values |= verified
+    writes = [
+        {"Put": requests.put_new(table, items.marker_item(account.sub, identity))},
+        {"Update": requests.update_if(table, keys.login(account.email), condition, change, values)},
+    ]
+    if sid is not None:
+        lives = f"{_SAME_EPOCH} AND {requests.WITHIN_LIMITS}"
+        session = keys.session(account.sub, sid)
+        writes.append({"ConditionCheck": requests.check(table, session, lives, {**epoch, ":now": number(now)})})
+    if proves_email:
+        change = "SET #email_verified = :verified"
+        state = keys.state(account.sub)
+        writes.append({"Update": requests.update_if(table, state, _SAME_EPOCH, change, {**epoch, **verified})})
+    return writes
+
+
+def take_over(table: str, login: Login, identity: LinkedIdentity, *, deny_until: int) -> list[Request]:
+    """Leave nothing of the account's ways in but the identity, in a new epoch; see Store.take_over_account."""
+    account = login.account
+    condition, values = _as_read(login)
+    unproven = "#email_verified = :unproven"  # whoever read it as proven has no reason to take it
+    raised = {":next_epoch": number(account.epoch + 1), ":verified": flag(value=True)}
+    change = "SET #epoch = :next_epoch, #email_verified = :verified"
+    login_update = requests.update_if(
+        table,
+        keys.login(account.email),
+        f"{condition} AND {unproven}",
+        f"{change}, #identities = :linked REMOVE #password_digest",
+        {**values, **raised, ":unproven": flag(value=False), ":linked": items.identity_list([identity])},
+    )
+    state_update = requests.update_if(
+        table, keys.state(account.sub), _SAME_EPOCH, change, {":epoch": number(account.epoch), **raised}
+    )
+    before = [held for held in login.identities if not _same(held, identity)]
+    kept = len(before) < len(login.identities)
+    return [
+        {"Update": login_update},
+        {"Update": state_update},
+        {"Update": requests.deny_older_epochs(table, account, deny_until)},
+        _renew_marker(table, account.sub, identity)
+        if kept
+        else {"Put": requests.put_new(table, items.marker_item(account.sub, identity))},
+        *(_delete_marker(table, account.sub, held) for held in before),
+    ]
+
+
+def unlink(table: str, login: Login, provider: str) -> list[Request]:
+    """Take the provider's identity off the login and delete its marker; see Store.unlink_identity."""
+    account = login.account
+    condition, values = _as_read(login)
+    values[":left"] = items.identity_list(held for held in login.identities if held.provider != provider)
+    change = "SET #identities = :left"
+    return [
+        {"Update": requests.update_if(table, keys.login(account.email), condition, change, values)},
+        *(_delete_marker(table, account.sub, held) for held in login.identities if held.provider == provider),
+    ]
+
+
+def _as_read(login: Login) -> tuple[str, dict[str, Value]]:
+    """The login as one condition, with the values that it names. A disabled one is of another epoch."""
+    same_standing = "#email_verified = :email_verified"
+    same_identities = "#identities = :identities"
+    if not login.identities:  # a login from before there were identities has no list
+        same_identities = f"(attribute_not_exists(#identities) OR {same_identities})"
+    values = {
+        ":sub": text(login.account.sub),
+        ":epoch": number(login.account.epoch),
+        ":email_verified": flag(value=login.account.email_verified),
+        ":identities": items.identity_list(login.identities),
+    }
+    return f"{_OURS} AND {_SAME_EPOCH} AND {same_standing} AND {same_identities}", values
+
+
+def _same(one: LinkedIdentity, other: LinkedIdentity) -> bool:
+    return (one.issuer, one.subject) == (other.issuer, other.subject)
+
+
+def _renew_marker(table: str, sub: str, identity: LinkedIdentity) -> Request:
+    """Keep the marker, which a transaction cannot both delete and put."""
+    key = keys.identity(identity.issuer, identity.subject)
+    values = {":sub": text(sub), ":linked_at": number(identity.linked_at)}
+    return {"Update": requests.update_if(table, key, _OURS, "SET #linked_at = :linked_at", values)}
+
+
+def _delete_marker(table: str, sub: str, identity: LinkedIdentity) -> Request:
+    key = keys.identity(identity.issuer, identity.subject)
+    return {"Delete": requests.delete_if(table, key, _OURS, {":sub": text(sub)})}

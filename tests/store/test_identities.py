@@ -1,0 +1,427 @@
+"""The contract of the verbs on identities: which ones open an account, and what it takes to change that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.domain.records import Denials
+from chalicelib.store import keys
+from chalicelib.store.protocol import Linked, PasswordChanged
+from tests.flows.contents import contents
+from tests.store.samples import NOW, a_login, a_session, an_arrival, an_identity, elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from chalicelib.domain.records import LinkedIdentity, Login
+    from chalicelib.store.protocol import Store
+    from tests.store.conftest import Table
+
+    Stale = Callable[[Store, Login], Login]
+
+DENY_UNTIL = NOW + 1020
+
+
+def held_by(store: Store, login: Login) -> str:
+    """Make the account with one session, and return the session's sid."""
+    session = a_session(login.account.sub, epoch=login.account.epoch)
+    assert store.create_account(login, session)
+    return session.sid
+
+
+def owner(store: Store, identity: LinkedIdentity) -> str | None:
+    """The sub of the account that the identity opens."""
+    return store.find_identity(identity.issuer, identity.subject)
+
+
+def link(
+    store: Store, login: Login, identity: LinkedIdentity, *, proves_email: bool = False, sid: str | None = None
+) -> Linked:
+    """Link the identity now."""
+    return store.link_identity(login, identity, proves_email=proves_email, sid=sid, now=NOW)
+
+
+# How a login can differ from what was read: each makes one clause of the condition fail, and no other.
+
+
+def epoch_was_raised(store: Store, login: Login) -> Login:
+    """Somebody has logged out everywhere meanwhile."""
+    assert store.raise_epoch(login.account, deny_until=DENY_UNTIL)
+    return login
+
+
+def address_was_proven_then(_: Store, login: Login) -> Login:
+    """The address counted as verified when the login was read, and does not now."""
+    return replace(login, account=replace(login.account, email_verified=True))
+
+
+def identity_came(store: Store, login: Login) -> Login:
+    """Another identity was linked meanwhile."""
+    assert link(store, login, an_identity(provider="third")) is Linked.LINKED
+    return login
+
+
+def identity_went(store: Store, login: Login) -> Login:
+    """An identity that was read is gone, with its marker."""
+    third = an_identity(provider="third")
+    assert link(store, login, third) is Linked.LINKED
+    read = replace(login, identities=(*login.identities, third))
+    assert store.unlink_identity(read, "third") is True
+    return read
+
+
+def address_is_anothers(store: Store, login: Login) -> Login:
+    """The address is that of another account by now, which is otherwise alike."""
+    other = replace(a_login(), identities=())
+    assert store.create_account(other, a_session(other.account.sub))
+    while login.identities:
+        assert store.unlink_identity(login, login.identities[0].provider) is True
+        login = replace(login, identities=login.identities[1:])
+    return replace(login, account=replace(login.account, email=other.account.email))
+
+
+def account_is_gone(_: Store, login: Login) -> Login:
+    """Nobody has the address."""
+    return replace(login, account=replace(login.account, email="nobody@example.com"))
+
+
+STALE = [epoch_was_raised, address_was_proven_then, identity_came, identity_went, address_is_anothers, account_is_gone]
+EVERY_STALE = pytest.mark.parametrize("stale", STALE, ids=lambda stale: stale.__name__)
+EVERY_LOGIN = pytest.mark.parametrize(
+    "make", [a_login, lambda: an_arrival(elsewhere())], ids=["password", "another identity"]
+)
+
+
+def test_account_is_found_by_each_of_its_identities(store: Store) -> None:
+    """An account without a password is made with its identities, and each of them opens it."""
+    google, other = an_identity(email=""), elsewhere()
+    login = an_arrival(google, other, email_verified=True)
+    held_by(store, login)
+    assert store.find_login(login.account.email) == login
+    assert store.find_account(login.account.sub) == login.account
+    assert owner(store, google) == owner(store, other) == login.account.sub
+    contents(store).assert_whole()
+
+
+def test_making_an_account_again_says_that_it_is_made(store: Store) -> None:
+    """The repetition of a write whose answer was lost finds its own work, markers included."""
+    login = an_arrival(an_identity())
+    session = a_session(login.account.sub)
+    assert store.create_account(login, session) is True
+    assert store.create_account(login, session) is True
+
+
+def test_taken_identity_makes_nothing(store: Store) -> None:
+    """No account is made for an identity that opens one, and no marker of the other identities that it came with."""
+    google, other = an_identity(), elsewhere()
+    first, second = an_arrival(google), an_arrival(other, google)
+    held_by(store, first)
+    before = contents(store)
+    assert store.create_account(second, a_session(second.account.sub)) is False
+    assert contents(store) == before
+
+
+def test_taken_address_makes_no_marker(store: Store) -> None:
+    """An identity opens nothing where its account was not made."""
+    first, identity = a_login(), an_identity()
+    held_by(store, first)
+    second = an_arrival(identity, email=first.account.email)
+    assert store.create_account(second, a_session(second.account.sub)) is False
+    assert owner(store, identity) is None
+    assert store.find_login(first.account.email) == first
+
+
+@pytest.mark.parametrize("subject", ["1", "a", "a#b", "b", "#", "A", "x" * 255])
+def test_identity_is_issuer_and_subject_exactly(store: Store, subject: str) -> None:
+    """No other issuer, spelling or part of a subject finds the account."""
+    identity = an_identity(issuer="https://issuer.example/a", subject=subject)
+    login = an_arrival(identity)
+    held_by(store, login)
+    assert owner(store, identity) == login.account.sub
+    for issuer, other in (
+        ("https://issuer.example/a", f"{subject}#"),
+        ("https://issuer.example/a", f"#{subject}"),
+        ("https://issuer.example/a", subject.swapcase() + subject),
+        ("https://issuer.example", subject),
+        ("https://issuer.example/a/", subject),
+        ("", subject),
+    ):
+        assert store.find_identity(issuer, other) is None
+
+
+@EVERY_LOGIN
+@pytest.mark.parametrize("asked", [True, False], ids=["session", "no session"])
+@pytest.mark.parametrize("proves_email", [True, False])
+def test_linked_identity_opens_the_account(
+    store: Store, make: Callable[[], Login], *, asked: bool, proves_email: bool
+) -> None:
+    """It stands last in the list; with proof the address is verified in both items; nothing else changes."""
+    login, identity = make(), an_identity()
+    sid = held_by(store, login)
+    before = contents(store)
+    assert link(store, login, identity, proves_email=proves_email, sid=sid if asked else None) is Linked.LINKED
+    account = replace(login.account, email_verified=proves_email)
+    assert owner(store, identity) == account.sub
+    assert store.find_login(account.email) == replace(login, account=account, identities=(*login.identities, identity))
+    assert store.find_account(account.sub) == account
+    after = contents(store)
+    after.assert_whole()
+    assert (after.sessions, after.denials) == (before.sessions, before.denials)
+
+
+def test_proven_address_stays_proven(store: Store) -> None:
+    """An identity with another address, which proves nothing, takes no proof away."""
+    login = a_login(email_verified=True)
+    held_by(store, login)
+    assert link(store, login, an_identity()) is Linked.LINKED
+    assert store.find_account(login.account.sub) == login.account
+
+
+@EVERY_LOGIN
+@EVERY_STALE
+def test_link_needs_the_login_that_was_read(store: Store, make: Callable[[], Login], stale: Stale) -> None:
+    """Where anything about it has changed, nothing is linked."""
+    login, identity = make(), an_identity()
+    held_by(store, login)
+    read = stale(store, login)
+    before = contents(store)
+    assert link(store, read, identity) is Linked.LOGIN_MOVED
+    assert contents(store) == before
+    before.assert_whole()
+
+
+def test_link_needs_an_identity_that_opens_nothing(store: Store) -> None:
+    """Neither another account's identity nor one's own is linked, whatever else does not hold."""
+    taken, own = an_identity(), elsewhere()
+    held_by(store, an_arrival(taken))
+    login = a_login(own)
+    sid = held_by(store, login)
+    moved = epoch_was_raised(store, login)
+    before = contents(store)
+    for identity in (taken, own):
+        for read in (moved, replace(login, account=replace(login.account, epoch=1))):
+            for asking in (sid, "gone", None):
+                assert link(store, read, identity, sid=asking) is Linked.IDENTITY_TAKEN
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("proves_email", [True, False])
+def test_link_needs_a_living_session(store: Store, *, proves_email: bool) -> None:
+    """A session that is gone, past a limit, of another epoch or of another account links nothing."""
+    login, identity = a_login(epoch=3), an_identity()
+    sub = login.account.sub
+    store.create_account(login, a_session(sub, epoch=3))
+    dead = [
+        a_session(sub, epoch=3, idle_expires_at=NOW),
+        a_session(sub, epoch=3, absolute_expires_at=NOW),
+        a_session(sub, epoch=2),
+        a_session(sub, epoch=4),
+        a_session("another", epoch=3),
+    ]
+    for session in dead:
+        store.create_session(session)
+    before = contents(store)
+    for sid in ("gone", *(session.sid for session in dead)):
+        assert link(store, login, identity, proves_email=proves_email, sid=sid) is Linked.SESSION_GONE
+    assert contents(store) == before
+    last = a_session(sub, epoch=3, idle_expires_at=NOW + 1, absolute_expires_at=NOW + 1)
+    store.create_session(last)
+    assert link(store, login, identity, proves_email=proves_email, sid=last.sid) is Linked.LINKED
+
+
+def test_session_that_moved_with_its_account_is_not_gone(store: Store) -> None:
+    """After a password change by the session that asks, the login is to be read again."""
+    login = a_login()
+    sid = held_by(store, login)
+    outcome = store.change_password(login, "$argon2id$new", sid, now=NOW, deny_until=DENY_UNTIL)
+    assert outcome is PasswordChanged.CHANGED
+    assert link(store, login, an_identity(), sid=sid) is Linked.LOGIN_MOVED
+
+
+def test_taken_over_account_is_the_identitys_alone(store: Store) -> None:
+    """Password and other identities are gone, the epoch is raised everywhere and the address is proven."""
+    identity = an_identity()
+    # Neither the subject alone nor the issuer alone is the identity.
+    old = (elsewhere(subject=identity.subject), an_identity(provider="third"))
+    login, neighbour = a_login(*old), a_login(elsewhere())
+    sid = held_by(store, login)
+    held_by(store, neighbour)
+    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
+    account = replace(login.account, epoch=1, email_verified=True)
+    assert store.find_login(account.email) == replace(
+        login, account=account, password_digest=None, identities=(identity,)
+    )
+    assert store.find_account(account.sub) == account
+    assert store.find_denials(account.sub) == Denials(before_epoch=1)
+    session = store.find_session(account.sub, sid)
+    assert session
+    assert not session.lives(account.epoch, NOW)
+    assert owner(store, identity) == account.sub
+    assert [owner(store, gone) for gone in old] == [None, None]
+    assert store.find_login(neighbour.account.email) == neighbour
+    contents(store).assert_whole()
+
+
+def test_account_is_taken_over_by_an_identity_that_it_has(store: Store) -> None:
+    """What it was linked with before goes; its own marker is kept, and says when it was linked last."""
+    identity, other = an_identity(), elsewhere()
+    login = a_login(identity, other)
+    held_by(store, login)
+    again = replace(identity, email="now-proven@example.com", linked_at=NOW)
+    assert store.take_over_account(login, again, deny_until=DENY_UNTIL) is True
+    held = store.find_login(login.account.email)
+    assert held
+    assert (held.password_digest, held.identities) == (None, (again,))
+    assert (owner(store, identity), owner(store, other)) == (login.account.sub, None)
+    contents(store).assert_whole()
+
+
+@EVERY_LOGIN
+@EVERY_STALE
+def test_take_over_needs_the_login_that_was_read(store: Store, make: Callable[[], Login], stale: Stale) -> None:
+    """Where anything about it has changed, nothing is taken."""
+    login = make()
+    held_by(store, login)
+    read = stale(store, login)
+    before = contents(store)
+    assert store.take_over_account(read, an_identity(), deny_until=DENY_UNTIL) is False
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_proven_account_is_not_taken_over(store: Store, *, read: bool) -> None:
+    """An account whose address its owner has proven keeps its password, whatever the caller has read."""
+    login = a_login(email_verified=True)
+    held_by(store, login)
+    before = contents(store)
+    stale = replace(login, account=replace(login.account, email_verified=read))
+    assert store.take_over_account(stale, an_identity(), deny_until=DENY_UNTIL) is False
+    assert contents(store) == before
+
+
+def test_take_over_needs_an_identity_that_opens_no_other_account(store: Store) -> None:
+    """Another account's identity takes nothing, and stays where it is."""
+    identity, login = an_identity(), a_login()
+    held_by(store, an_arrival(identity))
+    held_by(store, login)
+    before = contents(store)
+    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("provider", ["google", "oidc"])
+def test_unlinked_identity_opens_nothing(store: Store, provider: str) -> None:
+    """It is gone from the list and free for another account; the other identity and the account stay as they are."""
+    login, neighbour = a_login(an_identity(), elsewhere()), a_login()
+    held_by(store, login)
+    held_by(store, neighbour)
+    gone = login.identity(provider)
+    assert gone
+    assert store.unlink_identity(login, provider) is True
+    left = tuple(identity for identity in login.identities if identity != gone)
+    assert store.find_login(login.account.email) == replace(login, identities=left)
+    assert store.find_account(login.account.sub) == login.account
+    assert [owner(store, identity) for identity in (gone, *left)] == [None, login.account.sub]
+    assert link(store, neighbour, gone) is Linked.LINKED
+    contents(store).assert_whole()
+
+
+def test_unlinking_what_is_not_linked_changes_nothing(store: Store) -> None:
+    """An account without the provider's identity is as it should be."""
+    login = a_login(elsewhere())
+    held_by(store, login)
+    before = contents(store)
+    assert store.unlink_identity(login, "google") is True
+    assert contents(store) == before
+
+
+@EVERY_STALE
+def test_unlinking_needs_the_login_that_was_read(store: Store, stale: Stale) -> None:
+    """Where anything about it has changed, nothing is taken away: it might be the last way in by now."""
+    login = an_arrival(an_identity(), elsewhere())
+    held_by(store, login)
+    read = stale(store, login)
+    before = contents(store)
+    assert store.unlink_identity(read, "google") is False
+    assert contents(store) == before
+
+
+def test_verbs_that_are_repeated_change_nothing_more(store: Store) -> None:
+    """Who repeats a write whose answer was lost is sent to read again, and finds it done."""
+    login, identity = a_login(elsewhere()), an_identity()
+    held_by(store, login)
+    assert link(store, login, identity) is Linked.LINKED
+    assert link(store, login, identity) is Linked.IDENTITY_TAKEN
+    both = replace(login, identities=(*login.identities, identity))
+    assert store.find_login(login.account.email) == both
+    assert store.unlink_identity(both, "google") is True
+    assert store.unlink_identity(both, "google") is False
+    assert store.find_login(login.account.email) == login
+    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
+    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
+    assert store.find_account(login.account.sub) == replace(login.account, epoch=1, email_verified=True)
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_login_from_before_there_were_identities(table: Table, *, taken_over: bool) -> None:
+    """Without the list it reads as one without identities, and identities come to it as to any other."""
+    store, login, identity = table.store, a_login(), an_identity()
+    held_by(store, login)
+    set_attribute(table, keys.login(login.account.email), "identities", None)
+    assert store.find_login(login.account.email) == login
+    if taken_over:
+        assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
+    else:
+        assert link(store, login, identity) is Linked.LINKED
+    held = store.find_login(login.account.email)
+    assert held
+    assert held.identities == (identity,)
+    contents(store).assert_whole()
+
+
+def test_list_that_is_gone_is_not_the_one_that_was_read(table: Table) -> None:
+    """Only a login that was read without identities may have no list."""
+    store, login = table.store, a_login(elsewhere())
+    held_by(store, login)
+    set_attribute(table, keys.login(login.account.email), "identities", None)
+    assert link(store, login, an_identity()) is Linked.LOGIN_MOVED
+    assert store.take_over_account(login, an_identity(), deny_until=DENY_UNTIL) is False
+    assert store.unlink_identity(login, "oidc") is False
+
+
+def test_state_of_another_epoch_than_its_login_is_left_alone(table: Table) -> None:
+    """A state that does not fit is never changed along, and no session is called gone for it."""
+    store, login, identity = table.store, a_login(), an_identity()
+    sid = held_by(store, login)
+    set_attribute(table, keys.state(login.account.sub), "epoch", {"N": "1"})
+    before = contents(store)
+    for asking in (sid, None):
+        assert link(store, login, identity, proves_email=True, sid=asking) is Linked.LOGIN_MOVED
+    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("provider", ["google", "oidc"])
+def test_marker_of_another_account_is_left_alone(table: Table, provider: str) -> None:
+    """A login that lists an identity whose marker is another account's neither deletes nor renews that marker."""
+    store, google = table.store, an_identity()
+    login = a_login(google, elsewhere())
+    held_by(store, login)
+    foreign = login.identity(provider)
+    assert foreign
+    set_attribute(table, keys.identity(foreign.issuer, foreign.subject), "sub", {"S": "another"})
+    before = contents(store)
+    assert store.unlink_identity(login, provider) is False
+    assert store.take_over_account(login, google, deny_until=DENY_UNTIL) is False
+    assert contents(store) == before
+
+
+def set_attribute(table: Table, key: keys.Key, name: str, value: dict[str, str] | None) -> None:
+    """Set an attribute of an item as no verb does; None removes it."""
+    item: dict[str, Any] = dict(table.client.get_item(TableName=table.name, Key=key, ConsistentRead=True)["Item"])
+    item.pop(name)
+    table.client.put_item(TableName=table.name, Item=item if value is None else {**item, name: value})
