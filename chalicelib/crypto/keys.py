@@ -63,6 +63,7 @@ class RootSecret:
     activate_at: int
     refresh_key: bytes = field(repr=False)
     csrf_key: bytes = field(repr=False)
+    state_key: bytes = field(repr=False)
 
 
 def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
@@ -115,9 +116,8 @@ def parse_root_secrets(document: str) -> tuple[RootSecret, ...]:
         if len(key) != ROOT_SECRET_BYTES or key.isascii() or len(set(key)) < ROOT_SECRET_BYTES // 2:
             message = f"root secret {identifier} is a placeholder or not {ROOT_SECRET_BYTES} random bytes; {REPLACE}"
             raise ConfigurationError(debug=message)
-        secrets.append(
-            RootSecret(identifier, activate_at, _derive(key, "refresh-token mac"), _derive(key, "csrf token"))
-        )
+        purposes = (_derive(key, purpose) for purpose in ("refresh-token mac", "csrf token", "login state"))
+        secrets.append(RootSecret(identifier, activate_at, *purposes))
     return tuple(sorted(secrets, key=lambda secret: secret.activate_at))
 
 
