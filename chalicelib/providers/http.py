@@ -1,0 +1,195 @@
+"""One HTTP call to an identity provider, which is somebody else's machine: bounded in time and size, and not followed.
+
+urllib3 comes with botocore, so it costs the package nothing. What reads its answers is used here without its pools,
+retries, redirects and proxies: none of them is wanted, and a connection that is used once cannot be found dead.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+import ssl
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from http.client import HTTPException
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from chalicelib import deadline
+from chalicelib.errors import ProviderError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# It repeats what a server sent where that is malformed; the log has events of ours alone.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+
+CALL_SECONDS = 2.0  # for all of one call, however its answer is dripped
+CONNECT_SECONDS = 1.0  # for one of the host's addresses
+MAX_ANSWER = 256 * 1024  # bytes; the largest honest one, a key set with certificates, is about a tenth
+MAX_URL = 2048
+
+OK = 200
+BAD_REQUEST = 400
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+
+# Printable ASCII with a plain authority: neither user nor fragment, and nothing that two parsers read in two ways.
+URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?"
+    r"(?P<target>[/?][!-\"$-\[\]-~]*)?"
+)
+
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "keyturn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]  # by name in any case
+    body: bytes
+
+    def require_ok(self, what: str) -> None:
+        """Unavailable where the provider fails or asks to come later, ProviderError for any other status but 200."""
+        if self.status == TOO_MANY_REQUESTS or self.status >= SERVER_ERROR:
+            raise Unavailable(debug=f"{what}: HTTP {self.status}")
+        if self.status != OK:
+            raise ProviderError(debug=f"{what}: HTTP {self.status}")
+
+    def json(self, *content_types: str) -> dict[str, Any]:
+        """The JSON object that the body is. ProviderError unless it says so by one of these media types too."""
+        content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if content_type not in (content_types or ("application/json",)):
+            raise ProviderError(debug=f"HTTP {self.status} is not JSON by its Content-Type")
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise ProviderError(debug=f"HTTP {self.status} is not JSON") from error
+        if not isinstance(value, dict):
+            raise ProviderError(debug=f"HTTP {self.status} is no JSON object")
+        return value
+
+
+def call(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    """GET the URL, or POST the form to it.
+
+    Unavailable where no whole answer came in time, within the request's deadline. ProviderError for what is no HTTP and
+    for more than 256 KiB.
+    """
+    seconds = min(CALL_SECONDS, deadline.remaining())
+    host = url.split("/")[2]
+    if seconds <= 0:
+        raise Unavailable(debug=f"{host}: the time for providers is spent")
+    line, done = _Line(), Future[Answer]()
+
+    def run() -> None:
+        try:
+            done.set_result(_exchange(line, url, form, {**HEADERS, **(headers or {})}, seconds))
+        except BaseException as error:  # noqa: BLE001  # raised again below, on the caller's thread
+            done.set_exception(error)
+
+    # On a thread of its own, because nothing else bounds a name server that does not answer, or an answer of which a
+    # byte comes at a time: a socket's timeout begins anew with each.
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        answer = done.result(seconds)
+    except OSError as error:  # refused, reset, too slow, no such name, no trusted certificate
+        line.cut()
+        raise Unavailable(debug=f"{host}: {type(error).__name__}") from error
+    except HTTPError as error:  # the answer broke off
+        raise Unavailable(debug=f"{host}: {type(error).__name__}") from error
+    except (HTTPException, ValueError) as error:
+        raise ProviderError(debug=f"{host}: {type(error).__name__}") from error
+    if len(answer.body) > MAX_ANSWER:
+        raise ProviderError(debug=f"{host}: more than {MAX_ANSWER} bytes")
+    return answer
+
+
+class _Line:
+    """The socket of one call, which the caller's thread can cut while another one waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._socket: socket.socket | None = None
+        self._over = False
+
+    def hold(self, connected: socket.socket) -> None:
+        """Let the caller cut this socket. TimeoutError where it has given up already."""
+        with self._lock:
+            if self._over:
+                raise TimeoutError
+            self._socket = connected
+
+    def cut(self) -> None:
+        """End whatever the other thread waits for."""
+        with self._lock:
+            self._over = True
+            if self._socket is not None:
+                # The plain socket's: ssl's own shutdown first drops the state that the other thread is reading with.
+                # OSError: the other thread has closed it by itself.
+                with suppress(OSError):
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def _exchange(line: _Line, url: str, form: Mapping[str, str] | None, headers: dict[str, str], seconds: float) -> Answer:
+    match = URL.fullmatch(url)
+    if match is None:
+        message = "not a URL that is called"
+        raise ValueError(message)
+    secure, host = match["scheme"] == "https", match["host"].strip("[]")
+    connection = (HTTPSConnection if secure else HTTPConnection)(
+        host, int(match["port"] or (443 if secure else 80)), timeout=seconds
+    )
+    tls = _tls() if secure else None
+    # The socket is made here and not by urllib3, so that the handshake can be cut too.
+    connected = socket.create_connection((host, connection.port), min(CONNECT_SECONDS, seconds))
+    if tls is not None:
+        connected = tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+    connection.sock = connected
+    try:
+        line.hold(connected)
+        connected.settimeout(seconds)
+        if isinstance(connected, ssl.SSLSocket):
+            connected.do_handshake()
+        return _ask(connection, match["target"] or "/", form, headers)
+    finally:
+        connection.close()
+
+
+def _ask(connection: HTTPConnection, target: str, form: Mapping[str, str] | None, headers: dict[str, str]) -> Answer:
+    body = None
+    if form is not None:
+        body, headers["Content-Type"] = urlencode(form), "application/x-www-form-urlencoded"
+    if target.startswith("?"):
+        target = "/" + target
+    connection.request(
+        "GET" if body is None else "POST", target, body, headers, preload_content=False, decode_content=False
+    )
+    response = connection.getresponse()
+    try:
+        # An answer that breaks off is noticed by the read after its last byte alone.
+        content = b""
+        while len(content) <= MAX_ANSWER and (part := response.read(MAX_ANSWER + 1 - len(content))):
+            content += part
+        return Answer(response.status, response.headers, content)
+    finally:
+        response.close()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The system's certificate authorities. Made when first needed: reading them takes 15 ms."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

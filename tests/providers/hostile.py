@@ -1,0 +1,295 @@
+"""An OpenID provider on loopback that is honest until a test tells it otherwise."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from base64 import b64decode
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import RSAAlgorithm, get_default_algorithms
+
+from chalicelib.crypto.encoding import b64url
+from tests.providers.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault, Server
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+    from email.message import Message
+
+
+class Absent:
+    """In place of a value: the member is left out."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT = Absent()
+
+
+@dataclass
+class Person:
+    """Who logs in when a browser comes to the authorization endpoint."""
+
+    subject: str = "person-1"
+    claims: dict[str, Any] = field(
+        default_factory=lambda: {"email": "person@example.com", "email_verified": True, "auth_time": None}
+    )
+
+
+@dataclass
+class Forgery:
+    """What is wrong with the ID tokens. Each member replaces the honest choice."""
+
+    algorithm: str = "RS256"
+    key: Any = None  # what signs
+    header: dict[str, Any] = field(default_factory=dict)  # changes; ABSENT leaves a member out
+    claims: dict[str, Any] = field(default_factory=dict)
+    token: str | None = None  # in place of everything
+
+
+@dataclass
+class _Code:
+    subject: str
+    nonce: str
+    code_challenge: str
+    redirect_uri: str
+    client_id: str
+    claims: dict[str, Any]
+
+
+@cache
+def rsa_key(number: int) -> rsa.RSAPrivateKey:
+    """One of a few keys for each test process: making one takes its time."""
+    del number
+    return rsa.generate_private_key(65537, 2048)
+
+
+class StandIn:
+    """An OpenID provider over real HTTP, for `with`: `url` is its issuer.
+
+    Honest by default: discovery, keys, a token endpoint that checks client, redirect and PKCE (S256, required) and
+    takes each code once, and userinfo. A test changes what it wants wrong:
+
+    - `faults[TOKEN] = Fault.HANG`: what an endpoint (METADATA, KEYS, TOKEN, USERINFO) does instead of answering;
+    - `metadata`, `userinfo`, `token_response`: members to add or change, ABSENT to leave out;
+    - `forgery`: what is wrong with ID tokens; `refusal`: (status, error) of every code;
+    - `key`: the number of the key that signs, `published`: of those that are published: `rotate()` changes both;
+    - `extra_keys`: JWKs to publish besides; `key_set`: what to publish instead of a key set;
+    - `headers[KEYS] = {"Cache-Control": …}`: response headers of an endpoint;
+    - `person`: who logs in at `authorize`, `refuses`: whether the person refuses.
+
+    `fetches` counts requests by path; `requests` keeps each one's path, headers and form.
+    """
+
+    def __init__(self, now: Callable[[], int] | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+        self.now = now or (lambda: int(time.time()))
+        self.client_id = "web-client"
+        self.client_secret = "a secret: with + and % and ü"
+        self.public_clients: set[str] = {"native-client"}
+        self.faults: dict[str, Fault] = {}
+        self.metadata: dict[str, Any] = {}
+        self.userinfo: dict[str, Any] = {}
+        self.token_response: dict[str, Any] = {}
+        self.headers: dict[str, dict[str, str]] = {}
+        self.forgery = Forgery()
+        self.refusal: tuple[int, Any] | None = None
+        self.key = 0
+        self.published: list[int] = [0]
+        self.extra_keys: list[Any] = []
+        self.key_set: Any = None
+        self.person = Person()
+        self.refuses = False
+        self.says_issuer = True
+        self.fetches: Counter[str] = Counter()
+        self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
+        self._codes: dict[str, _Code] = {}
+        self._subjects: dict[str, _Code] = {}  # by access token
+        self.lock = Lock()
+        self.over = Event()
+        self._server = Server(self)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'http' if tls is None else 'https'}://localhost:{self._server.server_port}"
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def recover(self) -> None:
+        """Be honest from now on."""
+        self.faults.clear()
+        self.metadata.clear()
+        self.userinfo.clear()
+        self.token_response.clear()
+        self.headers.clear()
+        self.extra_keys.clear()
+        self.forgery, self.refusal, self.key_set = Forgery(), None, None
+
+    def rotate(self) -> None:
+        """Publish and sign with another key, and forget the one before."""
+        self.key += 1
+        self.published = [self.key]
+
+    def issue_code(
+        self,
+        *,
+        nonce: str,
+        code_challenge: str,
+        redirect_uri: str,
+        subject: str = "person-1",
+        client_id: str | None = None,
+        **claims: Any,
+    ) -> str:
+        """An authorization code, as if this person had just agreed. `claims` are the ID token's and userinfo's."""
+        code = secrets.token_urlsafe(16)
+        with self.lock:
+            self._codes[code] = _Code(
+                subject, nonce, code_challenge, redirect_uri, client_id or self.client_id, dict(claims)
+            )
+        return code
+
+    def authorize(self, url: str) -> str:
+        """Play the browser and the person at the authorization endpoint: where the browser is sent back to."""
+        asked = dict(parse_qsl(urlsplit(url).query))
+        assert url.startswith(f"{self.url}/authorize?")
+        assert asked["response_type"] == "code"
+        assert asked["client_id"] in {self.client_id, *self.public_clients}
+        assert "openid" in asked["scope"].split()
+        assert asked["code_challenge_method"] == "S256"
+        answer = {"state": asked["state"]}
+        if self.says_issuer:
+            answer["iss"] = self.url
+        if self.refuses:
+            answer["error"] = "access_denied"
+        else:
+            answer["code"] = self.issue_code(
+                nonce=asked["nonce"],
+                code_challenge=asked["code_challenge"],
+                redirect_uri=asked["redirect_uri"],
+                client_id=asked["client_id"],
+                subject=self.person.subject,
+                **{name: self.now() if name == "auth_time" else value for name, value in self.person.claims.items()},
+            )
+        return f"{asked['redirect_uri']}?{urlencode(answer)}"
+
+    def public_pem(self) -> bytes:
+        """The public key that signs now, as PEM."""
+        return rsa_key(self.key).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    def jwk(self, number: int) -> dict[str, Any]:
+        """A key of ours as it is published."""
+        jwk = RSAAlgorithm.to_jwk(rsa_key(number).public_key(), as_dict=True)
+        return {**jwk, "kid": f"key-{number}", "alg": "RS256", "use": "sig"}
+
+    def answer(self, path: str, headers: Message, form: Mapping[str, str]) -> tuple[int, Any]:
+        """Status and JSON of the honest answer, with the changes that a test asked for."""
+        if path == METADATA:
+            return 200, _changed(self._metadata(), self.metadata)
+        if path == KEYS:
+            keys = [*(self.jwk(number) for number in self.published), *self.extra_keys]
+            return 200, {"keys": keys} if self.key_set is None else self.key_set
+        if path == TOKEN:
+            return self._redeem(headers, form)
+        if path == USERINFO:
+            return self._userinfo(headers)
+        return 404, {}
+
+    def _metadata(self) -> dict[str, Any]:
+        return {
+            "issuer": self.url,
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": self.url + TOKEN,
+            "jwks_uri": self.url + KEYS,
+            "userinfo_endpoint": self.url + USERINFO,
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": self.says_issuer,
+        }
+
+    def _redeem(self, headers: Message, form: Mapping[str, str]) -> tuple[int, Any]:
+        if self.refusal is not None:
+            return self.refusal[0], {"error": self.refusal[1], "error_description": "because"}
+        client_id = self._client(headers, form)
+        if client_id is None:
+            return 401, {"error": "invalid_client"}
+        with self.lock:
+            code = self._codes.pop(form.get("code", ""), None)
+        if (
+            code is None
+            or form.get("grant_type") != "authorization_code"
+            or (code.client_id, code.redirect_uri) != (client_id, form.get("redirect_uri"))
+            or code.code_challenge != b64url(sha256(form.get("code_verifier", "").encode()).digest())
+        ):
+            return 400, {"error": "invalid_grant"}
+        access_token = secrets.token_urlsafe(24)
+        self._subjects[access_token] = code
+        answer = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "scope": "openid email",
+            "id_token": self._id_token(code, access_token),
+        }
+        return 200, _changed(answer, self.token_response)
+
+    def _client(self, headers: Message, form: Mapping[str, str]) -> str | None:
+        scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+        if scheme == "Basic":
+            client_id, _, secret = b64decode(credentials).decode().partition(":")
+            given = (unquote_plus(client_id), unquote_plus(secret))
+            return self.client_id if given == (self.client_id, self.client_secret) else None
+        if form.get("client_id") in self.public_clients and "client_secret" not in form:
+            return form["client_id"]
+        given = (form.get("client_id", ""), form.get("client_secret", ""))
+        return self.client_id if given == (self.client_id, self.client_secret) else None
+
+    def _id_token(self, code: _Code, access_token: str) -> str:
+        if self.forgery.token is not None:
+            return self.forgery.token
+        header = {"alg": self.forgery.algorithm, "kid": f"key-{self.key}", "typ": "JWT"}
+        claims = {
+            "iss": self.url,
+            "aud": code.client_id,
+            "azp": code.client_id,
+            "sub": code.subject,
+            "nonce": code.nonce,
+            "at_hash": b64url(sha256(access_token.encode()).digest()[:16]),
+            "iat": self.now(),
+            "exp": self.now() + 300,
+            **code.claims,
+        }
+        parts = (_changed(header, self.forgery.header), _changed(claims, self.forgery.claims))
+        signing_input = ".".join(b64url(json.dumps(part).encode()) for part in parts)
+        algorithm = get_default_algorithms()[self.forgery.algorithm]
+        key = rsa_key(self.key) if self.forgery.key is None else self.forgery.key
+        return f"{signing_input}.{b64url(algorithm.sign(signing_input.encode(), key))}"
+
+    def _userinfo(self, headers: Message) -> tuple[int, Any]:
+        code = self._subjects.get(headers.get("Authorization", "").removeprefix("Bearer "))
+        if code is None:
+            return 401, {"error": "invalid_token"}
+        return 200, _changed({"sub": code.subject, **code.claims}, self.userinfo)
+
+
+def _changed(honest: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**honest, **changes}.items() if value is not ABSENT}

@@ -1,0 +1,75 @@
+"""A Keyturn's side of the flow: a provider that is configured with the stand-in, and a person who logs in at it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from chalicelib import providers
+from chalicelib.config import ProviderSettings
+from chalicelib.crypto.encoding import b64url
+from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
+from chalicelib.domain.records import AuthorizationCode
+from tests.fakes import FrozenClock, MemoryParameters
+from tests.providers.hostile import StandIn
+
+if TYPE_CHECKING:
+    from chalicelib.domain.records import Identity
+    from chalicelib.providers.openid import OpenIdProvider
+
+CALLBACK = "https://auth.example.com/prod/login/google/callback"
+NATIVE_REDIRECT = "com.example.app:/callback"
+SECRET_PARAMETER = "/keyturn/test/provider/google"
+CODE_VERIFIER = "v" * 43
+CODE_CHALLENGE = b64url(sha256(CODE_VERIFIER.encode()).digest())
+NONCE = "nonce-of-this-login"
+
+
+class Party:
+    """One container's provider, the stand-in that it is configured with, and both their clock."""
+
+    def __init__(self, stand_in: StandIn | None = None, name: str = "google") -> None:
+        self.name = name
+        self.clock = FrozenClock()
+        self.stand_in = stand_in or StandIn(self.clock.now)
+        self.parameters = MemoryParameters()
+        self.parameters.values[SECRET_PARAMETER] = self.stand_in.client_secret
+        self.provider = self.container()
+
+    def container(self, issuer: str | None = None) -> OpenIdProvider:
+        """A cold container's provider."""
+        settings = ProviderSettings(
+            client_id=self.stand_in.client_id,
+            secret_parameter=SECRET_PARAMETER,
+            issuer=self.stand_in.url if issuer is None else issuer,
+            native_clients={NATIVE_REDIRECT: "native-client"},
+        )
+        made = providers.connect({self.name: settings}, self.parameters, JwtIdTokenVerifier(), self.clock)
+        return made[self.name]
+
+    def authorization_url(self, **changes: Any) -> str:
+        """Where the browser is sent."""
+        asked = {
+            "redirect_uri": CALLBACK,
+            "state": "state-1",
+            "nonce": NONCE,
+            "code_challenge": CODE_CHALLENGE,
+            "max_age": None,
+            **changes,
+        }
+        return self.provider.authorization_url(**asked)
+
+    def code(self, redirect_uri: str = CALLBACK, client_id: str | None = None, **claims: Any) -> AuthorizationCode:
+        """A code that the provider has just given to a browser, with all that fits it."""
+        code = self.stand_in.issue_code(
+            nonce=NONCE, code_challenge=CODE_CHALLENGE, redirect_uri=redirect_uri, client_id=client_id, **claims
+        )
+        return AuthorizationCode(code, CODE_VERIFIER, redirect_uri, NONCE)
+
+    def log_in(self) -> Identity:
+        """The whole flow, as a browser goes through it."""
+        back = dict(parse_qsl(urlsplit(self.stand_in.authorize(self.authorization_url())).query))
+        self.provider.check_issuer(back.get("iss"))
+        code = AuthorizationCode(back["code"], CODE_VERIFIER, CALLBACK, NONCE)
+        return self.provider.with_email(self.provider.identify(code))

@@ -1,0 +1,236 @@
+"""One call: TLS that is verified, nothing from the environment, nothing read from another machine than was named."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event
+from threading import enumerate as enumerate_threads
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from chalicelib import deadline
+from chalicelib.errors import ProviderError, Unavailable
+from chalicelib.providers import http
+from tests.fakes import START
+from tests.providers.hostile import StandIn, rsa_key
+from tests.providers.misdeeds import METADATA, TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.providers.party import Party
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    """A certificate for localhost, with its key, which no machine trusts."""
+    key, name = rsa_key(0), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "localhost.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def secure(authority: Path) -> Iterator[StandIn]:
+    """The stand-in behind TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority)
+    with StandIn(lambda: START, tls=context) as stand_in:
+        yield stand_in
+
+
+def trust(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this machine trust the certificate."""
+    http._tls.cache_clear()
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+
+
+@pytest.fixture(autouse=True)
+def _trust_anew() -> Iterator[None]:
+    """No test leaves another one its certificate authorities."""
+    yield
+    http._tls.cache_clear()
+
+
+def test_untrusted_certificate(secure: StandIn) -> None:
+    """A certificate that the system does not trust is no provider, and nothing is sent to it."""
+    with pytest.raises(Unavailable, match="SSLCertVerificationError"):
+        http.call(secure.url + METADATA)
+    assert not secure.fetches
+
+
+def test_trusted_certificate(secure: StandIn, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that the system trusts is."""
+    trust(authority, monkeypatch)
+    assert http.call(secure.url + METADATA).json()["issuer"] == secure.url
+
+
+def test_certificate_of_another_name(secure: StandIn, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good certificate of another host is not this host's."""
+    trust(authority, monkeypatch)
+    with pytest.raises(Unavailable, match="SSLCertVerificationError"):
+        http.call(secure.url.replace("localhost", "127.0.0.1") + METADATA)
+
+
+def test_handshake_that_hangs_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never answers a greeting is given up in time, and its connection is closed then."""
+    monkeypatch.setattr(http, "CALL_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        with pytest.raises(Unavailable):
+            http.call(f"https://127.0.0.1:{server.getsockname()[1]}/")
+        connected, _ = server.accept()
+        with connected:
+            connected.settimeout(5)
+            while connected.recv(4096):
+                pass
+
+
+def test_old_tls_is_not_spoken() -> None:
+    """TLS 1.2 is the least, and certificates and names are checked."""
+    context = http._tls()
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+
+
+def test_proxies_of_the_environment_are_not_used(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials go where the metadata say, whatever the environment names."""
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert http.call(party.stand_in.url + METADATA).status == 200
+
+
+def test_request_says_what_it_takes(party: Party) -> None:
+    """JSON as it is, unpacked: no more is read than is received."""
+    http.call(party.stand_in.url + METADATA)
+    (_, headers, _) = party.stand_in.requests[0]
+    assert (headers["Accept"], headers["Accept-Encoding"]) == ("application/json", "identity")
+    assert headers["User-Agent"] == "keyturn"
+    assert headers["Host"] == party.stand_in.url.removeprefix("http://")
+
+
+def test_query_is_sent(party: Party) -> None:
+    """An endpoint's query goes with it, also where its path is empty."""
+    assert http.call(f"{party.stand_in.url}{METADATA}?a=b").status == 200
+    assert http.call(f"{party.stand_in.url}?a=b").status == 404
+    assert party.stand_in.fetches == {METADATA: 1, "/": 1}
+
+
+def test_form_is_encoded(party: Party) -> None:
+    """What is posted arrives as it was, whatever is in it."""
+    form = {"code": "a&b=c d+e%ü", "empty": ""}
+    http.call(party.stand_in.url + TOKEN, form=form)
+    assert party.stand_in.requests[0][2] == form
+
+
+def test_spent_time_sends_nothing(party: Party) -> None:
+    """Where no time is left nothing is sent: a code that nobody waits for would be lost."""
+    with deadline.start(0), pytest.raises(Unavailable, match="spent"):
+        http.call(party.stand_in.url + METADATA)
+    assert not party.stand_in.fetches
+
+
+def test_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that no name server knows is an outage."""
+
+    def unknown(*_: object) -> NoReturn:
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(Unavailable, match="gaierror"):
+        http.call("https://provider.example.com/")
+
+
+def test_name_server_that_hangs(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server is waited for no longer than anything else; its late answer sends nothing any more."""
+    over, find, before = Event(), socket.getaddrinfo, set(enumerate_threads())
+
+    def late(*asked: Any) -> Any:
+        over.wait(10)
+        return find(*asked)
+
+    monkeypatch.setattr(http, "CALL_SECONDS", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    with pytest.raises(Unavailable, match="TimeoutError"):
+        http.call(party.stand_in.url + METADATA)
+    over.set()
+    for thread in set(enumerate_threads()) - before:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert not party.stand_in.fetches
+
+
+def test_url_that_is_none() -> None:
+    """What is no URL is not called."""
+    with pytest.raises(ProviderError):
+        http.call("https://user@localhost/")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "taken"),
+    [
+        ("application/json", True),
+        ("Application/JSON ; charset=utf-8", True),
+        ("text/json", False),
+        ("application/jwt", False),
+        ("application/json, text/html", False),
+        ("text/html; a=application/json", False),
+        ("", False),
+    ],
+)
+def test_content_type(content_type: str, taken: bool) -> None:  # noqa: FBT001  # a table's column
+    """JSON is what says so, with parameters or without."""
+    answer = http.Answer(200, {"Content-Type": content_type}, b"{}")
+    if taken:
+        assert answer.json() == {}
+    else:
+        with pytest.raises(ProviderError):
+            answer.json()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b"{", b"\xff", b'{"a":' * 90_000, b'{"a": 1' + b"0" * 5000 + b"}"]
+)
+def test_body_that_is_no_object(body: bytes) -> None:
+    """Everything but a JSON object is refused, and nothing else happens."""
+    with pytest.raises(ProviderError):
+        http.Answer(200, {"Content-Type": "application/json"}, body).json()
+
+
+def test_import_reads_no_certificates() -> None:
+    """The system's certificates cost 15 ms: a container that calls no provider never reads them."""
+    code = "import chalicelib.providers as p; print(p.openid.http._tls.cache_info().currsize)"
+    done = subprocess.run(  # noqa: S603  # our own interpreter, our own code
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "0"
