@@ -8,7 +8,7 @@ from chalice.app import Chalice
 
 from chalicelib import bootstrap
 from chalicelib.authorizers import authorize, authorizers
-from chalicelib.handlers import accounts, boundary, published, sessions, tokens
+from chalicelib.handlers import accounts, boundary, federation, identities, published, sessions, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,24 @@ def sign_up() -> Response:
 def log_in() -> Response:
     """Begin a session."""
     return respond(accounts.log_in)
+
+
+@app.route("/login/{provider}", methods=["GET"])
+def log_in_at_provider(provider: str) -> Response:
+    """Send the browser to an identity provider."""
+    return respond(federation.begin, provider=provider)
+
+
+@app.route("/login/{provider}/callback", methods=["GET"])
+def come_back_from_provider(provider: str) -> Response:
+    """Finish what the browser began."""
+    return respond(federation.finish, provider=provider)
+
+
+@app.route("/login/{provider}/exchange", **POST)
+def exchange_code(provider: str) -> Response:
+    """Begin a session with an authorization code."""
+    return respond(federation.exchange, provider=provider)
 
 
 @app.route("/refresh", **POST)
@@ -85,6 +103,30 @@ def end_session(session_id: str) -> Response:
 def change_password() -> Response:
     """Set a new password."""
     return respond(accounts.change_password)
+
+
+@app.route("/identities", methods=["GET"], authorizer=authorize)
+def list_identities() -> Response:
+    """List the ways into the account."""
+    return respond(identities.list_identities)
+
+
+@app.route("/identities/{provider}", **POST, authorizer=authorize)
+def link_identity(provider: str) -> Response:
+    """Link an identity with an authorization code."""
+    return respond(identities.link, provider=provider)
+
+
+@app.route("/identities/{provider}", methods=["DELETE"], content_types=["*/*"], authorizer=authorize)
+def unlink_identity(provider: str) -> Response:
+    """Unlink an identity."""
+    return respond(identities.unlink, provider=provider)
+
+
+@app.route("/identities/{provider}/authorization", **POST, authorizer=authorize)
+def link_at_provider(provider: str) -> Response:
+    """Send the browser to an identity provider, to link what comes of it."""
+    return respond(identities.begin_linking, provider=provider)
 
 
 @app.route("/csrf", methods=["GET"])

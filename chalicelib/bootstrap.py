@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from chalicelib import deadline
+from chalicelib import deadline, providers
 from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.aws.parameters import make_client as make_parameters_client
@@ -15,19 +15,26 @@ from chalicelib.clock import SystemClock
 from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.csrf_tokens import CsrfTokens
+from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.crypto.keyring import KeyRing
+from chalicelib.crypto.login_states import LoginStates
 from chalicelib.crypto.passwords import PROFILES, Argon2PasswordHasher
 from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.services import Services
 from chalicelib.services.accounts import Accounts
+from chalicelib.services.arrivals import Arrivals
+from chalicelib.services.federation import Federation
+from chalicelib.services.identities import Identities
 from chalicelib.services.sessions import Sessions
 from chalicelib.services.tokens import Tokens
 from chalicelib.store.calls import make_client as make_dynamodb_client
 from chalicelib.store.dynamodb import DynamoDBStore
 
 if TYPE_CHECKING:
-    from chalicelib.ports import AuditLog, Clock
+    from collections.abc import Mapping
+
+    from chalicelib.ports import AuditLog, Clock, IdentityProvider
     from chalicelib.store.protocol import Store
 
 clock = SystemClock()
@@ -49,11 +56,19 @@ def services() -> Services:
     with deadline.start():
         keys.signing_key()
         keys.root_secret()
-    return compose(config, keys, DynamoDBStore(make_dynamodb_client(session), config.table), clock, audit)
+    connected = providers.connect(config.providers, parameters, JwtIdTokenVerifier(), clock)
+    return compose(config, keys, DynamoDBStore(make_dynamodb_client(session), config.table), connected, clock, audit)
 
 
-def compose(config: Config, keys: KeyRing, store: Store, clock: Clock, audit: AuditLog) -> Services:
-    """Services over a store, keys, a clock and an audit log: here the real ones, in tests others."""
+def compose(
+    config: Config,
+    keys: KeyRing,
+    store: Store,
+    connected: Mapping[str, IdentityProvider],
+    clock: Clock,
+    audit: AuditLog,
+) -> Services:
+    """Services over a store, keys, providers, a clock and an audit log: here the real ones, in tests others."""
     source = SystemTokenSource()
     access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
     refresh_tokens = RefreshTokenCodec(keys)
@@ -62,4 +77,20 @@ def compose(config: Config, keys: KeyRing, store: Store, clock: Clock, audit: Au
     tokens = Tokens(store, sessions, clock, source, access_tokens, refresh_tokens, csrf_tokens, audit, config)
     hasher = Argon2PasswordHasher(PROFILES[config.argon2_profile])
     accounts = Accounts(store, sessions, tokens, clock, source, hasher, refresh_tokens, audit, config)
-    return Services(config, clock, keys, accounts, sessions, tokens, access_tokens, refresh_tokens, csrf_tokens)
+    arrivals = Arrivals(store, sessions, tokens, clock, source, refresh_tokens, audit)
+    identities = Identities(store, sessions, connected, clock, audit)
+    states = LoginStates(keys)
+    federation = Federation(store, sessions, arrivals, identities, connected, states, clock, source, audit, config)
+    return Services(
+        config,
+        clock,
+        keys,
+        accounts,
+        sessions,
+        tokens,
+        access_tokens,
+        refresh_tokens,
+        csrf_tokens,
+        federation,
+        identities,
+    )

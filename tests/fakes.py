@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from chalicelib.domain.records import AccessTokenClaims
+    from chalicelib.ports import IdentityProvider
     from chalicelib.services import Services
     from chalicelib.store.protocol import Store
 
 START = 1_800_000_000  # a moment at which every test's clock stands
 PREFIX = "/keyturn/test"
 ORIGIN = "https://app.example.com"
+PAGE = f"{ORIGIN}/welcome"
 PASSWORD = "correct horse battery"
 CLIENT = Client(address="192.0.2.1", user_agent="tests", request_id="request-1")
 
@@ -133,6 +135,7 @@ def config(**settings: Any) -> Config:
         "allowed_origins": frozenset({ORIGIN}),
         "argon2_profile": "testing",
         "role_scopes": {},
+        "return_to": frozenset({PAGE}),
         **settings,
     }
     return Config(**given)
@@ -147,6 +150,7 @@ class Keyturn:
     parameters: MemoryParameters = field(default_factory=parameters_with_keys)
     audit: RecordingAudit = field(default_factory=RecordingAudit)
     config: Config = field(default_factory=config)
+    providers: Mapping[str, IdentityProvider] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.services: Services = self.container()
@@ -154,7 +158,7 @@ class Keyturn:
     def container(self) -> Services:
         """A cold container's services over the same world: it knows nothing that is not in the table."""
         keyring = KeyRing(self.parameters, PREFIX, self.clock, with_secrets=True)
-        return bootstrap.compose(self.config, keyring, self.store, self.clock, self.audit)
+        return bootstrap.compose(self.config, keyring, self.store, self.providers, self.clock, self.audit)
 
     def authorization(self) -> Authorization:
         """A cold authorizer container."""

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.records import TRANSPORTS
-from chalicelib.errors import InvalidRequest
-from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
-from chalicelib.handlers.credentials import carried_refresh_token
+from chalicelib.handlers.credentials import session_to_end, transport_of
 from chalicelib.handlers.responses import json_response, no_content, token_response
 from chalicelib.services.accounts import Credentials
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.domain.records import Transport
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
 
@@ -32,11 +28,14 @@ def log_in(request: Request, services: Services) -> Response:
 
 
 def change_password(request: Request, services: Services) -> Response:
-    """200 with a new access token for this session; every other one has ended."""
+    """200 with a new access token for this session; every other one has ended.
+
+    Without `current_password` where the account has none: then soon after a login.
+    """
     principal = request.principal()
-    fields = request.fields("current_password", "new_password")
+    fields = request.fields("new_password", optional=("current_password",))
     grant = services.accounts.change_password(
-        principal, fields["current_password"], fields["new_password"], request.client
+        principal, fields.get("current_password"), fields["new_password"], request.client
     )
     return token_response(grant, services.config)
 
@@ -66,17 +65,6 @@ def me(request: Request, services: Services) -> Response:
 
 def _credentials(request: Request, services: Services) -> Credentials:
     fields = request.fields("email", "password", optional=("transport",))
-    transport = _transport(fields.get("transport", "cookie"))
-    carried = carried_refresh_token(request, services)
-    require_allowed_page(request, services.config.allowed_origins, cookies=transport == "cookie" or carried is not None)
-    if carried is not None:
-        require_csrf_token(request, services.csrf_tokens, carried.sid)
+    transport = transport_of(fields)
+    carried = session_to_end(request, services, transport)
     return Credentials(email=fields["email"], password=fields["password"], transport=transport, carried=carried)
-
-
-def _transport(name: str) -> Transport:
-    for transport in TRANSPORTS:
-        if name == transport:
-            return transport
-    detail = f"transport must be one of {', '.join(TRANSPORTS)}."
-    raise InvalidRequest(detail)

@@ -26,13 +26,23 @@ STATUS: dict[type[errors.AuthError], int] = {
     errors.PayloadTooLarge: 413,
     errors.InvalidCredentials: 401,
     errors.InvalidGrant: 401,
+    errors.InvalidCode: 401,
     errors.InvalidToken: 401,
+    errors.InsufficientUserAuthentication: 401,
+    errors.AccessDenied: 403,
+    errors.LoginExpired: 400,
     errors.OriginRefused: 403,
     errors.CsrfTokenInvalid: 403,
     errors.SessionNotFound: 404,
+    errors.ProviderNotFound: 404,
+    errors.IdentityNotFound: 404,
     errors.EmailTaken: 409,
+    errors.EmailRequired: 403,
+    errors.IdentityTaken: 409,
+    errors.LastWayIn: 409,
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
+    errors.ProviderError: 503,
     errors.ConfigurationError: 500,
 }
 
@@ -74,7 +84,7 @@ def respond(
     try:
         # A cold container's work is not waiting: it bounds its own, and leaves the request its whole time.
         ready = services()
-        with deadline.start():
+        with deadline.request():
             return handle(ours, ready, **path)
     except errors.AuthError as error:
         return _refused(error, ours, audit)
@@ -100,6 +110,8 @@ def _refused(error: errors.AuthError, request: Request, audit: AuditLog) -> Resp
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.InvalidToken):
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750 section 3
+    if isinstance(error, errors.InsufficientUserAuthentication):
+        headers["WWW-Authenticate"] = f'Bearer error="{error.code}", max_age={error.max_age}'  # RFC 9470 section 3
     if not isinstance(error, RECORDED):
         audit.record("request_refused", request.client, code=error.code, why=error.debug)
     return problem(STATUS[type(error)], error.code, error.title, error.detail, headers)

@@ -29,6 +29,7 @@ class Request:
 
     method: str
     headers: Mapping[str, tuple[str, ...]]  # by lower-case name, every value that came
+    query: Mapping[str, tuple[str, ...]]  # every value that came, decoded
     body: bytes
     client: Client
     principal_context: Mapping[str, Any] | None
@@ -37,6 +38,11 @@ class Request:
         """The header's value; None where it is missing, or came more than once and so says nothing for certain."""
         values = self.headers.get(name, ())
         return values[0] if len(values) == 1 else None
+
+    def parameter(self, name: str) -> str | None:
+        """The query's parameter; None where it is missing or empty, or came more than once (RFC 6749 section 3.1)."""
+        values = self.query.get(name, ())
+        return values[0] or None if len(values) == 1 and len(values[0]) <= MAX_FIELD else None
 
     def cookie(self, name: str) -> str | None:
         """The cookie's value. Two of one name count as none: which is ours cannot be told (RFC 6265 section 5.4)."""
@@ -117,6 +123,7 @@ def read(request: ChaliceRequest) -> Request:
     return Request(
         method=request.method,
         headers=_headers(event),
+        query={name: tuple(values) for name, values in (event.get("multiValueQueryStringParameters") or {}).items()},
         body=_body(request),
         client=Client(
             address=str(identity.get("sourceIp") or ""),

@@ -56,6 +56,14 @@ def token_response(grant: Grant, config: Config, status: int = 200) -> Response:
     return json_response(body, status, headers)
 
 
+def see_other(location: str, set_cookies: list[str]) -> Response:
+    """303: a browser goes on to `location` with GET (RFC 9110 section 15.4.4)."""
+    headers: dict[str, str | list[str]] = {"Location": location}
+    if set_cookies:
+        headers["Set-Cookie"] = set_cookies
+    return Response(body="", status_code=303, headers=headers)
+
+
 def problem(
     status: int, code: str, title: str, detail: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:

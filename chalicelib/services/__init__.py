@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.ports import AccessTokenCodec, Clock
     from chalicelib.services.accounts import Accounts
+    from chalicelib.services.federation import Federation
+    from chalicelib.services.identities import Identities
     from chalicelib.services.sessions import Sessions
     from chalicelib.services.tokens import Tokens
 
@@ -29,3 +31,5 @@ class Services:
     access_tokens: AccessTokenCodec
     refresh_tokens: RefreshTokenCodec
     csrf_tokens: CsrfTokens
+    federation: Federation
+    identities: Identities

@@ -11,7 +11,8 @@ from chalicelib.domain.emails import canonical_email
 from chalicelib.domain.limits import LOGIN_BY_ACCOUNT, LOGIN_BY_ADDRESS, SIGNUP_BY_ADDRESS, address_bucket
 from chalicelib.domain.passwords import accept_new, normalised
 from chalicelib.domain.records import Account, Login
-from chalicelib.errors import EmailTaken, InvalidCredentials, InvalidToken, TooManyRequests, Unavailable
+from chalicelib.errors import EmailTaken, InvalidCredentials, InvalidRequest, InvalidToken, Unavailable
+from chalicelib.services.attempts import too_many
 from chalicelib.services.together import together
 from chalicelib.store.protocol import PasswordChanged
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.store.protocol import Store
 
 NEW_ACCOUNT_ROLES = ("user",)
+PASSWORD = ("pwd",)  # RFC 8176 section 2
 EPOCH_ATTEMPTS = 3
 
 
@@ -63,17 +65,23 @@ class Accounts:
         now = self.clock.now()
         wait = self.store.count_attempt(SIGNUP_BY_ADDRESS, address_bucket(client.address), now)
         if wait:
-            raise self._too_many(SIGNUP_BY_ADDRESS.kind, wait, client)
+            raise too_many(SIGNUP_BY_ADDRESS.kind, wait, self.audit, client)
         account = Account(b64url(self.source.token(ID_BYTES)), email, roles=NEW_ACCOUNT_ROLES)
         session, refresh_token = self.sessions.new(
-            account, credentials.transport, self.refresh_tokens.current_key_id(), client, now
+            account,
+            credentials.transport,
+            self.refresh_tokens.current_key_id(),
+            client,
+            now,
+            amr=PASSWORD,
+            auth_time=now,
         )
         # Signed before it is written: a key that is away must not leave a session behind that nobody holds.
         grant = self.tokens.grant(account, session, refresh_token, now)
         if not self.store.create_account(Login(account, self.hasher.hash(password)), session):
             self.audit.record("signup_refused", client, why="email_taken")
             raise EmailTaken
-        self._end_carried(credentials, client)
+        self.sessions.end_carried(credentials.carried, client)
         self.audit.record("signed_up", client, sub=account.sub, sid=session.sid)
         return grant
 
@@ -91,34 +99,42 @@ class Accounts:
             lambda: self.store.count_attempt(LOGIN_BY_ADDRESS, address_bucket(client.address), now),
         )
         if any(waits):
-            raise self._too_many(LOGIN_BY_ACCOUNT.kind, max(waits), client)
+            raise too_many(LOGIN_BY_ACCOUNT.kind, max(waits), self.audit, client)
         login = self.store.find_login(email)
         matches = self.hasher.verify(login.password_digest if login else None, password)
-        if login is None or not matches or login.account.disabled:
+        if login is None or login.password_digest is None or not matches or login.account.disabled:
             self.audit.record("login_refused", client, **_why_refused(login))
             raise InvalidCredentials
         session, refresh_token = self.sessions.new(
-            login.account, credentials.transport, self.refresh_tokens.current_key_id(), client, now
+            login.account,
+            credentials.transport,
+            self.refresh_tokens.current_key_id(),
+            client,
+            now,
+            amr=PASSWORD,
+            auth_time=now,
         )
         grant = self.tokens.grant(login.account, session, refresh_token, now)
-        self._end_carried(credentials, client)
-        if self.hasher.needs_rehash(login.password_digest):
+        self.sessions.end_carried(credentials.carried, client)
+        digest = login.password_digest
+        if self.hasher.needs_rehash(digest):
             together(
                 lambda: self.store.create_session(session),
-                lambda: self._rehash(login, password, client),
+                lambda: self._rehash(login, digest, password, client),
             )
         else:
             self.store.create_session(session)
         self.audit.record("logged_in", client, sub=login.account.sub, sid=session.sid, method="pwd")
         return grant
 
-    def change_password(self, principal: Principal, current: str, new: str, client: Client) -> Grant:
+    def change_password(self, principal: Principal, current: str | None, new: str, client: Client) -> Grant:
         """Set a new password; every other session of every transport ends, this one goes on (ASVS V6.2.3, V7.4.3).
 
-        A wrong current password counts on the same limiter as a login's (regressions: CVE-2026-9798).
+        A wrong current password counts on the same limiter as a login's (regressions: CVE-2026-9798). An account that a
+        provider has opened has none: its owner sets the first one without, soon after a login.
         """
         now = self.clock.now()
-        current, new = normalised(current), normalised(new)
+        current, new = normalised(current) if current is not None else None, normalised(new)
         account = self.account(principal)
         accept_new(new, account.email, min_length=self.config.password_min_length)
         wait, login = together(
@@ -126,13 +142,13 @@ class Accounts:
             lambda: self.store.find_login(account.email),
         )
         if wait:
-            raise self._too_many(LOGIN_BY_ACCOUNT.kind, wait, client)
-        if not self.hasher.verify(login.password_digest if login else None, current) or login is None:
-            self.audit.record("password_change_refused", client, sub=principal.sub, why="invalid_credentials")
+            raise too_many(LOGIN_BY_ACCOUNT.kind, wait, self.audit, client)
+        amr = self._reauthenticate(principal, login, current, client)
+        if login is None:
             raise InvalidCredentials
         # The session moves to the next epoch, and with it the access token that is signed here.
         moved = replace(login.account, epoch=login.account.epoch + 1)
-        grant = self.tokens.grant_access(moved, principal.sid, now)
+        grant = self.tokens.grant_access(moved, principal.sid, now, amr)
         outcome = self.store.change_password(
             login, self.hasher.hash(new), principal.sid, now=now, deny_until=self.sessions.deny_until(now)
         )
@@ -161,6 +177,20 @@ class Accounts:
             raise InvalidToken(debug="no such account, or disabled")
         return account
 
+    def _reauthenticate(
+        self, principal: Principal, login: Login | None, current: str | None, client: Client
+    ) -> tuple[str, ...]:
+        """How the person is known now, who is about to set a new password."""
+        if current is None:
+            if login is not None and login.password_digest is not None:
+                detail = "current_password is missing."
+                raise InvalidRequest(detail)
+            return self.sessions.require_recent_login(principal).amr
+        if not self.hasher.verify(login.password_digest if login else None, current):
+            self.audit.record("password_change_refused", client, sub=principal.sub, why="invalid_credentials")
+            raise InvalidCredentials
+        return PASSWORD
+
     def _raise_epoch(self, sub: str, *, disable: bool) -> None:
         for _ in range(EPOCH_ATTEMPTS):
             account = self.store.find_account(sub)
@@ -171,27 +201,18 @@ class Accounts:
                 return
         raise Unavailable(debug="account contended")
 
-    def _rehash(self, login: Login, password: str, client: Client) -> None:
+    def _rehash(self, login: Login, old_digest: str, password: str, client: Client) -> None:
         """Store the password under today's parameters. Where that fails the login goes on: the next one tries again."""
         try:
-            self.store.replace_password_digest(login.account.email, login.password_digest, self.hasher.hash(password))
+            self.store.replace_password_digest(login.account.email, old_digest, self.hasher.hash(password))
         except Unavailable as error:
             self.audit.record("rehash_failed", client, sub=login.account.sub, why=error.debug)
 
-    def _end_carried(self, credentials: Credentials, client: Client) -> None:
-        # ASVS V7.2.4: the browser's former session ends with its new login, or its cookie would live on unseen.
-        carried = credentials.carried
-        if carried is not None:
-            self.sessions.end(carried.sub, carried.sid)
-            self.audit.record("session_ended", client, sub=carried.sub, sid=carried.sid, by="login")
-
-    def _too_many(self, what: str, wait: int, client: Client) -> TooManyRequests:
-        self.audit.record("too_many_attempts", client, what=what, retry_after=wait)
-        return TooManyRequests(wait)
-
 
 def _why_refused(login: Login | None) -> dict[str, str]:
-    """For the log alone: the caller is told one thing for all three."""
+    """For the log alone: the caller is told one thing for all of them."""
     if login is None:
         return {"why": "unknown_address"}
-    return {"why": "disabled" if login.account.disabled else "wrong_password", "sub": login.account.sub}
+    if login.account.disabled:
+        return {"why": "disabled", "sub": login.account.sub}
+    return {"why": "no_password" if login.password_digest is None else "wrong_password", "sub": login.account.sub}

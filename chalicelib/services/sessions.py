@@ -9,7 +9,7 @@ from chalicelib.config import LONGEST_ACCESS_TTL
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, RefreshToken, digest
 from chalicelib.domain.records import Session
-from chalicelib.errors import SessionNotFound, Unavailable
+from chalicelib.errors import InsufficientUserAuthentication, InvalidToken, SessionNotFound, Unavailable
 
 if TYPE_CHECKING:
     from chalicelib.config import Config
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # A blacklist entry outlives the tokens it denies by this: a response on its way, and clocks that differ.
 DENY_MARGIN = 120
 DENY_ATTEMPTS = 4
+RECENT_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,19 @@ class Sessions:
     config: Config
 
     def new(
-        self, account: Account, transport: Transport, key_id: str, client: Client, now: int
+        self,
+        account: Account,
+        transport: Transport,
+        key_id: str,
+        client: Client,
+        now: int,
+        *,
+        amr: tuple[str, ...],
+        auth_time: int,
     ) -> tuple[Session, RefreshToken]:
         """A session of the account as it was read, and its first refresh token. Nothing is written.
+
+        `amr` is how the person was authenticated, `pwd` (RFC 8176) or a provider's name, and `auth_time` when.
 
         The ids are fresh: a session id never comes from the request, so none can be fixed beforehand (ASVS V7.2.4).
         """
@@ -54,8 +65,8 @@ class Sessions:
             idle_expires_at=now + self.config.refresh_idle_ttl,
             absolute_expires_at=now + self.config.refresh_absolute_ttl,
             transport=transport,
-            auth_time=now,
-            amr=("pwd",),
+            auth_time=auth_time,
+            amr=amr,
             address=client.address,
             user_agent=client.user_agent,
         )
@@ -70,6 +81,19 @@ class Sessions:
         living = [session for session in sessions if session.lives(account.epoch, now)]
         return sorted(living, key=lambda session: session.rotated_at, reverse=True)
 
+    def require_recent_login(self, principal: Principal) -> Session:
+        """The principal's session, for what may change how one gets into the account (ASVS V7.5.1).
+
+        InsufficientUserAuthentication where its login is more than ten minutes ago; InvalidToken where it is over.
+        """
+        session = self.store.find_session(principal.sub, principal.sid)
+        now = self.clock.now()
+        if session is None or not session.lives(session.epoch, now):
+            raise InvalidToken(debug="the session has ended")
+        if now - session.auth_time > RECENT_SECONDS:
+            raise InsufficientUserAuthentication(RECENT_SECONDS, debug="not a recent login")
+        return session
+
     def end_one(self, principal: Principal, sid: str, client: Client) -> None:
         """End one of the user's own sessions. SessionNotFound where the user has no such one (ASVS V8.2.2)."""
         session = self.store.find_session(principal.sub, sid)
@@ -82,6 +106,15 @@ class Sessions:
         """End the session that a credential of its own names."""
         self.end(sub, sid)
         self.audit.record("logged_out", client, sub=sub, sid=sid)
+
+    def end_carried(self, carried: RefreshToken | None, client: Client) -> None:
+        """End the session that a browser came with to a login, if any.
+
+        ASVS V7.2.4: it ends with the new login, or its cookie would live on unseen.
+        """
+        if carried is not None:
+            self.end(carried.sub, carried.sid)
+            self.audit.record("session_ended", client, sub=carried.sub, sid=carried.sid, by="login")
 
     def end(self, sub: str, sid: str) -> None:
         """Deny the session's access tokens, then delete it. Safe to repeat; the session need not exist.

@@ -72,9 +72,9 @@ class Tokens:
             ),
         )
 
-    def grant_access(self, account: Account, sid: str, now: int) -> Grant:
-        """A grant of an access token alone, for a session whose user has just given the password."""
-        access_token = self._access_token(account, sid, now, ("pwd",), now)
+    def grant_access(self, account: Account, sid: str, now: int, amr: tuple[str, ...]) -> Grant:
+        """A grant of an access token alone, for a session whose user has just been authenticated by `amr`."""
+        access_token = self._access_token(account, sid, now, amr, now)
         return Grant(account, sid, access_token, self.config.access_ttl, refresh=None)
 
     def _access_token(self, account: Account, sid: str, auth_time: int, amr: tuple[str, ...], now: int) -> str:

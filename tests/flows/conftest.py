@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes import Keyturn
 from tests.fakes_store import FakeStore
+from tests.flows.federated import Federated
 from tests.flows.tables import a_table
 
 
@@ -19,3 +20,15 @@ def keyturn() -> Keyturn:
 def anywhere(request: pytest.FixtureRequest) -> Keyturn:
     """Keyturn over the fake and over a real table: for what both must agree on."""
     return Keyturn(FakeStore() if request.param == "fake" else a_table(request.param))
+
+
+@pytest.fixture
+def federated() -> Federated:
+    """Keyturn with two providers over the fake."""
+    return Federated.over(FakeStore())
+
+
+@pytest.fixture(params=["fake", "dynoxide"])
+def federated_anywhere(request: pytest.FixtureRequest) -> Federated:
+    """Keyturn with two providers over the fake and over a real table."""
+    return Federated.over(FakeStore() if request.param == "fake" else a_table(request.param))

@@ -9,13 +9,22 @@ import pytest
 
 from chalicelib.errors import (
     EmailTaken,
+    IdentityNotFound,
+    InvalidCode,
     InvalidCredentials,
     InvalidGrant,
+    InvalidRequest,
     InvalidToken,
+    LoginExpired,
     SessionNotFound,
+    Unavailable,
 )
+from chalicelib.services.arrivals import Visit
 from chalicelib.services.authorization import Authorization
 from tests.fakes import CLIENT
+from tests.fakes_provider import FakeProvider, Person
+from tests.flows.contents import contents
+from tests.flows.federated import Browser, Federated, code_for, exchange
 from tests.flows.steps import (
     ELSEWHERE,
     EMAIL,
@@ -38,27 +47,44 @@ from tests.flows.tables import fill_blacklist
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Principal
+    from chalicelib.domain.records import AuthorizationCode, Principal
     from chalicelib.services import Services
     from chalicelib.services.tokens import Grant
+    from chalicelib.store.protocol import Store
     from tests.fakes import Keyturn
 
 NEWCOMER = "carol@example.com"
+CAROL = Person("carol", NEWCOMER)
+OWNER = Person("owner", EMAIL)  # of the account's address, as a provider knows them that has verified it
+UNPROVEN = Person("unproven", EMAIL, email_verified=False)
+STRANGER = Person("stranger", "dave@example.com")  # an identity whose address says nothing of the account
 
 
 @dataclass
 class World:
-    """One account with two sessions, and whatever an operation needs besides."""
+    """One account with two sessions, two providers, and whatever an operation needs besides."""
 
-    keyturn: Keyturn
+    federated: Federated
+    keyturn: Keyturn = field(init=False)
     here: Grant = field(init=False)
     there: Grant = field(init=False)
     principal: Principal = field(init=False)
     earlier: Grant = field(init=False)  # an older token of `here`, where there is one
     failing: Keyturn = field(init=False)  # over the same table, which may fail for it
     at_call: Callable[[str, int], None] | None = None  # what happens beside the operation, at each of its calls
+    browser: Browser = field(init=False)  # one that has begun to log in
+    query: dict[str, str] = field(init=False)  # with what its provider sends it back
+    code: AuthorizationCode = field(init=False)  # a code that an app has got
+    guest: Grant = field(init=False)  # a session of an account that `google` has opened
+    visitor: Principal = field(init=False)  # and whom the authorizer let in with it
+
+    @classmethod
+    def over(cls, store: Store) -> World:
+        """In this store."""
+        return cls(Federated.over(store))
 
     def __post_init__(self) -> None:
+        self.keyturn = self.federated.keyturn
         self.here = self.earlier = sign_up(self.keyturn.services)
         self.there = log_in(self.keyturn.services, transport="cookie")
         self.principal = self.keyturn.principal(self.here.access_token)
@@ -67,6 +93,11 @@ class World:
         """Let `here` refresh, and time pass."""
         self.earlier, self.here = self.here, refresh(self.keyturn.services, self.here)
         self.keyturn.clock.advance(later)
+
+    def link(self, provider: FakeProvider, person: Person) -> None:
+        """Let the identity open the account."""
+        code = code_for(provider, person)
+        self.keyturn.services.federation.link(self.principal, provider.name, code, CLIENT)
 
     def fill_blacklist(self) -> None:
         """Let the user have logged out as often as the blacklist has room for."""
@@ -159,8 +190,137 @@ def digest_is_new(world: World) -> None:
     """The digest is of today's parameters, and everybody stays logged in."""
     login = world.keyturn.store.find_login(EMAIL)
     assert login
+    assert login.password_digest
     assert not with_dearer_hash(world.keyturn.services).accounts.hasher.needs_rehash(login.password_digest)
     both_work(world)
+
+
+def comes_in(provider: str, person: Person) -> Callable[[World], None]:
+    """The identity opens the account, from the next login on at the latest, and both sessions go on."""
+
+    def settled(world: World) -> None:
+        grant = exchange(world.keyturn.services, _provider(world, provider), person)
+        assert grant.account.sub == world.here.account.sub
+        assert_works(world.keyturn, grant)
+        both_work(world)
+
+    return settled
+
+
+def newcomer_comes_in(world: World) -> None:
+    """One account of the newcomer's, without a password; the one of before is as it was."""
+    grant = exchange(world.keyturn.services, world.federated.google, CAROL)
+    assert (grant.account.email, len(contents(world.keyturn.store).accounts)) == (NEWCOMER, 2)
+    assert_works(world.keyturn, grant)
+    password_is_old(world)
+
+
+def account_is_its_owners(world: World) -> None:
+    """From the owner's next login on at the latest, password and sessions of before are dead, and the owner is in."""
+    grant = exchange(world.keyturn.services, world.federated.google, OWNER)
+    assert (grant.account.sub, grant.account.email_verified) == (world.here.account.sub, True)
+    assert_dead(world.keyturn, world.here, world.earlier, world.there)
+    assert_works(world.keyturn, grant)
+    with pytest.raises(InvalidCredentials):
+        log_in(world.keyturn.services)
+
+
+def linked_by_the_next_try(world: World) -> None:
+    """Sent again from the start, linking works, or has worked."""
+    world.link(world.federated.google, STRANGER)
+    comes_in("google", STRANGER)(world)
+
+
+def identity_is_gone(world: World) -> None:
+    """The account has no identity; the identity makes an account of its own."""
+    assert world.keyturn.services.identities.ways_in(world.principal).identities == ()
+    grant = exchange(world.keyturn.services, world.federated.google, STRANGER)
+    assert grant.account.sub != world.here.account.sub
+    password_is_old(world)
+
+
+def guest_has_a_password(world: World) -> None:
+    """It logs in, and the session that set it goes on."""
+    assert_works(world.keyturn, log_in(world.keyturn.services, NEW_PASSWORD, email=NEWCOMER))
+    assert_works(world.keyturn, refresh(world.keyturn.services, world.guest))
+    both_work(world)
+
+
+def there_ends_at_the_next_login(world: World) -> None:
+    """The session that the browser came with ends with the login, or with the next one."""
+    carried = decoded(world.keyturn.services, world.there)
+    assert_works(world.keyturn, exchange(world.keyturn.services, world.federated.google, STRANGER, carried=carried))
+    there_is_over(world)
+
+
+def _provider(world: World, name: str) -> FakeProvider:
+    return {"google": world.federated.google, "oidc": world.federated.oidc}[name]
+
+
+def _begun(person: Person, linked: Person | None = None, proven: Person | None = None) -> Callable[[World], None]:
+    """A browser that is on its way back from `google`; identities that open the account there, and at `oidc`."""
+
+    def ready(world: World) -> None:
+        _linked(linked, proven)(world)
+        world.browser = world.federated.browser()
+        world.query = world.federated.google.approve(world.browser.begin(), person)
+
+    return ready
+
+
+def _linked(linked: Person | None = None, proven: Person | None = None) -> Callable[[World], None]:
+    def ready(world: World) -> None:
+        if linked:
+            world.link(world.federated.google, linked)
+        if proven:
+            world.link(world.federated.oidc, proven)
+
+    return ready
+
+
+def _has_code(person: Person, linked: Person | None = None) -> Callable[[World], None]:
+    def ready(world: World) -> None:
+        _linked(linked)(world)
+        world.code = code_for(world.federated.google, person)
+
+    return ready
+
+
+def _begun_linking(world: World) -> None:
+    world.browser = world.federated.browser()
+    world.query = world.federated.google.approve(world.browser.begin_linking(world.principal), STRANGER)
+
+
+def _begun_elsewhere(world: World) -> None:
+    _begun(OWNER)(world)
+    world.browser = world.federated.browser(ELSEWHERE)
+    world.browser.begin()
+
+
+def _guest_is_in(world: World) -> None:
+    world.guest = exchange(world.keyturn.services, world.federated.google, CAROL)
+    world.visitor = world.keyturn.principal(world.guest.access_token)
+
+
+def _come_back(world: World, services: Services) -> None:
+    """The page is told a code; here it is the error that it stands for."""
+    returned = world.browser.come_back(world.query, services=services)
+    if returned.error:
+        raise next(error for error in (Unavailable, LoginExpired, EmailTaken) if error.code == returned.error)
+
+
+def _exchange(world: World, services: Services) -> Grant:
+    return services.federation.exchange("google", world.code, Visit(transport="body", client=CLIENT))
+
+
+def _exchange_carrying(world: World, services: Services) -> Grant:
+    carried = decoded(world.keyturn.services, world.there)
+    visit = Visit(transport="body", client=CLIENT, carried=carried)
+    return services.federation.exchange("google", world.code, visit)
+
+
+def _set_first_password(world: World, services: Services) -> Grant:
+    return services.accounts.change_password(world.visitor, None, NEW_PASSWORD, CLIENT)
 
 
 def _sign_up_carrying(world: World, services: Services) -> Grant:
@@ -279,5 +439,71 @@ OPERATIONS = {
         ready=lambda world: log_out(world.keyturn.services, world.here),
         refusal=InvalidToken,
         settled=here_is_over,
+    ),
+    "begin": Operation(lambda _, services: Browser(services).begin(), settled=both_work),
+    "begin linking": Operation(
+        lambda world, services: Browser(services).begin_linking(world.principal), settled=both_work
+    ),
+    "callback": Operation(
+        _come_back,
+        ready=_begun(STRANGER, linked=STRANGER),
+        again=(LoginExpired,),
+        settled=comes_in("google", STRANGER),
+    ),
+    "callback of a first arrival": Operation(
+        _come_back, ready=_begun(CAROL), again=(LoginExpired,), settled=newcomer_comes_in
+    ),
+    "callback that links by address": Operation(
+        _come_back, ready=_begun(OWNER, proven=OWNER), again=(LoginExpired,), settled=comes_in("google", OWNER)
+    ),
+    "callback that takes over": Operation(
+        _come_back, ready=_begun(OWNER), again=(LoginExpired,), settled=account_is_its_owners
+    ),
+    "callback with an unverified address": Operation(
+        _come_back, ready=_begun(UNPROVEN), refusal=EmailTaken, again=(LoginExpired,), settled=password_is_old
+    ),
+    "callback in another browser": Operation(
+        _come_back, ready=_begun_elsewhere, refusal=LoginExpired, settled=password_is_old
+    ),
+    "callback that links": Operation(
+        _come_back, ready=_begun_linking, again=(LoginExpired,), settled=linked_by_the_next_try
+    ),
+    "exchange": Operation(
+        _exchange,
+        ready=_has_code(STRANGER, linked=STRANGER),
+        again=(InvalidCode,),
+        settled=comes_in("google", STRANGER),
+    ),
+    "exchange with a session": Operation(
+        _exchange_carrying,
+        ready=_has_code(STRANGER, linked=STRANGER),
+        again=(InvalidCode,),
+        settled=there_ends_at_the_next_login,
+    ),
+    "exchange of a first arrival": Operation(
+        _exchange, ready=_has_code(CAROL), again=(InvalidCode,), settled=newcomer_comes_in
+    ),
+    "exchange that takes over": Operation(
+        _exchange, ready=_has_code(OWNER), again=(InvalidCode,), settled=account_is_its_owners
+    ),
+    "link by code": Operation(
+        lambda world, services: services.federation.link(world.principal, "google", world.code, CLIENT),
+        ready=_has_code(STRANGER),
+        again=(InvalidCode,),
+        settled=linked_by_the_next_try,
+    ),
+    "list of identities": Operation(
+        lambda world, services: services.identities.ways_in(world.principal),
+        ready=_linked(STRANGER),
+        settled=comes_in("google", STRANGER),
+    ),
+    "unlinking": Operation(
+        lambda world, services: services.identities.unlink(world.principal, "google", CLIENT),
+        ready=_linked(STRANGER),
+        again=(IdentityNotFound,),
+        settled=identity_is_gone,
+    ),
+    "first password": Operation(
+        _set_first_password, ready=_guest_is_in, again=(InvalidRequest,), settled=guest_has_a_password
     ),
 }

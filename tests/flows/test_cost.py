@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.errors import InvalidCredentials, InvalidGrant, InvalidToken, TooManyRequests
+from chalicelib.errors import (
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidToken,
+    LoginExpired,
+    ProviderNotFound,
+    TooManyRequests,
+)
 from chalicelib.store.dynamodb import DENIED_SESSIONS, DynamoDBStore
 from tests import engines
 from tests.counting import Cost, Meter
 from tests.fakes import CLIENT, Keyturn
+from tests.fakes_provider import FakeProvider, Person
+from tests.flows.federated import Browser, Federated, code_for, exchange
 from tests.flows.steps import (
     WRONG_PASSWORD,
     change_password,
@@ -28,7 +37,12 @@ from tests.flows.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chalicelib.domain.records import Principal
+    from chalicelib.services.federation import Return
+
 FREE = (0, 0, 0)
+# USD a million on-demand units, as published on 2025-07-21; a write costs as much as five reads.
+READ_PRICE, WRITE_PRICE = 0.125, 0.625
 
 
 @dataclass
@@ -58,6 +72,37 @@ def measured() -> Measured:
     """A table of its own on dynoxide, which bills as DynamoDB does."""
     client = engines.connect_patiently(engines.start("dynoxide"))
     return Measured(Keyturn(DynamoDBStore(client, engines.make_table(client))), Meter(client))
+
+
+@dataclass
+class MeasuredFederated(Measured):
+    """The same with two providers, whose own time and cost are not counted."""
+
+    federated: Federated
+
+    def callback(
+        self,
+        provider: FakeProvider,
+        person: Person = Person(),  # noqa: B008  # frozen
+        principal: Principal | None = None,
+    ) -> tuple[float, float, float]:
+        """The cost of the callback alone, of a login or of a link."""
+        browser = self.federated.browser()
+        name = provider.name
+        url = browser.begin_linking(principal, name) if principal else browser.begin(name)
+        query = provider.approve(url, person)
+        returned: list[Return] = []
+        cost = self.cost(lambda: returned.append(browser.come_back(query, name)))
+        assert returned[0].error is None
+        return cost
+
+
+@pytest.fixture
+def federation() -> MeasuredFederated:
+    """Two providers over a table of its own."""
+    client = engines.connect_patiently(engines.start("dynoxide"))
+    federated = Federated.over(DynamoDBStore(client, engines.make_table(client)))
+    return MeasuredFederated(federated.keyturn, Meter(client), federated)
 
 
 def test_signup(measured: Measured) -> None:
@@ -165,3 +210,73 @@ def test_password_change(measured: Measured, sessions: int) -> None:
     grants = [sign_up(measured.keyturn.services)] + [log_in(measured.keyturn.services) for _ in range(sessions - 1)]
     principal = measured.keyturn.principal(grants[-1].access_token)
     assert measured.cost(lambda: change_password(measured.keyturn.services, principal)) == (3, 2, 9)
+
+
+def test_login_at_a_provider_costs_no_more_than_a_login_and_its_transaction(federation: MeasuredFederated) -> None:
+    """As many waits as login and two more; no dearer than login and the two writes of the transaction."""
+    federation.federated.log_in(federation.federated.google)
+    sign_up(federation.keyturn.services, email="carol@example.com")
+    begin = federation.cost(federation.federated.browser().begin)
+    callback = federation.callback(federation.federated.google)
+    login = federation.cost(lambda: log_in(federation.keyturn.services, email="carol@example.com"))
+    # The transaction beside the limiter; taking it, the identity, the account, the session beside the identity again.
+    assert (begin, callback, login) == ((1, 0, 2), (4, 3, 2), (3, 1, 3))
+    trips, reads, writes = (there + back for there, back in zip(begin, callback, strict=True))
+    assert trips <= login[0] + 2
+    price = reads * READ_PRICE + writes * WRITE_PRICE
+    assert price <= login[1] * READ_PRICE + (login[2] + 2) * WRITE_PRICE
+
+
+def test_exchange(federation: MeasuredFederated) -> None:
+    """The limiter in the place of the transaction."""
+    federated = federation.federated
+    federated.log_in(federated.google)
+    assert federation.cost(lambda: exchange(federated.services, federated.google)) == (4, 3, 2)
+
+
+def test_first_arrivals(federation: MeasuredFederated) -> None:
+    """A new account: identity and login, then four items at once. Linked by address: two items, then the session."""
+    federated = federation.federated
+    assert federation.callback(federated.google) == (4, 2, 9)
+    assert federation.callback(federated.oidc) == (5, 2, 6)
+    sign_up(federated.services, email="carol@example.com")
+    assert federation.callback(federated.oidc, Person("person-2", "carol@example.com")) == (5, 2, 10)
+
+
+def test_ways_in(federation: MeasuredFederated) -> None:
+    """The list, linking by browser and by code, unlinking."""
+    federated = federation.federated
+    principal = federated.keyturn.principal(federated.log_in(federated.google).access_token)
+    services = federated.services
+    assert federation.cost(lambda: services.identities.ways_in(principal)) == (2, 2, 0)
+    assert federation.cost(lambda: federated.browser().begin_linking(principal, "oidc")) == (2, 1, 2)
+    again = Person("person-3")  # whose address is proven already
+    assert federation.callback(federated.oidc, again, principal) == (4, 2, 7)
+    assert federation.cost(lambda: services.identities.unlink(principal, "oidc", CLIENT)) == (4, 3, 4)
+    code = code_for(federated.oidc, again)
+    assert federation.cost(lambda: services.federation.link(principal, "oidc", code, CLIENT)) == (5, 3, 7)
+
+
+def test_logins_that_nobody_began_are_free(federation: MeasuredFederated) -> None:
+    """A forged state, a browser without a cookie and an unknown provider cost no call."""
+    federated = federation.federated
+    browser = federated.browser()
+    query = federated.google.approve(browser.begin())
+    forged = {**query, "state": query["state"][:-4] + "AAAA"}
+    assert federation.cost(lambda: browser.come_back(forged), LoginExpired) == FREE
+    assert federation.cost(lambda: browser.come_back(query, "oidc"), LoginExpired) == FREE
+    assert federation.cost(lambda: Browser(federated.services).come_back(query)) == FREE
+    assert federation.cost(lambda: browser.begin("facebook"), ProviderNotFound) == FREE
+    assert federation.cost(lambda: browser.come_back(query, "facebook"), ProviderNotFound) == FREE
+    # Only a browser that holds a secret makes the table look: one write that fails, and no read.
+    stranger = Browser(federated.services, secret=bytes(32))
+    assert federation.cost(lambda: stranger.come_back(query)) == (1, 0, 1)
+
+
+def test_first_password(federation: MeasuredFederated) -> None:
+    """A password change, and the session for its freshness."""
+    federated = federation.federated
+    principal = federated.keyturn.principal(federated.log_in(federated.google).access_token)
+    accounts = federated.services.accounts
+    act = lambda: accounts.change_password(principal, None, "fresh horse battery", CLIENT)  # noqa: E731
+    assert federation.cost(act) == (4, 3, 9)

@@ -11,26 +11,32 @@ import pytest
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidCredentials
 from tests.fakes import CLIENT, PASSWORD, Keyturn
+from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.steps import EMAIL, WRONG_PASSWORD, CountingHasher, log_in, sign_up, with_hasher
 
 if TYPE_CHECKING:
     from chalicelib.services import Services
+    from tests.flows.federated import Federated
 
 UNKNOWN = "nobody@example.com"
 DISABLED = "disabled@example.com"
+PASSWORDLESS = "passwordless@example.com"
 REFUSALS = {
     "unknown address": (UNKNOWN, PASSWORD),
     "wrong password": (EMAIL, WRONG_PASSWORD),
     "disabled account": (DISABLED, PASSWORD),
+    "account without a password": (PASSWORDLESS, PASSWORD),
 }
 SAMPLES = 200
 
 
 @pytest.fixture
-def populated(keyturn: Keyturn) -> Keyturn:
-    """One account that can log in, one that is disabled."""
+def populated(federated: Federated) -> Keyturn:
+    """One account that can log in, one that is disabled, one that a provider has opened."""
+    keyturn = federated.keyturn
+    federated.log_in(federated.google, Person(email=PASSWORDLESS))
     sign_up(keyturn.services)
     keyturn.services.accounts.disable(sign_up(keyturn.services, email=DISABLED).account.sub, CLIENT)
     return keyturn
@@ -61,7 +67,7 @@ def test_refusals_count_on_one_limiter_alike(populated: Keyturn) -> None:
     for email, password in REFUSALS.values():
         refusal_of(populated.services, email, password)
     counts = {key[1]: count for key, (count, _) in populated.store.attempts.items() if key[0] == "login-account"}
-    assert counts == {EMAIL: 1, UNKNOWN: 1, DISABLED: 1}
+    assert counts == {EMAIL: 1, UNKNOWN: 1, DISABLED: 1, PASSWORDLESS: 1}
 
 
 def test_refusals_cost_the_same_time(populated: Keyturn) -> None:

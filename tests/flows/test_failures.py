@@ -30,10 +30,10 @@ CALLS = {"login": 4, "refresh": 2, "logout": 2}  # to DynamoDB, the parallel one
 
 def staged(operation: Operation, store: Store) -> Stage:
     """A world that is ready for the operation, the store that its container calls, and the act."""
-    world = World(Keyturn(store))
+    world = World.over(store)
     operation.ready(world)
     faulty = FaultyStore(store, at_call=world.at_call)
-    world.failing = Keyturn(faulty, world.keyturn.clock, world.keyturn.parameters)
+    world.failing = Keyturn(faulty, world.keyturn.clock, world.keyturn.parameters, providers=world.keyturn.providers)
     return world, faulty, lambda: operation.act(world, world.failing.services)
 
 
@@ -100,6 +100,8 @@ def test_every_verb_fails_somewhere() -> None:
         ("password change", "change_password", "password_changed"),
         ("disabling", "raise_epoch", "account_disabled"),
         ("end of one session", "delete_session", "session_ended"),
+        ("unlinking", "unlink_identity", "identity_unlinked"),
+        ("first password", "change_password", "password_changed"),
     ],
 )
 def test_what_failed_is_not_logged_as_done(name: str, last: str, event: str) -> None:
@@ -110,6 +112,29 @@ def test_what_failed_is_not_logged_as_done(name: str, last: str, event: str) -> 
     assert event not in world.failing.audit.names()
     act()
     assert event in world.failing.audit.names()
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "event"),
+    [
+        ("callback", "create_session", "logged_in"),
+        ("callback of a first arrival", "create_account", "signed_up"),
+        ("callback that links by address", "link_identity", "identity_linked"),
+        ("callback that takes over", "take_over_account", "account_taken_over"),
+        ("callback that links", "link_identity", "identity_linked"),
+        ("exchange", "create_session", "logged_in"),
+        ("link by code", "link_identity", "identity_linked"),
+    ],
+)
+def test_arrival_that_failed_is_not_logged_as_done(name: str, last: str, event: str) -> None:
+    """The same, where a code or a transaction is used up by then; where nothing fails, the event is there."""
+    world, _, act = staged(OPERATIONS[name], FakeStore())
+    act()
+    assert event in world.failing.audit.names()
+    world, faulty, act = staged(OPERATIONS[name], FakeStore())
+    faulty.fail_before(last)
+    assert outcome_of(act) is Unavailable
+    assert event not in world.failing.audit.names()
 
 
 @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.LOST, Fault.STALLED_ANSWER], ids=lambda fault: fault.name)
@@ -126,7 +151,7 @@ def test_failures_on_the_wire_are_503_and_the_retry_converges(
         for times, outcome in ((1, None), (2, Unavailable)):
             direct = a_table()
             store = DynamoDBStore(engines.connect(endpoint), direct._table)
-            world = World(Keyturn(direct))
+            world = World.over(direct)
             container = Keyturn(store, world.keyturn.clock, world.keyturn.parameters).services
             act = partial(operation.act, world, container)
             proxy.faults.extend([Fault.NONE] * (CALLS[name] - 1) + [fault] * times)

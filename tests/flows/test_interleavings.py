@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from chalicelib.errors import AuthError, InvalidCredentials, InvalidGrant, InvalidToken, SessionNotFound, Unavailable
 from tests.fakes import CLIENT, PASSWORD, Keyturn
 from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.operations import World
+from tests.flows.racing import RacedStore
 from tests.flows.steps import (
     NEW_PASSWORD,
     assert_dead,
@@ -109,35 +108,12 @@ ENDERS = {
 ACCOUNT_WIDE = [name for name, ender in ENDERS.items() if ender.write]
 
 
-class RacedStore(FaultyStore):
-    """Runs `rival` whole before or after the chosen call; notes each call as done in `timeline`, which both share."""
-
-    def __init__(self, inner: Store, side: str, timeline: list[tuple[str, str]]) -> None:
-        super().__init__(inner)
-        self.side, self.timeline = side, timeline
-        self.before: int | None = None
-        self.after: int | None = None
-        self.rival: Callable[[], None] = lambda: None
-        self._turn = RLock()
-
-    def _call(self, verb: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        with self._turn:  # calls that are made at once are raced one by one
-            position = len(self.calls)
-            if position == self.before:
-                self.rival()
-            outcome = super()._call(verb, *args, **kwargs)
-            self.timeline.append((self.side, verb.__name__))
-            if position == self.after:
-                self.rival()
-            return outcome
-
-
 class Race:
     """One newcomer and one ender over one store, where `here` has turned its key once."""
 
     def __init__(self, newcomer: Newcomer, ender: Ender, store: Store) -> None:
         self.newcomer, self.ender = newcomer, ender
-        self.world = World(Keyturn(store))
+        self.world = World.over(store)
         self.world.turn()
         self.keyturn = self.world.keyturn
         if ender.list_full:

@@ -70,6 +70,7 @@ def test_old_digests_are_replaced_at_login(anywhere: Keyturn) -> None:
     after = anywhere.store.find_login(EMAIL)
     assert before
     assert after
+    assert after.password_digest
     assert before.password_digest != after.password_digest
     assert not raised.accounts.hasher.needs_rehash(after.password_digest)
     assert after.account == before.account

@@ -51,6 +51,7 @@ def ask(
     request = Request(
         method="POST",
         headers={name: (value,) for name, value in given.items() if value is not None},
+        query={},
         body=json.dumps(body).encode() if body is not None else b"",
         client=CLIENT,
         principal_context=None,

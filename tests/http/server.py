@@ -13,6 +13,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,13 @@ from chalice.deploy.planner import StringFormat
 from chalice.local import LocalChalice
 
 import app
-from chalicelib import authorizers, bootstrap, deadline
+from chalicelib import authorizers, bootstrap, deadline, providers
+from chalicelib.aws.parameters import SystemsManagerParameters
+from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from infra import keys
 from infra.chalice_deployment import Swagger
 from tests import engines
+from tests.providers.hostile import StandIn
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.runtime import Outcome
 
@@ -39,9 +43,15 @@ if TYPE_CHECKING:
 # Says which address the connection comes from. Of a real one the gateway knows it by itself.
 ADDRESS = "X-Test-Address"
 ORIGIN, SECOND_ORIGIN = "https://app.example.com", "https://admin.example.com:8443"
+PAGE, SECOND_PAGE = f"{ORIGIN}/welcome", f"{SECOND_ORIGIN}/"
+APP_REDIRECT = "com.example.app:/callback"
 API, AUTHORIZE = "keyturn-http", "keyturn-http-authorize"
 PATIENCE = 30.0  # seconds; a test that is not about time must not fail because the machine is busy
 NOTHING: Mapping[str, str] = MappingProxyType({})
+# Settings that switch the provider off: its secret lies under the stage's own parameters.
+NO_PROVIDER = {
+    f"KEYTURN_GOOGLE_{name}": "" for name in ("CLIENT_ID", "CLIENT_SECRET_PARAMETER", "ISSUER", "NATIVE_CLIENT_IDS")
+}
 ALGORITHM = "ES256"  # signs faster than RS256; the claims and the rest of the token are the same
 
 _ARN_PARTS = {
@@ -83,9 +93,11 @@ class Containers:
 class Server:
     """Keyturn at `url`, with a table and keys of its own."""
 
-    def __init__(self, url: str, functions: Mapping[str, InProcessFunction], document: dict[str, Any]) -> None:
+    def __init__(
+        self, url: str, functions: Mapping[str, InProcessFunction], document: dict[str, Any], provider: StandIn
+    ) -> None:
         tables = engines.start("dynoxide")
-        self.url, self.document, self._functions = url, document, functions
+        self.url, self.document, self._functions, self.provider = url, document, functions, provider
         self.prefix = f"/keyturn/{uuid.uuid4().hex}"
         self.environment = {
             "AWS_ENDPOINT_URL_DYNAMODB": tables,
@@ -100,10 +112,17 @@ class Server:
             "KEYTURN_ALLOWED_ORIGINS": f"{ORIGIN},{SECOND_ORIGIN}",
             "KEYTURN_SIGNING_ALGORITHM": ALGORITHM,
             "KEYTURN_ARGON2_PROFILE": "testing",
+            "KEYTURN_RETURN_TO": f"{PAGE},{SECOND_PAGE}",
+            "KEYTURN_GOOGLE_ISSUER": provider.url,
+            "KEYTURN_GOOGLE_CLIENT_ID": provider.client_id,
+            "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": f"{self.prefix}/provider/google",
+            "KEYTURN_GOOGLE_NATIVE_CLIENT_IDS": f"{min(provider.public_clients)}={APP_REDIRECT}",
         }
         with mock.patch.dict(os.environ, self.environment):
             self.parameters = boto3.client("ssm")
         keys.ensure(self.parameters, self.prefix, ALGORITHM, int(time.time()) - 60)
+        secret = self.environment["KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER"]
+        self.parameters.put_parameter(Name=secret, Value=provider.client_secret, Type="SecureString")
         self.warm = Containers()
         with self.running(self.warm):
             self.warm.start()
@@ -137,6 +156,16 @@ class Server:
             yield containers
 
     @contextmanager
+    def forgetful(self) -> Iterator[None]:
+        """Requests go to a container that has not asked its providers anything yet."""
+        warm = self.services
+        config = warm.config.providers
+        fresh = providers.connect(config, SystemsManagerParameters(self.parameters), JwtIdTokenVerifier(), warm.clock)
+        forgetful = replace(warm, federation=replace(warm.federation, providers=fresh))
+        with mock.patch.object(bootstrap, "services", return_value=forgetful):
+            yield
+
+    @contextmanager
     def deployed_as(self, document: Mapping[str, Any]) -> Iterator[str]:
         """The same functions behind another Swagger document; yields the URL."""
         with _gateway(self._functions, document) as gateway:
@@ -159,8 +188,8 @@ def serve() -> Iterator[Server]:
     kind, app.app.__class__ = app.app.__class__, LocalChalice
     try:
         # On Lambda a container has one request at a time. Here threads stand for containers: each sees its own request.
-        with _gateway(functions, document) as gateway:
-            yield Server(gateway.url, functions, document)
+        with StandIn() as provider, _gateway(functions, document) as gateway:
+            yield Server(gateway.url, functions, document, provider)
     finally:
         app.app.__class__ = kind
 

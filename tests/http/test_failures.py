@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -17,7 +18,9 @@ from chalicelib.crypto.encoding import b64url
 from chalicelib.deadline import REQUEST_SECONDS
 from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, JSON, JWKS, Client, Held, assert_no_content, assert_problem, log_in
-from tests.http.hostile import MEMBERS, ROUTES, Route, every_route
+from tests.http.hostile import ROUTES, Route, every_route, filled, members_for
+from tests.http.server import NO_PROVIDER, PAGE
+from tests.http.surfer import LOGIN_COOKIE
 from tests.store.fault_proxy import Fault, FaultProxy
 
 if TYPE_CHECKING:
@@ -49,26 +52,26 @@ def stalled_port() -> Iterator[str]:
 AWAY = pytest.mark.parametrize("away", [closed_port, stalled_port], ids=["closed", "stalled"])
 
 
-def members_for(route: Route, held: Held) -> dict[str, str] | None:
-    """A right body for the route, of this account."""
+def query_for(server: Server, route: Route) -> str:
+    """A right query for the route."""
     right = {
-        "email": held.email,
-        "password": PASSWORD,
-        "transport": "body",
-        "current_password": PASSWORD,
-        "new_password": "another password",
-        "refresh_token": held.refresh_token,
+        "/login/{provider}": {"return_to": PAGE},
+        "/login/{provider}/callback": {
+            "state": server.services.federation.states.issue("google", bytes(16), PAGE),
+            "code": "code",
+        },
     }
-    return {name: right[name] for name in MEMBERS[route.path]} if route.path in MEMBERS else None
+    return f"?{urlencode(right[route.path])}" if route.path in right else ""
 
 
-def ask(route: Route, held: Held) -> Reply:
+def ask(server: Server, route: Route, held: Held) -> Reply:
     """A right request to the route, of this account's session."""
     members = members_for(route, held)
     headers = [FROM_PAGE, *([held.bearer] if route.guarded else [])]
-    path = route.path.format(session_id=held.session_id)
+    path = filled(route.path, held.session_id) + query_for(server, route)
     if members is None:
-        return held.client.send(route.method, path, headers)
+        cookie = ("Cookie", f"{LOGIN_COOKIE}={b64url(bytes(32))}")
+        return held.client.send(route.method, path, [*headers, cookie])
     return held.client.send(route.method, path, [JSON, *headers], json.dumps(members).encode())
 
 
@@ -98,7 +101,7 @@ def test_table_away(server: Server, app_user: Held, browser: Held, away: Any) ->
         needing = [route for route in ROUTES if route.path not in NEEDS_NO_TABLE]
         assert_all_unavailable(
             [
-                *(partial(ask, route, app_user) for route in needing),
+                *(partial(ask, server, route, app_user) for route in needing),
                 browser.refresh,
                 lambda: browser.client.post("/logout", headers=browser.page),
                 lambda: app_user.client.post("/logout", headers=[app_user.bearer]),
@@ -120,7 +123,7 @@ def test_table_away_behind_the_authorizer(server: Server, app_user: Held, away: 
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = endpoint  # put back at the end of the block
         containers.services()
         guarded = [route for route in ROUTES if route.guarded]
-        assert_all_unavailable([partial(ask, route, app_user) for route in guarded])
+        assert_all_unavailable([partial(ask, server, route, app_user) for route in guarded])
     app_user.assert_lives()
 
 
@@ -167,7 +170,7 @@ def test_every_route_at_a_cold_start_without_the_parameter_store(server: Server,
         server.cold({"AWS_ENDPOINT_URL_SSM": endpoint}),
         ThreadPoolExecutor(len(ROUTES)) as pool,
     ):
-        for reply in pool.map(lambda route: ask(route, app_user), ROUTES):
+        for reply in pool.map(lambda route: ask(server, route, app_user), ROUTES):
             assert_problem(reply, 503, "unavailable")
             assert reply.header("Retry-After")
     app_user.assert_lives()
@@ -188,9 +191,9 @@ def misconfigured(server: Server, name: str) -> dict[str, str]:
         public = server.parameters.get_parameter(Name=f"{server.prefix}/public")["Parameter"]["Value"]
         for parameter, value in (("public", public), ("root", json.dumps(BAD_ROOTS[name]))):
             server.parameters.put_parameter(Name=f"{prefix}/{parameter}", Value=value, Type="String", Overwrite=True)
-        return {"KEYTURN_PARAMETERS": prefix}
+        return {**NO_PROVIDER, "KEYTURN_PARAMETERS": prefix}
     return {
-        "no keys": {"KEYTURN_PARAMETERS": f"{server.prefix}/nothing"},
+        "no keys": {**NO_PROVIDER, "KEYTURN_PARAMETERS": f"{server.prefix}/nothing"},
         "no settings": {"KEYTURN_TABLE": "", "KEYTURN_ISSUER": "", "KEYTURN_AUDIENCE": "", "KEYTURN_PARAMETERS": ""},
         "bad settings": {"KEYTURN_ISSUER": "http://auth.example.com", "KEYTURN_ACCESS_TTL": "forever"},
         "cheap hash": {"KEYTURN_ISSUER": "https://auth.example.com"},
@@ -213,7 +216,7 @@ def test_misconfigured(server: Server, app_user: Held, name: str, capsys: pytest
     with server.cold(misconfigured(server, name)):
         capsys.readouterr()
         for route in routes:
-            reply = ask(route, app_user)
+            reply = ask(server, route, app_user)
             assert_problem(reply, 500, "internal_error")
             assert set(reply.json) == {"type", "title", "status", "code"}
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -238,7 +241,7 @@ def test_misconfigured_authorizer(
 
 @every_route
 def test_fault_of_our_own(
-    app_user: Held, route: Route, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Server, app_user: Held, route: Route, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An error that nobody has foreseen is a 500 that says nothing; the log says where, and not with which values."""
 
@@ -247,7 +250,7 @@ def test_fault_of_our_own(
         raise KeyError(message)
 
     monkeypatch.setattr("chalicelib.bootstrap.services", broken)
-    reply = ask(route, app_user)
+    reply = ask(server, route, app_user)
     assert_problem(reply, 500, "internal_error")
     assert set(reply.json) == {"type", "title", "status", "code"}
     output = capsys.readouterr()

@@ -10,6 +10,7 @@ import pytest
 import app
 from tests.fakes import PASSWORD
 from tests.http.client import Client, Held, assert_answer, assert_no_content, assert_problem, log_in, sign_up
+from tests.http.hostile import filled
 
 if TYPE_CHECKING:
     from tests.http.server import Server
@@ -50,6 +51,10 @@ def test_guarded_routes() -> None:
         ("DELETE", "/sessions/{session_id}"),
         ("POST", "/password/change"),
         ("POST", "/logout/all"),
+        ("GET", "/identities"),
+        ("POST", "/identities/{provider}"),
+        ("DELETE", "/identities/{provider}"),
+        ("POST", "/identities/{provider}/authorization"),
     }
 
 
@@ -58,7 +63,7 @@ def test_guarded_routes() -> None:
 def test_no_good_token(app_user: Held, method: str, path: str, authorization: str | None) -> None:
     """Without a good access token: 401 with the challenge, and nothing is done."""
     headers = [] if authorization is None else [("Authorization", authorization.format(app_user.refresh_token))]
-    reply = app_user.client.call(method, path.format(session_id=app_user.session_id), headers=headers)
+    reply = app_user.client.call(method, filled(path, app_user.session_id), headers=headers)
     assert_problem(reply, 401, "invalid_token")
     assert reply.header("WWW-Authenticate") == "Bearer"
     app_user.assert_lives()
@@ -70,7 +75,7 @@ def test_route_that_nobody_guards(server: Server, app_user: Held, method: str, p
     document = server.copy_of_document()
     document["paths"][path][method.lower()].pop("security")
     with server.deployed_as(document) as url:
-        path = path.format(session_id=app_user.session_id)
+        path = filled(path, app_user.session_id)
         assert_problem(app_user.client.at(url).call(method, path, headers=[app_user.bearer]), 401, "invalid_token")
     app_user.assert_lives()
 

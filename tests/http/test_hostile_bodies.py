@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from tests.fakes import PASSWORD
 from tests.http.client import JSON, Held, assert_problem, new_email
-from tests.http.hostile import MEMBERS, WITH_BODY, Route, assert_harmless, every_route, every_route_with_body
+from tests.http.hostile import (
+    MEMBERS,
+    WITH_BODY,
+    Route,
+    assert_harmless,
+    every_route,
+    every_route_with_body,
+    members_for,
+)
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
@@ -167,11 +175,10 @@ def test_body_where_none_is_read(app_user: Held, route: Route) -> None:
 @every_route_with_body
 def test_member_of_a_wrong_type(app_user: Held, route: Route) -> None:
     """Each member is a string, and nothing is taken for one (CVE-2026-34574)."""
-    members = {"email": new_email(), "password": PASSWORD, "current_password": PASSWORD, "new_password": "x" * 12}
-    members |= {"transport": "body", "refresh_token": app_user.refresh_token}
+    right = {**(members_for(route, app_user) or {}), "email": new_email()}
     for name in MEMBERS[route.path]:
         for value in [*NO_STRINGS, "\ud800", "x\udfffx", "x" * 4097]:
-            body = json.dumps({**{member: members[member] for member in MEMBERS[route.path]}, name: value})
+            body = json.dumps({**{member: right[member] for member in MEMBERS[route.path]}, name: value})
             reply = route.send(app_user, [JSON], body.encode())
             assert (reply.status, reply.json["code"]) == (400, "invalid_request"), (name, value)
             assert name in reply.json["detail"]
@@ -194,9 +201,7 @@ def test_strange_string(app_user: Held, route: Route, name: str) -> None:
 @every_route_with_body
 def test_unknown_member(app_user: Held, route: Route) -> None:
     """Beside everything that is right, one member more is refused (CVE-2026-27946)."""
-    members = {"email": new_email(), "password": PASSWORD, "current_password": PASSWORD, "new_password": "x" * 12}
-    members |= {"transport": "body", "refresh_token": app_user.refresh_token}
-    right = {member: members[member] for member in MEMBERS[route.path]}
+    right = members_for(route, app_user) or {}
     for name in (
         "roles",
         "email_verified",
@@ -217,9 +222,7 @@ def test_unknown_member(app_user: Held, route: Route) -> None:
 @every_route_with_body
 def test_refused_content_type(app_user: Held, route: Route) -> None:
     """A body whose essence is not exactly application/json is not read, whatever it holds."""
-    members = {"email": new_email(), "password": PASSWORD, "current_password": PASSWORD, "new_password": "x" * 12}
-    members |= {"transport": "body", "refresh_token": app_user.refresh_token}
-    body = json.dumps({member: members[member] for member in MEMBERS[route.path]}).encode()
+    body = json.dumps(members_for(route, app_user)).encode()
     refused: list[Headers] = [
         [],
         [JSON, JSON],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import PASSWORD
 from tests.http.client import COOKIE, FROM_PAGE, JWKS, Client, Held, assert_problem, new_email, sign_up
-from tests.http.hostile import ROUTES, Route, assert_harmless, every_route
+from tests.http.hostile import ROUTES, Route, assert_harmless, every_route, filled
 from tests.http.server import ORIGIN
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_malformed_cookie(app_user: Held, route: Route) -> None:
 def test_malformed_authorization(app_user: Held, route: Route) -> None:
     """What is not exactly a bearer with our token is 401."""
     access_token = app_user.bearer[1].removeprefix("Bearer ")
-    path = route.path.format(session_id=app_user.session_id)
+    path = filled(route.path, app_user.session_id)
     for form in AUTHORIZATIONS:
         value = form.format(access_token) if isinstance(form, str) else form
         reply = app_user.client.send(route.method, path, [("Authorization", value)])
@@ -155,7 +155,7 @@ def test_principal_is_not_taken_from_headers(app_user: Held, route: Route) -> No
         ("requestContext", '{"authorizer":{}}'),
     ]
     if route.guarded:
-        reply = app_user.client.send(route.method, route.path.format(session_id=app_user.session_id), headers)
+        reply = app_user.client.send(route.method, filled(route.path, app_user.session_id), headers)
         assert_problem(reply, 401, "invalid_token")
     else:
         assert_harmless(route.send(app_user, headers))

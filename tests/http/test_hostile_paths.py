@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import app
 from tests.http.client import FROM_PAGE, JSON, Client, Held, assert_problem, sign_up
-from tests.http.hostile import Route, assert_harmless, every_route
+from tests.http.hostile import Route, assert_harmless, every_route, filled
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "QUERY", "X-Y"]
 PATHS = [*app.app.routes, "/", "/nothing", "/me/me", "/.well-known", "/openapi.json", "/favicon.ico", "/.env"]
@@ -52,14 +52,14 @@ def test_method_that_a_path_does_not_take(app_user: Held, path: str) -> None:
     """A method that a path does not take, and a path that there is not: 404, whatever credential comes along."""
     for method in set(METHODS) - set(app.app.routes.get(path, {})):
         headers = [FROM_PAGE, app_user.bearer]
-        assert app_user.client.send(method, path.format(session_id=app_user.session_id), headers).status == 404, method
+        assert app_user.client.send(method, filled(path, app_user.session_id), headers).status == 404, method
     app_user.assert_lives()
 
 
 @every_route
 def test_method_in_lower_case(app_user: Held, route: Route) -> None:
     """Methods are case-sensitive (RFC 9110 section 9.1); the answer names those that there are."""
-    path = route.path.format(session_id=app_user.session_id)
+    path = filled(route.path, app_user.session_id)
     reply = app_user.client.send(route.method.lower(), path, [FROM_PAGE, app_user.bearer])
     assert_problem(reply, 405, "method_not_allowed")
     assert route.method in (reply.header("Allow") or "")
@@ -69,7 +69,7 @@ def test_method_in_lower_case(app_user: Held, route: Route) -> None:
 @every_route
 def test_other_spelling_of_a_path(app_user: Held, route: Route) -> None:
     """A path that only looks like a route's is none of ours: no way around the limiter or the authorizer."""
-    path = route.path.format(session_id=app_user.session_id)[1:]
+    path = filled(route.path, app_user.session_id)[1:]
     spellings = [form.format(path) for form in OTHER_SPELLINGS]
     spellings += [f"/{path.upper()}", f"/{path.title()}", f"/%{ord(path[0]):02x}{path[1:]}", f"/{path[:-1]}\u0435"]
     for spelling in spellings:
@@ -82,7 +82,7 @@ def test_other_spelling_of_a_path(app_user: Held, route: Route) -> None:
 @every_route
 def test_slash_at_the_end(app_user: Held, route: Route) -> None:
     """API Gateway reads one slash at the end as none; the route is guarded as it is without."""
-    path = route.path.format(session_id=app_user.session_id)
+    path = filled(route.path, app_user.session_id)
     with_slash = app_user.client.send(route.method, f"{path}/", [FROM_PAGE])
     without = app_user.client.send(route.method, path, [FROM_PAGE])
     assert (with_slash.status, with_slash.body) == (without.status, without.body)

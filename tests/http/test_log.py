@@ -6,11 +6,13 @@ import base64
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from tests.http.client import COOKIE, FROM_PAGE, JSON, Client, Held, new_email
-from tests.http.hostile import ROUTES
+from tests.http.hostile import ROUTES, filled
+from tests.http.surfer import Surfer, own_code, person_of
 from tests.http.test_failures import closed_port
 
 if TYPE_CHECKING:
@@ -69,10 +71,38 @@ def live(witness: Witness) -> None:
         held.me()
 
 
+def federate(server: Server, witness: Witness) -> None:
+    """Log in at a provider by each way, well and wrongly; link and unlink."""
+    surfer, person = Surfer(server, witness), person_of(new_email())
+    url = surfer.begin()
+    query = dict(parse_qsl(urlsplit(url).query))
+    witness.secrets |= {query["state"], query["nonce"]}
+    callback = surfer.agree(url, person)
+    witness.secrets.add(dict(parse_qsl(urlsplit(callback).query))["code"])
+    Surfer(server, witness).come_back(callback)
+    surfer.come_back(callback)
+    surfer.come_back(callback)
+    held = surfer.session()
+    again = surfer.agree(surfer.begin(), person)
+    surfer.come_back(f"{again.partition('&code=')[0]}&error={witness.canary()}&error_description={witness.canary()}")
+    surfer.come_back(f"/login/google/callback?state={witness.canary()}&code={witness.canary()}")
+    for change in (
+        {},
+        {"code": witness.canary()},
+        {"nonce": witness.canary()},
+        {"code_verifier": witness.canary() * 2},
+    ):
+        members = {**own_code(server, person), "transport": "body", **change}
+        witness.secrets |= {members["code"]}
+        witness.post("/login/google/exchange", members, [FROM_PAGE])
+        witness.post("/identities/google", {**own_code(server, person), **change}, [held.bearer])
+    witness.call("DELETE", "/identities/google", headers=[held.bearer])
+
+
 def spoil(witness: Witness) -> None:
     """Meet every route with secrets in the wrong places."""
     for route in ROUTES:
-        path = route.path.format(session_id=witness.canary())
+        path = filled(route.path, witness.canary())
         for authorization in ("Bearer {}", "Bearer {0}.{0}.{0}", "Basic {}", "{}", "Bearer\t{}"):
             witness.send(route.method, path, [("Authorization", witness.canary(authorization))])
         password = witness.canary()
@@ -106,6 +136,7 @@ def test_log_holds_no_secret(server: Server, capfd: pytest.CaptureFixture[str], 
             spoil(witness)
     else:
         live(witness)
+        federate(server, witness)
         spoil(witness)
     output = capfd.readouterr()
     assert not output.err
@@ -121,6 +152,7 @@ def test_events_of_a_session(server: Server, capsys: pytest.CaptureFixture[str])
     witness = Witness(server.url)
     capsys.readouterr()
     live(witness)
+    federate(server, witness)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["event"] for line in lines} >= {
         "signed_up",

@@ -6,63 +6,37 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.http.client import Client, assert_no_content, assert_problem, sign_up
+from tests.http.make_run import STAND_IN_OFFSET, free_port, make_run, said_before_serving
 from tests.http.server import ORIGIN
+from tests.openid.browser import Browser, Person
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+ORIGINS = {"KEYTURN_ALLOWED_ORIGINS": ORIGIN}
 
 
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def assert_refused(port: int) -> None:
+    """Nobody listens there."""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
 
 
-@contextmanager
-def make_run(port: int) -> Iterator[subprocess.Popen[str]]:
-    """What `make run` runs, in a process group of its own."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("KEYTURN_", "AWS_", "COV_"))
-    }
-    environment |= {"PORT": str(port), "KEYTURN_ARGON2_PROFILE": "testing", "KEYTURN_SIGNING_ALGORITHM": "ES256"}
-    environment["KEYTURN_ALLOWED_ORIGINS"] = ORIGIN
-    with subprocess.Popen(
-        [sys.executable, "-m", "infra.local"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def said_before_the_session(process: subprocess.Popen[str]) -> str:
-    """What it prints until it serves: the last line of the curl session comes right before."""
-    assert process.stdout
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("rm "):
-            break
-    return "".join(lines)
+def assert_logs_in(port: int) -> None:
+    """The page is there, and whoever comes back to it from the stand-in has a session."""
+    browser, page = Browser(), f"http://localhost:{port}/"
+    shown = browser.get(f"{page}?error=access_denied")
+    assert (shown.status, shown.header("Content-Type")) == (200, "text/html; charset=utf-8")
+    assert "script-src 'self'" in (shown.header("Content-Security-Policy") or "")
+    assert {browser.get(f"{page}{part}").status for part in ("page.js", "page.css")} == {200}
+    at_provider = browser.get(f"{page}login/google?return_to={page}").header("Location") or ""
+    assert at_provider.startswith(f"http://localhost:{port + STAND_IN_OFFSET}/")
+    callback = browser.log_in(at_provider, Person("ada", "ada@example.com"))
+    assert browser.get(callback).header("Location") == page
+    csrf_token = browser.call("GET", f"{page}csrf").json["csrf_token"]
+    refreshed = browser.call("POST", f"{page}refresh", headers={"X-CSRF-Token": csrf_token}).json
+    assert (refreshed["user"]["email"], refreshed["user"]["email_verified"]) == ("ada@example.com", True)
 
 
 def answers_to_unreadable_length(port: int, length: str) -> list[bytes]:
@@ -83,9 +57,10 @@ def answers_to_unreadable_length(port: int, length: str) -> list[bytes]:
 def test_make_run() -> None:
     """It prints the curl session, serves it, refuses in our form what API Gateway would, and ends with Ctrl-C."""
     port = free_port()
-    with make_run(port) as process:
-        printed = said_before_the_session(process)
+    with make_run(port, ORIGINS) as process:
+        printed = said_before_serving(process)
         assert f"API=http://localhost:{port}\n" in printed
+        assert f"Open http://localhost:{port}/ " in printed
         client = Client(f"http://localhost:{port}")
         held = sign_up(client)
         assert held.me().status == 200
@@ -97,6 +72,7 @@ def test_make_run() -> None:
         assert_problem(client.call("DELETE", "/me"), 405, "method_not_allowed")
         assert answers_to_unreadable_length(port, "abc") == [b"400"]
         assert answers_to_unreadable_length(port, "99999999999") == [b"413"]
+        assert_logs_in(port)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=20)
     assert process.returncode == 0
@@ -104,5 +80,28 @@ def test_make_run() -> None:
     assert "Traceback" not in rest
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
-    with pytest.raises(ConnectionRefusedError):
-        held.me()
+    assert_refused(port)
+    assert_refused(port + STAND_IN_OFFSET)
+
+
+def test_killed() -> None:
+    """However it ends, the stand-in ends too."""
+    port = free_port()
+    with make_run(port) as process:
+        said_before_serving(process)
+        process.kill()
+        assert process.stdout
+        process.stdout.read()  # which the stand-in has, too: the end comes when both are gone
+    assert_refused(port + STAND_IN_OFFSET)
+
+
+def test_taken_port() -> None:
+    """Where the stand-in cannot have its port, one line says which port that is and what to set."""
+    port = free_port()
+    taken = port + STAND_IN_OFFSET
+    with socket.create_server(("127.0.0.1", taken)), make_run(port) as process:
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.count("\n") == 1
+    assert f"port {taken}, 1000 above PORT: Address already in use" in said
+    assert "make run PORT=" in said

@@ -10,6 +10,7 @@ import pytest
 
 from infra import keys
 from tests.http.client import COOKIE, JWKS, Client, Held, assert_answer, assert_problem, sign_up
+from tests.http.server import NO_PROVIDER
 
 if TYPE_CHECKING:
     from tests.http.server import Server
@@ -26,7 +27,9 @@ def test_published_keys_verify_our_tokens(server: Server, algorithm: str) -> Non
     """Whoever has the document alone verifies our access tokens; it holds what is public of each key and no more."""
     prefix = f"{server.prefix}/{algorithm}"
     keys.ensure(server.parameters, prefix, algorithm, int(time.time()) - 60)
-    with server.cold({"KEYTURN_PARAMETERS": prefix, "KEYTURN_SIGNING_ALGORITHM": algorithm}) as containers:
+    with server.cold(
+        {**NO_PROVIDER, "KEYTURN_PARAMETERS": prefix, "KEYTURN_SIGNING_ALGORITHM": algorithm}
+    ) as containers:
         containers.start()
         client = Client(server.url)
         document = client.call("GET", JWKS)
@@ -54,7 +57,7 @@ def test_keys_to_come_are_published(server: Server) -> None:
     now = int(time.time())
     keys.ensure(server.parameters, prefix, "ES256", now - 60)
     keys.rotate(server.parameters, prefix, "ES256", now)
-    with server.cold({"KEYTURN_PARAMETERS": prefix}) as containers:
+    with server.cold({**NO_PROVIDER, "KEYTURN_PARAMETERS": prefix}) as containers:
         containers.start()
         client = Client(server.url)
         first, second = client.call("GET", JWKS).json["keys"]

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib.crypto.encoding import b64url
 from chalicelib.domain.limits import LOGIN_BY_ACCOUNT
 from tests import engines
 from tests.fakes import PASSWORD, Keyturn, key_documents
 from tests.flows.contents import contents, rows
+from tests.flows.federated import Federated
 from tests.flows.steps import EMAIL, WRONG_PASSWORD, assert_works, log_in, long_lived, sign_up
 from tests.flows.tables import a_table
 from tests.races.worker import Job
@@ -124,3 +126,36 @@ def test_guesses_do_not_outrun_the_limiter(workers: Workers, engine: str) -> Non
     assert 0 < outcomes.count("InvalidCredentials") <= free
     assert outcomes.count("TooManyRequests") == CLIENTS - outcomes.count("InvalidCredentials")
     assert PASSWORD not in str(outcomes)
+
+
+def test_one_state_begins_one_session(workers: Workers, engine: str) -> None:
+    """Of 50 callbacks with one state in one browser, each with a good code, one logs in (better-auth #8067)."""
+    store = a_table(engine)
+    federated = Federated.over(store)
+    browser = federated.browser()
+    url = browser.begin()
+    assert browser.secret
+    outcomes = workers.race(store, engine, [("come_back", {"url": url, "secret": b64url(browser.secret)})])
+    hows = [how for how, _ in outcomes]
+    assert hows.count("done") == 1
+    assert hows.count("LoginExpired") == CLIENTS - 1
+    held = contents(store)
+    held.assert_whole()
+    assert len(held.sessions) == len(held.accounts) == 1
+    (session,) = held.sessions.values()
+    assert session.user_agent in {f"worker, thread {number}" for number in range(TIMES)}
+
+
+def test_first_arrivals_make_one_account(workers: Workers, engine: str) -> None:
+    """50 at one moment, of one identity: one account, of which every one of them gets a session."""
+    store = a_table(engine)
+    keyturn = Keyturn(store)
+    outcomes = workers.race(store, engine, [("arrive", {})])
+    assert [how for how, _ in outcomes] == ["done"] * CLIENTS
+    held = contents(store)
+    held.assert_whole()
+    (login,) = held.logins.values()
+    assert len(login.identities) == 1
+    sids = {keyturn.services.refresh_tokens.decode(text, "body").sid for _, text in outcomes}
+    assert sids == set(held.sessions)
+    assert len(sids) == CLIENTS

@@ -15,11 +15,15 @@ from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import deadline
+from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import Client, Principal
-from chalicelib.errors import AuthError, Unavailable
+from chalicelib.errors import AuthError, LoginExpired, Unavailable
+from chalicelib.services.arrivals import Visit
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
 from tests.fakes import Keyturn, MemoryParameters
+from tests.fakes_provider import FakeProvider
+from tests.flows.federated import Browser, code_for, granted
 from tests.flows.steps import change_password, log_in, long_lived, sign_up
 
 if TYPE_CHECKING:
@@ -64,7 +68,26 @@ def guess_by_change(services: Services, number: int, sub: str, sid: str, passwor
     return change_password(services, Principal(sub, sid, ("user",), "", email_verified=False), password)
 
 
-ACTS = {act.__name__: act for act in (refresh, register, guess, guess_by_change)}
+def come_back(services: Services, number: int, url: str, secret: str) -> Grant:
+    """Finish the login that a browser has begun, each time with a code of its own that would do."""
+    provider = services.federation.providers["google"]
+    assert isinstance(provider, FakeProvider)
+    browser = Browser(services, _client(number), parse_browser_secret(secret))
+    returned = browser.come_back(provider.approve(url))
+    if returned.error == LoginExpired.code:
+        raise LoginExpired
+    return granted(returned)
+
+
+def arrive(services: Services, number: int) -> Grant:
+    """Log in with an identity that nobody knows yet."""
+    provider = services.federation.providers["google"]
+    assert isinstance(provider, FakeProvider)
+    visit = Visit(transport="body", client=_client(number))
+    return services.federation.exchange("google", code_for(provider), visit)
+
+
+ACTS = {act.__name__: act for act in (refresh, register, guess, guess_by_change, come_back, arrive)}
 
 
 def run(job: Job) -> None:
@@ -72,7 +95,8 @@ def run(job: Job) -> None:
     deadline.READ_SECONDS = READ_SECONDS
     parameters = MemoryParameters()
     parameters.values |= job.parameters
-    services = Keyturn(DynamoDBStore(engines.connect(job.endpoint), job.table), parameters=parameters).services
+    store = DynamoDBStore(engines.connect(job.endpoint), job.table)
+    services = Keyturn(store, parameters=parameters, providers={"google": FakeProvider()}).services
     services.keys.root_secret()
     services.keys.signing_key()
     start = Barrier(job.times)

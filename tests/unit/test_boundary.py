@@ -13,7 +13,7 @@ from chalice.app import Response
 
 from chalicelib import deadline, errors
 from chalicelib.audit import JsonAuditLog
-from chalicelib.errors import AuthError, TooManyRequests, Unavailable
+from chalicelib.errors import AuthError, InsufficientUserAuthentication, TooManyRequests, Unavailable
 from chalicelib.handlers import boundary
 from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
 from tests.fakes import FrozenClock, RecordingAudit
@@ -42,7 +42,9 @@ def answer(raised: BaseException, audit: RecordingAudit | None = None) -> Respon
 
 def make(error: type[AuthError], **texts: str) -> AuthError:
     """An error of this type."""
-    return TooManyRequests(30, **texts) if error is TooManyRequests else error(**texts)
+    if error in {TooManyRequests, InsufficientUserAuthentication}:
+        return error(30, **texts)
+    return error(**texts)
 
 
 def test_handler_gets_request_services_and_path() -> None:
@@ -98,7 +100,7 @@ def test_waits_stand_in_the_header() -> None:
     assert answer(TooManyRequests(30)).headers["Retry-After"] == "30"
     assert answer(Unavailable()).headers["Retry-After"] == "1"
     for error in STATUS:
-        if error not in {TooManyRequests, Unavailable}:
+        if error is not TooManyRequests and not issubclass(error, Unavailable):
             assert "Retry-After" not in answer(make(error)).headers
 
 
@@ -106,6 +108,12 @@ def test_bearer_challenge() -> None:
     """A refused access token is answered with RFC 6750's challenge, and nothing else is."""
     assert answer(errors.InvalidToken()).headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
     assert "WWW-Authenticate" not in answer(errors.InvalidCredentials()).headers
+
+
+def test_step_up_challenge() -> None:
+    """Where the login is too long ago, the challenge says how recent it must be (RFC 9470 section 3)."""
+    challenge = answer(InsufficientUserAuthentication(600)).headers["WWW-Authenticate"]
+    assert challenge == 'Bearer error="insufficient_user_authentication", max_age=600'
 
 
 def test_refusals_are_audited_with_their_reason() -> None:

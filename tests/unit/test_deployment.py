@@ -13,12 +13,13 @@ from chalicelib.config import Config
 from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
 from infra import gateway
 from infra.chalice_deployment import Swagger
-from infra.deploy import verify
+from infra.deploy import require_client_secrets, verify
 from infra.failure import Failure
 from infra.stage import Stage
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
+    from types_boto3_ssm import SSMClient
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = json.loads((ROOT / ".chalice/config.json").read_text())
@@ -158,3 +159,29 @@ def test_verify_compares_every_function() -> None:
         verify(held("other"), {"api_handler": "arn"}, "same")
     with pytest.raises(Failure, match="no function"):
         verify(held("same"), {}, "same")
+
+
+class Parameters:
+    """A parameter store that holds these names, and gives no value away."""
+
+    def __init__(self, *held: str) -> None:
+        self._held = held
+
+    def get_parameters(self, *, Names: list[str], WithDecryption: bool) -> dict[str, list[str]]:  # noqa: N803  # boto3's
+        """Which of the names are not held."""
+        assert not WithDecryption
+        return {"InvalidParameters": [name for name in Names if name not in self._held]}
+
+
+def test_client_secrets_have_to_be_there() -> None:
+    """Each provider's secret is asked for; one that is missing fails with the command that puts it there."""
+    names = {name: f"/keyturn/dev/provider/{name}" for name in ("google", "oidc")}
+    variables = {f"KEYTURN_{name.upper()}_CLIENT_SECRET_PARAMETER": held for name, held in names.items()}
+    variables |= {"KEYTURN_GOOGLE_CLIENT_ID": "id", "KEYTURN_OIDC_CLIENT_ID": "id"}
+    stage = Stage.load(ROOT, "dev")
+    config = Config.from_env({"KEYTURN_ISSUER": "https://api.example.com/api", **stage.settings, **variables})
+    require_client_secrets(cast("SSMClient", Parameters(*names.values())), config)
+    for name, other in (("google", "oidc"), ("oidc", "google")):
+        remedy = f"aws ssm put-parameter --type SecureString --name {names[name]} "
+        with pytest.raises(Failure, match=f"KEYTURN_{name.upper()}_CLIENT_SECRET_PARAMETER.*{remedy}"):
+            require_client_secrets(cast("SSMClient", Parameters(names[other])), config)

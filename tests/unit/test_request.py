@@ -394,3 +394,25 @@ def test_absent_roles_are_none() -> None:
 def test_harness_is_a_gateways_event() -> None:
     """The events of these tests carry what Chalice reads."""
     assert chalice_request(body=LOGIN).raw_body == LOGIN.encode()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (None, None),
+        ([], None),
+        ([""], None),
+        (["x"], "x"),
+        ([" x "], " x "),
+        (["x", "x"], None),
+        (["x", ""], None),
+        (["x" * 4096], "x" * 4096),
+        (["x" * 4097], None),
+    ],
+    ids=repr,
+)
+def test_parameter(values: list[str] | None, expected: str | None) -> None:
+    """A parameter says something where it came once (RFC 6749 section 3.1), and is no longer than any can be."""
+    query = None if values is None else {"state": values, "other": ["y"]}
+    asked = read(ChaliceRequest(event(method="GET") | {"multiValueQueryStringParameters": query}))
+    assert asked.parameter("state") == expected

@@ -1,0 +1,182 @@
+"""Arrivals: whom an identity logs in. It opens the account that it is linked to; the first time, one is found or made.
+
+What holds, from the top:
+
+    the identity opens an account            that one
+    nobody has its address                   a new account, without a password
+    the provider has not verified it         refused: whoever has the account logs in and links it
+    the account has not verified it          taken over: its password, sessions and other identities are gone
+    both have                                linked to the account that has it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from chalicelib.crypto.encoding import b64url
+from chalicelib.crypto.refresh_tokens import ID_BYTES
+from chalicelib.domain.emails import canonical_email
+from chalicelib.domain.records import Account, LinkedIdentity, Login
+from chalicelib.errors import AccessDenied, EmailRequired, EmailTaken, InvalidEmail, Unavailable
+from chalicelib.services.accounts import NEW_ACCOUNT_ROLES
+from chalicelib.services.together import together
+from chalicelib.store.protocol import Linked
+
+if TYPE_CHECKING:
+    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
+    from chalicelib.domain.records import Client, Identity, Session, Transport
+    from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
+    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.tokens import Grant, Tokens
+    from chalicelib.store.protocol import Store
+
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Who arrives, and how the session that begins is to travel."""
+
+    transport: Transport
+    client: Client
+    carried: RefreshToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The one use case: begin a session for an identity that a provider has vouched for."""
+
+    store: Store
+    sessions: Sessions
+    tokens: Tokens
+    clock: Clock
+    source: TokenSource
+    refresh_tokens: RefreshTokenCodec
+    audit: AuditLog
+
+    def log_in(self, identity: Identity, provider: IdentityProvider, visit: Visit) -> Grant:
+        """Begin a session of the account that the identity opens, or now comes to open.
+
+        AccessDenied where the account is disabled, EmailTaken and EmailRequired as above; what the provider raises when
+        it is asked for the address. Two first arrivals at once make one account: the later one finds it.
+        """
+        for _ in range(ATTEMPTS):
+            sub = self.store.find_identity(identity.issuer, identity.subject)
+            if sub is not None:
+                grant = self._return(sub, identity, visit)
+            else:
+                identity = provider.with_email(identity)
+                grant = self._first_arrival(identity, visit)
+            if grant is not None:
+                return grant
+        raise Unavailable(debug="account contended")
+
+    def _return(self, sub: str, identity: Identity, visit: Visit) -> Grant | None:
+        """None where the identity was taken away meanwhile: read again.
+
+        The account may have been taken over between the reads of the identity and of the account, and its new epoch
+        would make the session one of the new owner's. So the identity is read once more, beside the write.
+        """
+        account = self.store.find_account(sub)
+        if account is None or account.disabled:
+            raise AccessDenied(debug="no such account, or disabled")
+        session, grant = self._session(account, identity, visit)
+        self.sessions.end_carried(visit.carried, visit.client)
+        _, opens = together(
+            lambda: self.store.create_session(session),
+            lambda: self.store.find_identity(identity.issuer, identity.subject),
+        )
+        if opens != sub:
+            self.sessions.end(sub, session.sid)
+            return None
+        self._logged_in(session, identity, visit)
+        return grant
+
+    def _first_arrival(self, identity: Identity, visit: Visit) -> Grant | None:
+        """None where somebody else's write came between: read again."""
+        linked = link_of(identity, self.clock.now())
+        email = _usable_email(identity)
+        login = self.store.find_login(email)
+        if login is None:
+            return self._make_account(email, identity, linked, visit)
+        if any((held.issuer, held.subject) == (linked.issuer, linked.subject) for held in login.identities):
+            # Another first arrival of this very identity, between the two reads.
+            return None
+        if login.account.disabled:
+            raise AccessDenied(debug="disabled")
+        if not identity.email_verified:
+            detail = "Log in to the account in another way; then link this identity."
+            raise EmailTaken(detail, debug="the provider has not verified the address")
+        account = self._join(login, linked, visit.client)
+        return None if account is None else self._begin(account, identity, visit)
+
+    def _make_account(self, email: str, identity: Identity, linked: LinkedIdentity, visit: Visit) -> Grant | None:
+        account = Account(
+            sub=b64url(self.source.token(ID_BYTES)),
+            email=email,
+            roles=NEW_ACCOUNT_ROLES,
+            email_verified=identity.email_verified is True,
+        )
+        session, grant = self._session(account, identity, visit)
+        if not self.store.create_account(Login(account, None, (linked,)), session):
+            return None
+        self.sessions.end_carried(visit.carried, visit.client)
+        self.audit.record("signed_up", visit.client, sub=account.sub, sid=session.sid, method=identity.provider)
+        return grant
+
+    def _join(self, login: Login, linked: LinkedIdentity, client: Client) -> Account | None:
+        """The account of the address as the identity opens it from now on; None where it changed meanwhile."""
+        now = self.clock.now()
+        account = login.account
+        if account.email_verified:
+            if login.identity(linked.provider) is not None:
+                # The provider's other identity of this address: an address is given to another person at times.
+                raise EmailTaken(debug="the account has another identity of this provider")
+            outcome = self.store.link_identity(login, linked, proves_email=False, sid=None, now=now)
+            if outcome is not Linked.LINKED:
+                return None
+            self.audit.record("identity_linked", client, sub=account.sub, provider=linked.provider, by="email")
+            return account
+        # Whoever signed up with the address never proved it, and may have done so to wait for its owner (pre-hijack).
+        if not self.store.take_over_account(login, linked, deny_until=self.sessions.deny_until(now)):
+            return None
+        self.audit.record("account_taken_over", client, sub=account.sub, provider=linked.provider)
+        return replace(account, epoch=account.epoch + 1, email_verified=True)
+
+    def _begin(self, account: Account, identity: Identity, visit: Visit) -> Grant:
+        session, grant = self._session(account, identity, visit)
+        self.sessions.end_carried(visit.carried, visit.client)
+        self.store.create_session(session)
+        self._logged_in(session, identity, visit)
+        return grant
+
+    def _logged_in(self, session: Session, identity: Identity, visit: Visit) -> None:
+        self.audit.record("logged_in", visit.client, sub=session.sub, sid=session.sid, method=identity.provider)
+
+    def _session(self, account: Account, identity: Identity, visit: Visit) -> tuple[Session, Grant]:
+        now = self.clock.now()
+        session, refresh_token = self.sessions.new(
+            account,
+            visit.transport,
+            self.refresh_tokens.current_key_id(),
+            visit.client,
+            now,
+            amr=(identity.provider,),
+            # ASVS V6.8.4: when the provider saw the person, where it tells; else this login is the moment.
+            auth_time=now if identity.auth_time is None else identity.auth_time,
+        )
+        # Signed before anything is written: a key that is away must not leave a session behind that nobody holds.
+        return session, self.tokens.grant(account, session, refresh_token, now)
+
+
+def link_of(identity: Identity, now: int) -> LinkedIdentity:
+    """The identity as an account keeps it."""
+    return LinkedIdentity(identity.provider, identity.issuer, identity.subject, identity.email or "", now)
+
+
+def _usable_email(identity: Identity) -> str:
+    try:
+        return canonical_email(identity.email or "")
+    except InvalidEmail:
+        raise EmailRequired(debug="no address, or none that can be one") from None

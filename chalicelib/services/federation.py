@@ -1,0 +1,265 @@
+"""Federation: logging in at an identity provider with an authorization code (OpenID Connect Core section 3.1).
+
+By the browser flow Keyturn makes the request and is called back; by the exchange flow a frontend or a native app has
+made it and brings the code. What either means for accounts stands in arrivals.py and identities.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.crypto.encoding import b64url
+from chalicelib.crypto.login_states import BROWSER_SECRET_BYTES, IDENTIFIER_BYTES, Binding, bind, page_tag
+from chalicelib.domain.limits import LOGIN_BY_ADDRESS, address_bucket
+from chalicelib.domain.records import AuthorizationCode, LoginTransaction
+from chalicelib.errors import (
+    AccessDenied,
+    AuthError,
+    EmailTaken,
+    InvalidRequest,
+    LoginExpired,
+    ProviderError,
+    ProviderNotFound,
+)
+from chalicelib.services.arrivals import Visit
+from chalicelib.services.attempts import too_many
+from chalicelib.services.together import together
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.config import Config
+    from chalicelib.crypto.login_states import LoginStates
+    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.records import Client, Identity, Principal, Transport
+    from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
+    from chalicelib.services.arrivals import Arrivals
+    from chalicelib.services.identities import Identities
+    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.tokens import Grant
+    from chalicelib.store.protocol import Store
+
+TRANSACTION_SECONDS = 600
+
+# RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6. Any other text is the caller's, and not for the log.
+AUTHORIZATION_ERRORS = frozenset(
+    {
+        "invalid_request",
+        "unauthorized_client",
+        "unsupported_response_type",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+        "interaction_required",
+        "login_required",
+        "account_selection_required",
+        "consent_required",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRequest:
+    """What a page asks for: where to come back to and how; `max_age`: OpenID Connect Core section 3.1.2.1, seconds."""
+
+    return_to: str
+    transport: Transport
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where to send the browser, and the secret that it has to keep (base64url)."""
+
+    authorization_url: str
+    browser_secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """The provider's answer as a browser brings it (RFC 6749 section 4.1.2, RFC 9207), and what that browser holds."""
+
+    state: str
+    code: str | None
+    error: str | None
+    iss: str | None
+    browser_secret: bytes | None
+    carried: RefreshToken | None
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Where the browser goes at last: with a grant, with neither after linking, or with an error's code."""
+
+    return_to: str
+    grant: Grant | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """The use cases of logging in, and of linking, at an identity provider."""
+
+    store: Store
+    sessions: Sessions
+    arrivals: Arrivals
+    identities: Identities
+    providers: Mapping[str, IdentityProvider]
+    states: LoginStates
+    clock: Clock
+    source: TokenSource
+    audit: AuditLog
+    config: Config
+
+    def provider(self, name: str) -> IdentityProvider:
+        """The provider. ProviderNotFound, with nothing looked up, where it is not switched on (CVE-2026-33538)."""
+        if name not in self.providers:
+            raise ProviderNotFound(debug="unknown, or not configured")
+        return self.providers[name]
+
+    def begin(self, name: str, request: LoginRequest, browser_secret: bytes | None, client: Client) -> Departure:
+        """Begin a login: keep it for ten minutes, for this browser.
+
+        InvalidRequest for a page that is not on the allow-list, compared byte for byte; TooManyRequests; what the
+        provider raises while its metadata cannot be read.
+        """
+        return self._depart(name, request, browser_secret, client, linking=None)
+
+    def begin_linking(
+        self, principal: Principal, name: str, request: LoginRequest, browser_secret: bytes | None, client: Client
+    ) -> Departure:
+        """Begin a login whose identity is to be linked to the account, if the session that asks still lives then.
+
+        InsufficientUserAuthentication where its login is too long ago; else as `begin`.
+        """
+        self.provider(name)
+        self.sessions.require_recent_login(principal)
+        return self._depart(name, request, browser_secret, client, linking=(principal.sub, principal.sid))
+
+    def finish(self, name: str, callback: Callback, client: Client) -> Return:
+        """Finish a login that this browser began, once.
+
+        LoginExpired for a state that is not ours: it names no page. Every other refusal goes back to the page as its
+        code. Unavailable where the transaction cannot be taken: the browser may load the same URL again.
+        """
+        provider = self.provider(name)
+        state = self.states.verify(callback.state, name)
+        page = next((page for page in self.config.return_to if page_tag(page) == state.page), None)
+        if page is None:
+            raise LoginExpired(debug="its page is no longer allowed")
+        if callback.browser_secret is None:
+            return self._refuse(name, page, LoginExpired(debug="a browser that began no login"), client)
+        binding = bind(state.identifier, callback.browser_secret)
+        attempt = b64url(self.source.token(IDENTIFIER_BYTES))
+        transaction = self.store.consume_transaction(binding.digest, attempt, self.clock.now())
+        if transaction is None or transaction.provider != name:
+            why = "expired, finished already, or begun in another browser"
+            return self._refuse(name, page, LoginExpired(debug=why), client)
+        try:
+            grant = self._conclude(name, provider, callback, binding, transaction, client)
+        except AuthError as refusal:
+            return self._refuse(name, transaction.return_to, refusal, client)
+        return Return(transaction.return_to, grant)
+
+    def exchange(self, name: str, code: AuthorizationCode, visit: Visit) -> Grant:
+        """Begin a session with a code that a frontend or an app has been given.
+
+        InvalidRequest for a redirect URI that is not configured; InvalidCode; TooManyRequests before the provider is
+        asked; what Arrivals.log_in raises.
+        """
+        provider = self.provider(name)
+        identity = self._redeem(provider, code, visit.client)
+        try:
+            return self.arrivals.log_in(identity, provider, visit)
+        except EmailTaken as refusal:
+            self._record(name, refusal, visit.client)
+            raise
+
+    def link(self, principal: Principal, name: str, code: AuthorizationCode, client: Client) -> None:
+        """Link the identity that the code stands for to the account; as `begin_linking` and `exchange`."""
+        provider = self.provider(name)
+        self.sessions.require_recent_login(principal)
+        identity = self._redeem(provider, code, client)
+        self.identities.link(principal.sub, principal.sid, identity, provider, client)
+
+    def _depart(
+        self,
+        name: str,
+        request: LoginRequest,
+        browser_secret: bytes | None,
+        client: Client,
+        *,
+        linking: tuple[str, str] | None,
+    ) -> Departure:
+        provider = self.provider(name)
+        if request.return_to not in self.config.return_to:
+            detail = "return_to is not on the list of allowed pages."
+            raise InvalidRequest(detail)
+        now = self.clock.now()
+        secret = browser_secret or self.source.token(BROWSER_SECRET_BYTES)
+        identifier = self.source.token(IDENTIFIER_BYTES)
+        binding = bind(identifier, secret)
+        # Before anything is written: a provider that is away costs the table nothing.
+        url = provider.authorization_url(
+            redirect_uri=self._callback_url(name),
+            state=self.states.issue(name, identifier, request.return_to),
+            nonce=binding.nonce,
+            code_challenge=binding.code_challenge,
+            max_age=request.max_age,
+        )
+        transaction = LoginTransaction(name, request.return_to, request.transport, now + TRANSACTION_SECONDS, linking)
+        wait, _ = together(
+            lambda: self.store.count_attempt(LOGIN_BY_ADDRESS, address_bucket(client.address), now),
+            lambda: self.store.create_transaction(binding.digest, transaction),
+        )
+        if wait:
+            raise too_many(LOGIN_BY_ADDRESS.kind, wait, self.audit, client)
+        return Departure(url, b64url(secret))
+
+    def _conclude(
+        self,
+        name: str,
+        provider: IdentityProvider,
+        callback: Callback,
+        binding: Binding,
+        transaction: LoginTransaction,
+        client: Client,
+    ) -> Grant | None:
+        # RFC 9207 section 2.4: an error of another issuer is no answer to our request either.
+        provider.check_issuer(callback.iss)
+        if callback.error == "access_denied":
+            raise AccessDenied(debug="the person or the provider refused")
+        if callback.error is not None:
+            known = callback.error if callback.error in AUTHORIZATION_ERRORS else "an unknown error"
+            raise ProviderError(debug=f"authorization response: {known}")
+        if callback.code is None:
+            raise InvalidRequest(debug="neither a code nor an error")
+        code = AuthorizationCode(callback.code, binding.code_verifier, self._callback_url(name), binding.nonce)
+        identity = provider.identify(code)
+        if transaction.linking is None:
+            visit = Visit(transport=transaction.transport, client=client, carried=callback.carried)
+            return self.arrivals.log_in(identity, provider, visit)
+        sub, sid = transaction.linking
+        self.identities.link(sub, sid, identity, provider, client)
+        return None
+
+    def _redeem(self, provider: IdentityProvider, code: AuthorizationCode, client: Client) -> Identity:
+        # A code that was sent to Keyturn's own callback is not among these: nobody else can redeem it.
+        if code.redirect_uri not in self.config.return_to and not provider.knows_redirect(code.redirect_uri):
+            detail = "redirect_uri is not configured."
+            raise InvalidRequest(detail)
+        wait = self.store.count_attempt(LOGIN_BY_ADDRESS, address_bucket(client.address), self.clock.now())
+        if wait:
+            raise too_many(LOGIN_BY_ADDRESS.kind, wait, self.audit, client)
+        return provider.identify(code)
+
+    def _callback_url(self, name: str) -> str:
+        return f"{self.config.issuer}/login/{name}/callback"
+
+    def _refuse(self, name: str, page: str, refusal: AuthError, client: Client) -> Return:
+        self._record(name, refusal, client)
+        return Return(page, error=refusal.code)
+
+    def _record(self, name: str, refusal: AuthError, client: Client) -> None:
+        self.audit.record("login_refused", client, method=name, code=refusal.code, why=refusal.debug)

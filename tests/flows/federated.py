@@ -1,0 +1,152 @@
+"""What browsers and apps do to log in at a provider, one line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from chalicelib.crypto.encoding import b64url
+from chalicelib.crypto.login_states import parse_browser_secret
+from chalicelib.domain.records import AuthorizationCode
+from chalicelib.services.arrivals import Visit
+from chalicelib.services.federation import Callback, LoginRequest
+from tests.fakes import CLIENT, PAGE, Keyturn, config
+from tests.fakes_provider import FakeProvider, Person
+
+if TYPE_CHECKING:
+    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.records import Client, Principal, Transport
+    from chalicelib.services import Services
+    from chalicelib.services.federation import Departure, Return
+    from chalicelib.services.tokens import Grant
+    from chalicelib.store.protocol import Store
+
+VERIFIER = "app-verifier-" + "v" * 40
+NONCE = "app-nonce"
+
+
+def keyturn_with_providers(store: Store) -> tuple[Keyturn, FakeProvider, FakeProvider]:
+    """Keyturn with two providers that are switched on."""
+    google, oidc = FakeProvider(), FakeProvider("oidc", "https://login.example.org")
+    return Keyturn(store, providers={"google": google, "oidc": oidc}), google, oidc
+
+
+@dataclass
+class Federated:
+    """Keyturn with two providers that are switched on, and those."""
+
+    keyturn: Keyturn
+    google: FakeProvider
+    oidc: FakeProvider
+
+    @classmethod
+    def over(cls, store: Store) -> Federated:
+        """Over this store."""
+        return cls(*keyturn_with_providers(store))
+
+    @property
+    def services(self) -> Services:
+        """Of a container that runs."""
+        return self.keyturn.services
+
+    def browser(self, client: Client = CLIENT) -> Browser:
+        """A browser that has never been here."""
+        return Browser(self.services, client)
+
+    def log_in(self, provider: FakeProvider, person: Person = Person()) -> Grant:  # noqa: B008  # frozen
+        """Begin a session in a new browser."""
+        return granted(self.browser().log_in(provider, person))
+
+    def with_providers(self, *names: str, store: Store | None = None, **settings: Any) -> Keyturn:
+        """The same world after a deployment with these providers, over the same table or one that fails."""
+        mine = self.keyturn
+        switched_on = {name: provider for name, provider in mine.providers.items() if name in names}
+        deployed = config(**settings) if settings else mine.config
+        return Keyturn(store or mine.store, mine.clock, mine.parameters, mine.audit, deployed, switched_on)
+
+
+@dataclass
+class Browser:
+    """A browser as far as it matters: it keeps the cookie that binds logins to it."""
+
+    services: Services
+    client: Client = CLIENT
+    secret: bytes | None = None
+
+    def begin(
+        self,
+        name: str = "google",
+        *,
+        return_to: str = PAGE,
+        transport: Transport = "cookie",
+        max_age: int | None = None,
+    ) -> str:
+        """Follow the link; the provider's URL."""
+        request = LoginRequest(return_to=return_to, transport=transport, max_age=max_age)
+        return self._keep(self.services.federation.begin(name, request, self.secret, self.client))
+
+    def begin_linking(self, principal: Principal, name: str = "google") -> str:
+        """Ask to link; the provider's URL."""
+        request = LoginRequest(return_to=PAGE, transport="cookie")
+        return self._keep(self.services.federation.begin_linking(principal, name, request, self.secret, self.client))
+
+    def come_back(
+        self,
+        query: dict[str, str],
+        name: str = "google",
+        *,
+        carried: RefreshToken | None = None,
+        services: Services | None = None,
+    ) -> Return:
+        """Load the callback's URL."""
+        callback = Callback(
+            state=query.get("state", ""),
+            code=query.get("code"),
+            error=query.get("error"),
+            iss=query.get("iss"),
+            browser_secret=self.secret,
+            carried=carried,
+        )
+        return (services or self.services).federation.finish(name, callback, self.client)
+
+    def log_in(self, provider: FakeProvider, person: Person = Person()) -> Return:  # noqa: B008  # frozen
+        """The whole way there and back."""
+        return self.come_back(provider.approve(self.begin(provider.name), person), provider.name)
+
+    def _keep(self, departure: Departure) -> str:
+        self.secret = parse_browser_secret(departure.browser_secret)
+        return departure.authorization_url
+
+
+def code_for(provider: FakeProvider, person: Person = Person(), redirect_uri: str = PAGE) -> AuthorizationCode:  # noqa: B008
+    """A code that a frontend has got for itself."""
+    challenge = b64url(sha256(VERIFIER.encode()).digest())
+    code = provider.issue_code(person, redirect_uri=redirect_uri, nonce=NONCE, code_challenge=challenge)
+    return AuthorizationCode(code, VERIFIER, redirect_uri, NONCE)
+
+
+def exchange(
+    services: Services,
+    provider: FakeProvider,
+    person: Person = Person(),  # noqa: B008  # frozen
+    *,
+    transport: Transport = "body",
+    carried: RefreshToken | None = None,
+) -> Grant:
+    """Log in with a code that a frontend has got for itself."""
+    visit = Visit(transport=transport, client=CLIENT, carried=carried)
+    return services.federation.exchange(provider.name, code_for(provider, person), visit)
+
+
+def granted(returned: Return) -> Grant:
+    """The grant of a login that went well."""
+    assert returned.error is None, returned.error
+    assert returned.grant is not None
+    return returned.grant
+
+
+def parameters(url: str) -> dict[str, str]:
+    """The query of a URL."""
+    return {name: value for name, [value] in parse_qs(urlsplit(url).query).items()}

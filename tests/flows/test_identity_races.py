@@ -1,0 +1,320 @@
+"""Whatever changes who can get in races with everything else: what comes of both is what comes of one after the other.
+
+One request runs whole at every store call of another one. What the clients are told, which sessions live and what opens
+the account must be as if the two had come one after the other, in one order or the other: no third outcome exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, product
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.errors import AuthError, InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
+from tests.fakes import CLIENT
+from tests.fakes_provider import Person
+from tests.fakes_store import FakeStore
+from tests.flows.contents import contents
+from tests.flows.federated import Federated, code_for, exchange
+from tests.flows.racing import RacedStore
+from tests.flows.steps import EMAIL, NEW_PASSWORD, change_password, decoded, log_in, sign_up
+from tests.flows.tables import a_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.domain.records import Principal
+    from chalicelib.services import Services
+    from chalicelib.services.tokens import Grant
+    from chalicelib.store.protocol import Store
+
+    Act = Callable[["Scene", Services], Grant | None]
+
+MINE = Person("mine", "somewhere@else.example")  # linked at `oidc` from the beginning
+OWNER = Person("owner", EMAIL)
+UNPROVEN = Person("unproven", EMAIL, email_verified=False)
+OTHERS = Person("others", "carol@example.com")
+
+
+@dataclass
+class Scene:
+    """An account, a session of it, and whom the authorizer has let in with that before the race."""
+
+    world: Federated
+    grant: Grant
+    principal: Principal
+
+    @classmethod
+    def unproven(cls, store: Store) -> Scene:
+        """With a password, of an address that nobody has proven."""
+        world = Federated.over(store)
+        return cls._with_identity(world, sign_up(world.services))
+
+    @classmethod
+    def passwordless(cls, store: Store) -> Scene:
+        """Proven, opened by two identities and no password."""
+        world = Federated.over(store)
+        return cls._with_identity(world, world.log_in(world.google, OWNER))
+
+    @classmethod
+    def proven(cls, store: Store) -> Scene:
+        """Opened by one identity, and by whichever other one proves the address."""
+        world = Federated.over(store)
+        grant = world.log_in(world.google, OWNER)
+        return cls(world, grant, world.keyturn.principal(grant.access_token))
+
+    @classmethod
+    def empty(cls, store: Store) -> Scene:
+        """The address has no account yet; somebody else's does."""
+        world = Federated.over(store)
+        return cls._with_identity(world, sign_up(world.services, email="dave@example.com"))
+
+    @classmethod
+    def _with_identity(cls, world: Federated, grant: Grant) -> Scene:
+        principal = world.keyturn.principal(grant.access_token)
+        world.services.federation.link(principal, "oidc", code_for(world.oidc, MINE), CLIENT)
+        return cls(world, grant, principal)
+
+    def lives(self, grant: Grant) -> tuple[bool, bool]:
+        """Whether the authorizer lets the grant's bearer in, and whether it would be refreshed."""
+        access = refreshed = True
+        try:
+            self.world.keyturn.authorize(grant.access_token)
+        except InvalidToken:
+            access = False
+        if grant.refresh is not None:
+            services = self.world.keyturn.container()
+            try:
+                services.tokens.refresh(decoded(services, grant), CLIENT)
+            except InvalidGrant:
+                refreshed = False
+        return access, refreshed
+
+    def password_works(self, password: str) -> bool:
+        """Whether it logs in."""
+        try:
+            log_in(self.world.services, password)
+        except InvalidCredentials:
+            return False
+        return True
+
+
+def log_in_by_identity(scene: Scene, services: Services) -> Grant:
+    """By the identity that has opened the account so far."""
+    return exchange(services, scene.world.oidc, MINE)
+
+
+def arrive_as_owner(scene: Scene, services: Services) -> Grant:
+    """With the address verified."""
+    return exchange(services, scene.world.google, OWNER)
+
+
+def arrive_at_oidc(scene: Scene, services: Services) -> Grant:
+    """With the address verified, at another provider."""
+    return exchange(services, scene.world.oidc, OWNER)
+
+
+def link_mine(scene: Scene, services: Services) -> None:
+    """Link an identity of that provider."""
+    services.federation.link(scene.principal, "oidc", code_for(scene.world.oidc, MINE), CLIENT)
+
+
+def arrive_unproven(scene: Scene, services: Services) -> Grant:
+    """With the address said, and not verified."""
+    return exchange(services, scene.world.google, UNPROVEN)
+
+
+def link_owner(scene: Scene, services: Services) -> None:
+    """Prove the address by linking."""
+    services.federation.link(scene.principal, "google", code_for(scene.world.google, OWNER), CLIENT)
+
+
+def link_others(scene: Scene, services: Services) -> None:
+    """Link an identity of another address."""
+    services.federation.link(scene.principal, "google", code_for(scene.world.google, OTHERS), CLIENT)
+
+
+def arrive_as_others(scene: Scene, services: Services) -> Grant:
+    """The same identity, before it is linked, or after."""
+    return exchange(services, scene.world.google, OTHERS)
+
+
+def unlink_oidc(scene: Scene, services: Services) -> None:
+    """Give up the identity of the beginning."""
+    services.identities.unlink(scene.principal, "oidc", CLIENT)
+
+
+def unlink_google(scene: Scene, services: Services) -> None:
+    """Give up the other one."""
+    services.identities.unlink(scene.principal, "google", CLIENT)
+
+
+def set_first_password(scene: Scene, services: Services) -> Grant:
+    """Without a current one."""
+    return services.accounts.change_password(scene.principal, None, NEW_PASSWORD, CLIENT)
+
+
+def change_the_password(scene: Scene, services: Services) -> Grant:
+    """With the current one."""
+    return change_password(services, scene.principal)
+
+
+def log_out_everywhere(scene: Scene, services: Services) -> None:
+    """End all sessions."""
+    services.accounts.log_out_everywhere(scene.principal, CLIENT)
+
+
+def disable(scene: Scene, services: Services) -> None:
+    """End everything."""
+    services.accounts.disable(scene.principal.sub, CLIENT)
+
+
+def register(scene: Scene, services: Services) -> Grant:
+    """Sign up with the address and a password."""
+    del scene
+    return sign_up(services)
+
+
+ENDERS = (log_out_everywhere, disable)
+ACTS: dict[str, tuple[Callable[[Store], Scene], tuple[Act, ...]]] = {
+    "unproven": (
+        Scene.unproven,
+        (
+            log_in_by_identity,
+            arrive_as_owner,
+            arrive_as_others,
+            link_owner,
+            link_others,
+            unlink_oidc,
+            change_the_password,
+            *ENDERS,
+        ),
+    ),
+    "passwordless": (
+        Scene.passwordless,
+        (log_in_by_identity, arrive_as_owner, unlink_oidc, unlink_google, set_first_password, *ENDERS),
+    ),
+    "proven": (Scene.proven, (arrive_at_oidc, link_mine, set_first_password, unlink_google, *ENDERS)),
+    "empty": (Scene.empty, (arrive_as_owner, arrive_unproven, register)),
+}
+
+
+class Race:
+    """Two acts in one scene, and what came of them."""
+
+    def __init__(self, scene: Scene, acts: tuple[Act, ...]) -> None:
+        self.scene, self.acts = scene, acts
+        self.timeline: list[tuple[str, str]] = []
+        self.came_of: dict[int, Grant | type[AuthError] | None] = {}
+
+    def act(self, side: int, store: RacedStore | None = None) -> int:
+        """Do it, again after a 503 as clients do; how many calls the first try made."""
+        store = store or RacedStore(self.scene.world.keyturn.store, str(side), self.timeline)
+        try:
+            self.came_of[side] = self.acts[side](
+                self.scene, self.scene.world.with_providers("google", "oidc", store=store).services
+            )
+        except Unavailable:
+            self.act(side)
+        except AuthError as refusal:
+            self.came_of[side] = type(refusal)
+        return len(store.calls)
+
+    def nest(self, outer: int, *, before: int | None = None, after: int | None = None) -> None:
+        """Run the one, the other one whole at the chosen call."""
+        store = RacedStore(self.scene.world.keyturn.store, str(outer), self.timeline)
+        store.before, store.after = before, after
+
+        def rival() -> None:
+            self.act(1 - outer)
+
+        store.rival = rival
+        self.act(outer, store)
+
+    def outcome(self) -> object:
+        """What the clients and the owner can see: no ids, which are fresh each time, but whose they are."""
+        scene = self.scene
+        keyturn = scene.world.keyturn
+        held = contents(keyturn.store)
+        held.assert_whole()
+        assert set(self.came_of) == {0, 1}
+        answers = [
+            came_of if came_of is None or isinstance(came_of, type) else self._whose(came_of)
+            for _, came_of in sorted(self.came_of.items())
+        ]
+        logins = {
+            email: (
+                login.account.epoch,
+                login.account.disabled,
+                login.account.email_verified,
+                login.password_digest is not None,
+                frozenset((one.provider, one.subject) for one in login.identities),
+            )
+            for email, login in held.logins.items()
+        }
+        passwords = [scene.password_works(password) for password in ("correct horse battery", NEW_PASSWORD)]
+        return answers, logins, scene.lives(scene.grant), passwords
+
+    def _whose(self, grant: Grant) -> tuple[bool, str, bool, tuple[bool, bool]]:
+        account = grant.account
+        return account.sub == self.scene.principal.sub, account.email, account.email_verified, self.scene.lives(grant)
+
+
+def assert_serial(name: str, first: int, second: int, make_store: Callable[[], Store]) -> None:
+    """Every interleaving of the two comes to what one of the two orders comes to."""
+    make_scene, acts = ACTS[name]
+    chosen = acts[first], acts[second]
+
+    def race() -> Race:
+        return Race(make_scene(make_store()), chosen)
+
+    allowed = []
+    calls = {}
+    for order in ((0, 1), (1, 0)):
+        serial = race()
+        calls[order[0]] = serial.act(order[0])
+        serial.act(order[1])
+        allowed.append(serial.outcome())
+    places = [(outer, position) for outer, made in calls.items() for position in range(made)]
+    for (outer, position), when in product(places, ("before", "after")):
+        raced = race()
+        raced.nest(outer, **{when: position})
+        assert raced.outcome() in allowed, f"{when} call {position} of {chosen[outer].__name__}: {raced.timeline}"
+
+
+PAIRS = [
+    pytest.param(name, first, second, id=f"{name}-{acts[first].__name__}-{acts[second].__name__}")
+    for name, (_, acts) in ACTS.items()
+    for first, second in combinations_with_replacement(range(len(acts)), 2)
+]
+
+
+@pytest.mark.parametrize(("name", "first", "second"), PAIRS)
+def test_races_come_to_what_one_order_comes_to(name: str, first: int, second: int) -> None:
+    """At every call, both ways: nothing of an old state is accepted, and nobody is locked out."""
+    assert_serial(name, first, second, FakeStore)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("unproven", log_in_by_identity, arrive_as_owner),
+        ("unproven", link_others, arrive_as_others),
+        ("unproven", link_owner, log_out_everywhere),
+        ("passwordless", unlink_oidc, unlink_google),
+        ("passwordless", log_in_by_identity, unlink_oidc),
+        ("passwordless", set_first_password, unlink_oidc),
+        ("empty", arrive_as_owner, arrive_as_owner),
+        ("empty", arrive_as_owner, register),
+    ],
+)
+def test_races_come_to_what_one_order_comes_to_on_a_real_table(
+    name: str,
+    first: Act,
+    second: Act,
+) -> None:
+    """The same on the persistent engine, for one race of each kind of write."""
+    acts = ACTS[name][1]
+    assert_serial(name, acts.index(first), acts.index(second), a_table)

@@ -1,0 +1,68 @@
+"""`make run` as a process of its own, for tests that drive it from outside."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STAND_IN_OFFSET = 1000
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def free_port() -> int:
+    """A port that nobody has now, nor the one that the stand-in for Google takes above it."""
+    for _ in range(100):
+        with socket.socket() as probe, socket.socket() as above:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            try:
+                above.bind(("127.0.0.1", port + STAND_IN_OFFSET))
+            except (OSError, OverflowError):
+                continue
+            return port
+    message = "no two free ports"
+    raise RuntimeError(message)
+
+
+@contextmanager
+def make_run(port: int, settings: Mapping[str, str] = NOTHING) -> Iterator[subprocess.Popen[str]]:
+    """What `make run` runs, in a process group of its own."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("KEYTURN_", "AWS_", "COV_"))
+    }
+    environment |= {"PORT": str(port), "KEYTURN_ARGON2_PROFILE": "testing", "KEYTURN_SIGNING_ALGORITHM": "ES256"}
+    environment |= settings
+    with subprocess.Popen(
+        [sys.executable, "-m", "infra.local"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said_before_serving(process: subprocess.Popen[str]) -> str:
+    """What it prints until it serves: the last line of the curl session comes right before."""
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("rm "):
+            break
+    return "".join(lines)

@@ -1,0 +1,164 @@
+"""GET, POST and DELETE /identities: the ways into an account, over HTTP; and a first password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.http.client import (
+    FROM_PAGE,
+    Client,
+    Held,
+    assert_answer,
+    assert_no_content,
+    assert_problem,
+    log_in,
+    new_email,
+    sign_up,
+)
+from tests.http.server import PAGE
+from tests.http.surfer import Surfer, error_of, own_code, person_of
+
+if TYPE_CHECKING:
+    from tests.http.server import Server
+    from tests.rehearsal.client import Reply
+
+NEW_PASSWORD = "fresh horse battery"
+
+
+@pytest.fixture
+def surfer(server: Server) -> Surfer:
+    """A browser of its own."""
+    return Surfer(server, Client(server.url))
+
+
+def ways_in(held: Held) -> Any:
+    """What opens the account."""
+    reply = held.client.call("GET", "/identities", headers=[held.bearer])
+    assert_answer(reply, 200, {"identities", "password"})
+    return reply.json
+
+
+def unlink(held: Held, provider: str = "google") -> Reply:
+    """Ask to unlink."""
+    return held.client.call("DELETE", f"/identities/{provider}", headers=[held.bearer])
+
+
+def begin_linking(surfer: Surfer, held: Held) -> str:
+    """Ask where to go to link."""
+    reply = surfer.post("/identities/google/authorization", {"return_to": PAGE}, [held.bearer])
+    assert_answer(reply, 200, {"authorization_url"})
+    return str(reply.json["authorization_url"])
+
+
+def test_account_of_a_provider(server: Server, surfer: Surfer) -> None:
+    """It has that one identity, no password, and it is not the last way in that goes."""
+    email = new_email()
+    surfer.log_in(person_of(email))
+    held = surfer.session()
+    found = ways_in(held)
+    (identity,) = found["identities"]
+    assert found["password"] is False
+    assert set(identity) == {"provider", "issuer", "subject", "email", "linked_at"}
+    assert (identity["provider"], identity["issuer"], identity["email"]) == ("google", server.provider.url, email)
+    assert_problem(unlink(held), 409, "last_way_in")
+
+
+def test_link_by_redirect(server: Server, surfer: Surfer) -> None:
+    """A page asks for the URL, the browser goes there, and what comes back opens the account."""
+    held = sign_up(surfer.client)
+    person = person_of(new_email())
+    reply = surfer.come_back(surfer.agree(begin_linking(surfer, held), person))
+    assert (reply.status, reply.header("Location"), reply.all("Set-Cookie")) == (303, PAGE, [])
+    assert [identity["email"] for identity in ways_in(held)["identities"]] == [person.claims["email"]]
+    other = Surfer(server, Client(server.url))
+    other.log_in(person)
+    assert other.session().me().json["sub"] == held.me().json["sub"]
+    assert_no_content(unlink(held))
+    assert_problem(unlink(held), 404, "identity_not_found")
+    assert ways_in(held) == {"identities": [], "password": True}
+
+
+def test_link_by_code(server: Server, client: Client) -> None:
+    """An app that has got a code for itself links with it; the same code links nothing twice."""
+    held = sign_up(client)
+    members = own_code(server, person_of(new_email()))
+    assert_no_content(client.post("/identities/google", members, [held.bearer]))
+    assert len(ways_in(held)["identities"]) == 1
+    assert_problem(client.post("/identities/google", members, [held.bearer]), 401, "invalid_code")
+
+
+def test_link_proves_the_address(server: Server, client: Client) -> None:
+    """Where the provider has verified the account's own address, so has the account, and its password stays."""
+    held = sign_up(client)
+    assert held.me().json["email_verified"] is False
+    members = own_code(server, person_of(held.email))
+    assert_no_content(client.post("/identities/google", members, [held.bearer]))
+    assert held.me().json["email_verified"] is True
+    assert log_in(client, held.email).reply.json["user"]["email_verified"] is True
+
+
+def test_link_is_of_the_session_that_asked(surfer: Surfer) -> None:
+    """Where that session has ended, nothing is linked, whoever else is logged in there by then."""
+    held = sign_up(surfer.client)
+    callback = surfer.agree(begin_linking(surfer, held), person_of(new_email()))
+    assert_no_content(held.client.post("/logout", {"refresh_token": held.refresh_token}))
+    assert error_of(surfer.come_back(callback)) == "invalid_token"
+    assert ways_in(log_in(surfer.client, held.email))["identities"] == []
+
+
+def test_link_in_another_browser(server: Server, surfer: Surfer) -> None:
+    """Whoever is sent somebody else's callback URL or authorization URL links nothing."""
+    held = sign_up(surfer.client)
+    callback = surfer.agree(begin_linking(surfer, held), person_of(new_email()))
+    assert error_of(Surfer(server, Client(server.url)).come_back(callback)) == "login_expired"
+    assert ways_in(held)["identities"] == []
+
+
+def test_identity_opens_one_account(server: Server, client: Client) -> None:
+    """An identity of another account is refused, and so is a second one of the provider."""
+    first, second = sign_up(client), sign_up(client)
+    person = person_of(new_email())
+    assert_no_content(client.post("/identities/google", own_code(server, person), [first.bearer]))
+    assert_no_content(client.post("/identities/google", own_code(server, person), [first.bearer]))
+    assert_problem(client.post("/identities/google", own_code(server, person), [second.bearer]), 409, "identity_taken")
+    other = own_code(server, person_of(new_email()))
+    assert_problem(client.post("/identities/google", other, [first.bearer]), 409, "identity_taken")
+
+
+def test_linking_asks_which_page(surfer: Surfer) -> None:
+    """It sets a cookie, so its page must be allowed; and so must the page to come back to."""
+    held = sign_up(surfer.client)
+    path = "/identities/google/authorization"
+    evil = [("Origin", "https://evil.example"), held.bearer]
+    assert_problem(held.client.post(path, {"return_to": PAGE}, evil), 403, "origin_refused")
+    assert_problem(held.client.post(path, {"return_to": PAGE}, [held.bearer]), 403, "origin_refused")
+    for page in ("https://evil.example", f"{PAGE}?x"):
+        assert_problem(held.client.post(path, {"return_to": page}, [FROM_PAGE, held.bearer]), 400, "invalid_request")
+
+
+def test_unlink_a_provider_that_is_none(app_user: Held) -> None:
+    """An account has no identity of it, whatever it is called."""
+    for provider in ("oidc", "google", "x", "..%2f", "%00", "a" * 300):
+        assert unlink(app_user, provider).status == 404, provider
+    app_user.assert_lives()
+
+
+def test_first_password(surfer: Surfer) -> None:
+    """An account of a provider gets a password without one; every other session ends, and it is a way in."""
+    email = new_email()
+    surfer.log_in(person_of(email))
+    held = surfer.session()
+    change = {"current_password": "anything at all", "new_password": NEW_PASSWORD}
+    assert_problem(held.client.post("/password/change", change, [held.bearer]), 401, "invalid_credentials")
+    weak = {"new_password": "short"}
+    assert_problem(held.client.post("/password/change", weak, [held.bearer]), 400, "password_rejected")
+    reply = held.client.post("/password/change", {"new_password": NEW_PASSWORD}, [held.bearer])
+    assert reply.status == 200, reply
+    log_in(held.client, email, password=NEW_PASSWORD)
+    changed = Held(held.client, email, reply)
+    assert ways_in(changed)["password"] is True
+    again = {"new_password": "yet another password"}
+    assert_problem(held.client.post("/password/change", again, [changed.bearer]), 400, "invalid_request")
+    assert_no_content(unlink(changed))
