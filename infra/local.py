@@ -1,6 +1,7 @@
 """`make run`: the whole of Keyturn on this machine, in one process, with moto inside it as AWS. Ctrl-C ends everything.
 
-With ENGINE=dynoxide the table and the keys are kept under .local/, so that accounts and sessions survive a restart.
+Beside it, 1000 ports above, runs a stand-in for Google; a small page at / logs in there. With ENGINE=dynoxide the table
+and the keys are kept under .local/, so that accounts and sessions survive a restart.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,11 @@ from chalice.cli.factory import CLIFactory
 from chalice.local import ChaliceRequestHandler, LocalDevServer, LocalGatewayException
 from moto import mock_aws
 
-from infra import dynoxide, gateway, keys, table
+from infra import dynoxide, gateway, keys, stand_in, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from types_boto3_ssm import SSMClient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +33,26 @@ STATE = ROOT / ".local"
 ENGINES = ("moto", "dynoxide")
 RESPONSES = gateway.gateway_responses()
 MAX_BODY = 10 * 1024 * 1024  # bytes; API Gateway's own limit
+STAND_IN_OFFSET = 1000  # from Keyturn's port to the stand-in's
+LAST_PORT = 65535
+
+# What a deployment does not have: the page to see a login on. Scripts and styles come from here, nothing is inline.
+PAGE = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+PAGE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class StandInUnavailable(Exception):
+    """The stand-in for Google cannot have its port."""
 
 
 class Handler(ChaliceRequestHandler):
@@ -50,7 +73,17 @@ class Handler(ChaliceRequestHandler):
             self._answer("UNAUTHORIZED" if unauthorized else "AUTHORIZER_FAILURE")
 
     # The base class binds each method to its own _generic_handle.
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle  # noqa: N815  # http.server's names
+    do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle  # noqa: N815  # http.server's names
+
+    def do_GET(self) -> None:  # noqa: N802  # as above
+        """Serve a part of the page, or what the app has."""
+        part = PAGE.get(self.path.partition("?")[0])
+        if part is None:
+            self._generic_handle()
+            return
+        name, content_type = part
+        content = (ROOT / "infra" / "page" / name).read_bytes()
+        self._send_http_response(200, {"Content-Type": content_type, **PAGE_HEADERS}, content)
 
     def _parse_payload(self) -> tuple[Any, bytes | None]:
         length = self.headers.get("content-length", "0")
@@ -91,7 +124,7 @@ def serve(engine: str, port: int) -> None:
     """Serve http://localhost:{port} until the process is told to end."""
     with ExitStack() as stack:
         issuer = f"http://localhost:{port}"
-        prefix, name = "/keyturn/local", "keyturn-local"
+        prefix, name = os.environ.get("KEYTURN_PARAMETERS") or "/keyturn/local", "keyturn-local"
         os.environ |= {
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",  # pragma: allowlist secret
@@ -103,6 +136,10 @@ def serve(engine: str, port: int) -> None:
             "KEYTURN_AUDIENCE": "keyturn-local",
             "KEYTURN_PARAMETERS": prefix,
             "KEYTURN_ALLOWED_ORIGINS": f"{issuer},http://localhost:3000,http://localhost:5173",
+            "KEYTURN_RETURN_TO": f"{issuer}/,http://localhost:3000/,http://localhost:5173/",
+            "KEYTURN_GOOGLE_ISSUER": stack.enter_context(_stand_in(port + STAND_IN_OFFSET)),
+            "KEYTURN_GOOGLE_CLIENT_ID": name,
+            "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": f"{prefix}/provider/google",
         }
         for variable, value in defaults.items():
             os.environ.setdefault(variable, value)
@@ -120,15 +157,34 @@ def serve(engine: str, port: int) -> None:
         table.ensure(boto3.client("dynamodb"), os.environ["KEYTURN_TABLE"])
         algorithm = os.environ.get("KEYTURN_SIGNING_ALGORITHM") or "RS256"
         keys.ensure(ssm, os.environ["KEYTURN_PARAMETERS"], algorithm, int(time.time()))
+        _ensure_client_secret(ssm, os.environ["KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER"])
         if engine == "dynoxide":
             _keep_parameters(ssm, kept)
 
         server = _server(port)
         sys.stdout.write(
-            f"Keyturn: {issuer} ({engine}; Ctrl-C ends it). Paste into another terminal:\n\n{_curl_session(issuer)}\n"
+            f"Keyturn: {issuer} ({engine}; Ctrl-C ends it).\n"
+            f"Open {issuer}/ to log in with Google, which {os.environ['KEYTURN_GOOGLE_ISSUER']} plays.\n"
+            f"Or paste into another terminal:\n\n{_curl_session(issuer)}\n"
         )
         sys.stdout.flush()
         server.server.serve_forever()
+
+
+@contextmanager
+def _stand_in(port: int) -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(stand_in.serve(port))
+        except OSError as error:
+            raise StandInUnavailable(error.strerror or str(error)) from error
+        yield url
+
+
+def _ensure_client_secret(ssm: SSMClient, name: str) -> None:
+    """Give the client a secret, unless an earlier run kept one. The stand-in takes any."""
+    with suppress(ssm.exceptions.ParameterAlreadyExists):
+        ssm.put_parameter(Name=name, Value="local", Type="SecureString")
 
 
 def _server(port: int) -> LocalDevServer:
@@ -173,6 +229,9 @@ def main() -> None:
     port = int(os.environ.get("PORT") or 8000)
     if engine not in ENGINES:
         sys.exit(f"ENGINE must be one of {', '.join(ENGINES)}, not {engine!r}")
+    last = LAST_PORT - STAND_IN_OFFSET
+    if not 0 < port <= last:
+        sys.exit(f"PORT must be from 1 to {last}: the stand-in for Google is {STAND_IN_OFFSET} above it")
     # Said here, because a shell starts what runs in its background with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -180,6 +239,11 @@ def main() -> None:
         serve(engine, port)
     except KeyboardInterrupt:
         sys.stdout.write("\nKeyturn has ended.\n")
+    except StandInUnavailable as error:
+        where = f"on port {port + STAND_IN_OFFSET}, {STAND_IN_OFFSET} above PORT"
+        sys.exit(
+            f"Cannot serve the stand-in for Google {where}: {error}. Choose another PORT: make run PORT={port + 1}"
+        )
     except OSError as error:
         sys.exit(f"Cannot serve on port {port}: {error.strerror or error}. Choose another one: make run PORT=8001")
 

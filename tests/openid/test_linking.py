@@ -1,0 +1,90 @@
+"""Identities of real providers, linked to an account and taken from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.http.client import assert_no_content, assert_problem, new_email
+from tests.openid.browser import Browser, query
+from tests.openid.keyturn import PAGE, somebody, web_request
+
+if TYPE_CHECKING:
+    from tests.openid.browser import Person
+    from tests.openid.keyturn import Keyturn, Session
+
+
+def begin_linking(session: Session) -> str:
+    """Ask to link; the URL at the provider."""
+    reply = session.call("POST", f"/identities/{session.keyturn.name}/authorization", {"return_to": PAGE})
+    assert reply.status == 200, reply
+    return str(reply.json["authorization_url"])
+
+
+def link(session: Session, person: Person) -> str:
+    """Link by the browser flow; the URL of the page."""
+    callback = session.browser.log_in(begin_linking(session), person)
+    return session.keyturn.finish(session.browser, callback)
+
+
+def test_link_by_browser(keyturn: Keyturn) -> None:
+    """Whoever is logged in links an identity, whatever its address, and then comes in by it."""
+    person = somebody()
+    session = keyturn.sign_up(Browser(), new_email())
+    assert link(session, person) == PAGE
+    assert session.linked() == [keyturn.subject(person)]
+    assert keyturn.log_in(Browser(), person).sub == session.sub
+
+
+def test_link_by_exchange(keyturn: Keyturn) -> None:
+    """The same with a code that the frontend brings; twice is once."""
+    person = somebody()
+    session = keyturn.sign_up(Browser(), new_email())
+    for _ in range(2):
+        members = web_request(keyturn).code(session.browser, keyturn.provider.issuer, person)
+        assert_no_content(session.call("POST", f"/identities/{keyturn.name}", members))
+        assert session.linked() == [keyturn.subject(person)]
+    assert keyturn.log_in(Browser(), person).sub == session.sub
+
+
+def test_linking_is_the_sessions_alone(keyturn: Keyturn) -> None:
+    """A link that was begun does nothing in another browser, nor once its session is over."""
+    person = somebody()
+    session = keyturn.sign_up(Browser(), new_email())
+    callback = session.browser.log_in(begin_linking(session), person)
+    assert query(keyturn.finish(Browser(), callback)) == {"error": "login_expired"}
+    other = keyturn.session(
+        session.browser,
+        session.browser.call("POST", f"{keyturn.url}/refresh", {"refresh_token": session.tokens["refresh_token"]}),
+    )
+    assert_no_content(other.call("POST", "/logout"))
+    assert query(keyturn.finish(session.browser, callback)) == {"error": "invalid_token"}
+    assert keyturn.log_in(Browser(), person).sub != session.sub
+
+
+def test_identity_of_another_account(keyturn: Keyturn) -> None:
+    """An identity that opens one account is not linked to another."""
+    person = somebody()
+    owner = keyturn.log_in(Browser(), person)
+    session = keyturn.sign_up(Browser(), new_email())
+    assert link(session, person) == f"{PAGE}?error=identity_taken"
+    assert session.linked() == []
+    assert keyturn.log_in(Browser(), person).sub == owner.sub
+
+
+def test_unlink(keyturn: Keyturn) -> None:
+    """An unlinked identity opens the account no more."""
+    person = somebody()
+    session = keyturn.sign_up(Browser(), new_email())
+    assert link(session, person) == PAGE
+    assert_no_content(session.call("DELETE", f"/identities/{keyturn.name}"))
+    assert session.ways_in() == {"identities": [], "password": True}
+    assert_problem(session.call("DELETE", f"/identities/{keyturn.name}"), 404, "identity_not_found")
+    assert keyturn.log_in(Browser(), person).sub != session.sub
+
+
+def test_last_way_in(keyturn: Keyturn) -> None:
+    """The only way into an account stays."""
+    person = somebody()
+    session = keyturn.log_in(Browser(), person)
+    assert_problem(session.call("DELETE", f"/identities/{keyturn.name}"), 409, "last_way_in")
+    assert session.linked() == [keyturn.subject(person)]
