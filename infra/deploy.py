@@ -14,6 +14,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from chalice.deploy.deployer import ChaliceDeploymentError
 
+from chalicelib import providers
 from chalicelib.config import Config
 from chalicelib.errors import AuthError
 from infra import chalice_deployment, keys, package, table
@@ -40,18 +41,22 @@ def deploy(root: Path, stage_name: str) -> str:
     if session.region_name is None:
         message = "No region is set; set AWS_DEFAULT_REGION"
         raise Failure(message)
+    dynamodb, ssm = session.client("dynamodb"), session.client("ssm")
     # Settings are checked and the zip is built before anything in AWS changes.
     config = Config.from_env({"KEYTURN_ISSUER": "https://not-known-yet.invalid", **stage.settings})
+    providers.require_known(config.providers)
+    require_client_secrets(ssm, config)
     built = package.build(root)
     _say(f"package: {built.path.stat().st_size / 1e6:.1f} MB, sha256 {built.digest}")
 
-    dynamodb, ssm = session.client("dynamodb"), session.client("ssm")
     _say(f"table {stage.table}: {'created' if table.ensure(dynamodb, stage.table) else 'there'}")
     table.protect(dynamodb, stage.table)
     for name in keys.ensure(ssm, stage.parameters, config.signing_algorithm, int(time.time())):
         _say(f"parameter {name}: created")
     api_id = ensure_api(session.client("apigateway"), ssm, stage)
     url = f"https://{api_id}.execute-api.{session.region_name}.amazonaws.com/{stage.api_stage}"
+    # Once more, with the issuer: some settings are right or wrong beside it alone.
+    Config.from_env({"KEYTURN_ISSUER": url, **stage.settings})
     ensure_log_groups(session.client("logs"), stage)
 
     functions = session.client("lambda")
@@ -64,6 +69,22 @@ def deploy(root: Path, stage_name: str) -> str:
     for resource in sorted({*stage.deployed_resources(functions)} - {*deployed}):
         delete_function(session, stage, resource)  # one that the app had once
     return url
+
+
+def require_client_secrets(parameters: SSMClient, config: Config) -> None:
+    """Ask for each provider's client secret, by name alone: the provider gives it out, so nothing here can make it.
+
+    Failure where the parameter store lacks one: without it every login at that provider would end in an error.
+    """
+    for provider, settings in config.providers.items():
+        name = settings.secret_parameter
+        if name in parameters.get_parameters(Names=[name], WithDecryption=False)["InvalidParameters"]:
+            variable = f"KEYTURN_{provider.upper()}_CLIENT_SECRET_PARAMETER"
+            message = (
+                f"{variable} names {name}, which the parameter store does not have. Put the client secret there: "
+                f"aws ssm put-parameter --type SecureString --name {name} --value 'the client secret'"
+            )
+            raise Failure(message)
 
 
 def ensure_api(apis: APIGatewayClient, parameters: SSMClient, stage: Stage) -> str:

@@ -1,4 +1,4 @@
-"""What was measured, as two tables on standard output, each with its verdict."""
+"""What was measured, as tables on standard output, each with its verdict."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tests.bench.script import OPERATIONS
+from tests.bench.script import BEGIN, CALLBACK, LOGIN, OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 PLAIN = "plain chalice + boto3"
 RATIO = 0.5  # of the plain package's cold start that ours must stay under
+
+# USD for a million units of DynamoDB on demand. Source: Airbyte's account of its prices, read on 2025-07-21, after they
+# were halved on 2024-11-01.
+WRITE_UNITS_USD = 0.625
+READ_UNITS_USD = 0.125
+TRANSACTION_WRITES = 2  # keeping what a login at a provider has begun, and taking it back
 
 
 def operations(
@@ -50,6 +56,35 @@ def operations(
         "Each cost: measured / allowed by the cost contract. CPU: of the function for a call, argon2's apart.",
     )
     return not exceeded
+
+
+def login_at_a_provider(costs: Mapping[Operation, Cost]) -> bool:
+    """Print what a login at a provider waits for and is billed, beside one with a password and two writes more.
+
+    Return whether it is no more. Read and write units are weighed by their prices: it reads once more, and writes less.
+    """
+    begin, callback, login = costs[BEGIN], costs[CALLBACK], costs[LOGIN]
+    ours = (
+        begin.round_trips + callback.round_trips,
+        begin.read_units + callback.read_units,
+        begin.write_units + callback.write_units,
+    )
+    bound = (login.round_trips + TRANSACTION_WRITES, login.read_units, login.write_units + TRANSACTION_WRITES)
+    prices = [reads * READ_UNITS_USD + writes * WRITE_UNITS_USD for _, reads, writes in (ours, bound)]
+    holds = ours[0] <= bound[0] and prices[0] <= prices[1]
+    rows = [
+        [name, *(f"{figure:g}" for figure in figures), f"{price:.2f}", verdict]
+        for name, figures, price, verdict in (
+            ("at a provider: begin and callback", ours, prices[0], "ok" if holds else "EXCEEDED"),
+            ("with a password, and two writes", bound, prices[1], "-"),
+        )
+    ]
+    _print_table(
+        ["a whole login", "round trips", "read units", "write units", "USD per million", "no higher"],
+        rows,
+        f"USD {WRITE_UNITS_USD} for a million write units, {READ_UNITS_USD} for a million read units.",
+    )
+    return holds
 
 
 def cold_starts(starts: Mapping[str, Sequence[ColdStart]], sizes: Mapping[str, int]) -> bool:

@@ -1,4 +1,7 @@
-"""What is measured: every operation of the cost contract, as the events that API Gateway sends."""
+"""What is measured: every operation of the cost contract, as the events that API Gateway sends.
+
+Logins at a provider are in federated.py.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,12 @@ LOGOUT = Operation("logout", "api_handler", 204, 2, 0, 2)
 EVERYWHERE = Operation("logout everywhere", "api_handler", 204, 2, 1, 6)
 PASSWORD_CHANGE = Operation("password change", "api_handler", 200, 3, 2, 9, hashes=2)
 
+BEGIN = Operation("login at a provider: begin", "api_handler", 303, 1, 0, 2)
+# One of the three reads is the identity once more, beside the write of the session: services/arrivals.py says why.
+CALLBACK = Operation("login at a provider: callback", "api_handler", 303, 4, 3, 2)
+EXCHANGE = Operation("code exchange", "api_handler", 200, 4, 3, 2)
+FORGED_STATE = Operation("callback with a forged state", "api_handler", 400, 0, 0, 0)
+
 OPERATIONS = (
     SIGNUP,
     LOGIN,
@@ -65,6 +74,10 @@ OPERATIONS = (
     LOGOUT,
     EVERYWHERE,
     PASSWORD_CHANGE,
+    BEGIN,
+    CALLBACK,
+    EXCHANGE,
+    FORGED_STATE,
 )
 
 
@@ -80,39 +93,39 @@ class Stage(Protocol):
 
 def play(stage: Stage, people: int) -> None:
     """Go through every operation, `people` times each. AssertionError where a function does not answer as it should."""
-    crowd = [_Person() for _ in range(people)]
-    signed_up = _measure(stage, SIGNUP, [person.post("/signup", person.credentials) for person in crowd])
-    logged_in = _measure(stage, LOGIN, [person.post("/login", person.credentials) for person in crowd])
+    crowd = [Person() for _ in range(people)]
+    signed_up = measure(stage, SIGNUP, [person.post("/signup", person.credentials) for person in crowd])
+    logged_in = measure(stage, LOGIN, [person.post("/login", person.credentials) for person in crowd])
 
-    _measure(stage, AUTHORIZE, [token_event(grant["access_token"]) for grant in logged_in])
-    _measure(stage, FORGED_ACCESS, [token_event(_forged(grant["access_token"])) for grant in logged_in])
+    measure(stage, AUTHORIZE, [token_event(grant["access_token"]) for grant in logged_in])
+    measure(stage, FORGED_ACCESS, [token_event(forged(grant["access_token"])) for grant in logged_in])
 
     first = [refresh_event(grant["refresh_token"]) for grant in logged_in]
-    refreshed = _measure(stage, REFRESH, first)
-    raced = _measure(stage, RACE, first)
+    refreshed = measure(stage, REFRESH, first)
+    raced = measure(stage, RACE, first)
     assert [grant["refresh_token"] for grant in raced] == [grant["refresh_token"] for grant in refreshed]
     for grant in refreshed:
         assert stage.call("api_handler", refresh_event(grant["refresh_token"]))["statusCode"] == REFRESH.status
-    _measure(stage, THIEF, first)
-    _measure(stage, FORGED_REFRESH, [refresh_event(_forged(grant["refresh_token"])) for grant in refreshed])
+    measure(stage, THIEF, first)
+    measure(stage, FORGED_REFRESH, [refresh_event(forged(grant["refresh_token"])) for grant in refreshed])
 
     tokens = [grant["refresh_token"] for grant in signed_up]
-    _measure(stage, LOGOUT, [api_event("POST", "/logout", {"refresh_token": token}) for token in tokens])
+    measure(stage, LOGOUT, [api_event("POST", "/logout", {"refresh_token": token}) for token in tokens])
 
-    grants = [_body(stage.call("api_handler", person.post("/login", person.credentials))) for person in crowd]
+    grants = [body_of(stage.call("api_handler", person.post("/login", person.credentials))) for person in crowd]
     contexts = [stage.call("authorize", token_event(grant["access_token"]))["context"] for grant in grants]
     passwords = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     changes = [api_event("POST", "/password/change", passwords, principal=context) for context in contexts]
-    _measure(stage, PASSWORD_CHANGE, changes)
-    _measure(stage, EVERYWHERE, [api_event("POST", "/logout/all", principal=context) for context in contexts])
+    measure(stage, PASSWORD_CHANGE, changes)
+    measure(stage, EVERYWHERE, [api_event("POST", "/logout/all", principal=context) for context in contexts])
 
     _measure_limiter(stage, people)
 
 
 def sign_up(stage: Stage) -> Event:
     """Make an account outside any measurement; return its token response."""
-    person = _Person()
-    grant: Event = _body(stage.call("api_handler", person.post("/signup", person.credentials)))
+    person = Person()
+    grant: Event = body_of(stage.call("api_handler", person.post("/signup", person.credentials)))
     return grant
 
 
@@ -123,8 +136,11 @@ def api_event(
     *,
     principal: Event | None = None,
     source_ip: str = "198.18.0.1",
+    query: str = "",
+    cookie: str | None = None,
+    provider: str | None = None,
 ) -> Event:
-    """The proxy event of a request with these members as JSON."""
+    """The proxy event of a request with these members as JSON. `provider` is the part of the path that names one."""
     body = b"" if members is None else json.dumps(members).encode()
     headers = [
         ("Accept", "*/*"),
@@ -135,10 +151,14 @@ def api_event(
         ("X-Forwarded-For", source_ip),
         ("X-Forwarded-Port", "443"),
         ("X-Forwarded-Proto", "https"),
+        *([] if cookie is None else [("Cookie", cookie)]),
     ]
+    route = proxy.Route(path, {})
+    if provider is not None:
+        route = proxy.Route(path.replace(f"/{provider}", "/{provider}"), {"provider": provider})
     return proxy.event(
-        proxy.Request(method, path, "", headers, body, source_ip),
-        proxy.Route(path, {}),
+        proxy.Request(method, path, query, headers, body, source_ip),
+        route,
         api_id="abc123",
         stage="api",
         account="123456789012",
@@ -159,42 +179,51 @@ def token_event(access_token: str) -> Event:
     return {"type": "TOKEN", "authorizationToken": f"Bearer {access_token}", "methodArn": arn}
 
 
-class _Person:
+class Person:
     """Somebody with an address of their own, so that no limiter sees a crowd."""
 
     def __init__(self) -> None:
-        self._source_ip = str(BENCHMARK_NETWORK[random.randrange(BENCHMARK_NETWORK.num_addresses)])  # noqa: S311 - no secret
+        self.source_ip = str(BENCHMARK_NETWORK[random.randrange(BENCHMARK_NETWORK.num_addresses)])  # noqa: S311 - no secret
         self.credentials = {"email": f"{uuid.uuid4().hex}@example.com", "password": PASSWORD, "transport": "body"}
 
     def post(self, path: str, members: Event) -> Event:
-        return api_event("POST", path, members, source_ip=self._source_ip)
+        """The event of a POST of theirs."""
+        return api_event("POST", path, members, source_ip=self.source_ip)
 
 
 def _measure_limiter(stage: Stage, times: int) -> None:
     """Guess at one account until the limiter answers, then measure its answers."""
-    person = _Person()
+    person = Person()
     guess = person.post("/login", {**person.credentials, "password": "wrong horse battery staple"})
     free_attempts, _ = LOGIN_BY_ACCOUNT.tiers[0]
     for _ in range(free_attempts):
         assert stage.call("api_handler", guess)["statusCode"] == 401
-    _measure(stage, LIMITED, [guess] * times)
+    measure(stage, LIMITED, [guess] * times)
 
 
-def _measure(stage: Stage, operation: Operation, events: Sequence[Event]) -> list[Any]:
-    answers = stage.measure(operation, events)
+def measure(stage: Stage, operation: Operation, events: Sequence[Event]) -> list[Any]:
+    """As `answers`, but of the API's answers the bodies alone."""
+    found = answers(stage, operation, events)
+    return found if operation.function == "authorize" else [body_of(answer) for answer in found]
+
+
+def answers(stage: Stage, operation: Operation, events: Sequence[Event]) -> list[Event]:
+    """Measure calls; return their answers. AssertionError where one is not as it should be."""
+    found = stage.measure(operation, events)
     if operation.function == "authorize":
         expected = "policyDocument" if operation.status == 200 else "errorMessage"
-        assert all(expected in answer for answer in answers), (operation.name, answers)
-        return answers
-    assert all(answer["statusCode"] == operation.status for answer in answers), (operation.name, answers)
-    return [_body(answer) for answer in answers]
+        assert all(expected in answer for answer in found), (operation.name, found)
+    else:
+        assert all(answer["statusCode"] == operation.status for answer in found), (operation.name, found)
+    return found
 
 
-def _body(answer: Event) -> Any:
+def body_of(answer: Event) -> Any:
+    """An answer's body, parsed; None where it has none."""
     return json.loads(answer["body"]) if answer["body"] else None
 
 
-def _forged(token: str) -> str:
+def forged(token: str) -> str:
     """The token with one character of its MAC or signature changed."""
     place = len(token) - 5
     return token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]

@@ -7,6 +7,7 @@ with deployed("dev") as stack:
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -46,6 +47,11 @@ class Stack:
         return str(parameter["Parameter"]["Value"])
 
     @property
+    def issuer(self) -> str:
+        """The URL that the functions know themselves by, which is where AWS would serve them."""
+        return f"https://{self.api_id}.execute-api.{REGION}.amazonaws.com/api"
+
+    @property
     def table_name(self) -> str:
         """The stage's table."""
         return f"keyturn-{self.stage}"
@@ -81,6 +87,13 @@ class Stack:
         if check and result.returncode:
             raise AssertionError(result.stdout + result.stderr)
         return result
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Add settings to the stage in the project copy, as its owner does before deploying."""
+        path = self.project / ".chalice/config.json"
+        document = json.loads(path.read_text())
+        document["stages"][self.stage]["environment_variables"] |= settings
+        path.write_text(json.dumps(document))
 
     def deploy(self) -> str:
         """Deploy, take the functions as AWS holds them now, and return what the command printed."""
@@ -171,14 +184,22 @@ def copy_project(to: Path) -> Path:
 
 @contextmanager
 def deployed(
-    stage: str = "dev", *, aws: LocalAws | None = None, environment: Mapping[str, str] | None = None
+    stage: str = "dev",
+    *,
+    aws: LocalAws | None = None,
+    environment: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[RunningStack]:
-    """Deploy a copy of the project and run it. `environment` is added to the functions' AWS variables."""
+    """Deploy a copy of the project and run it.
+
+    `environment` is added to the functions' AWS variables, `settings` to the stage's own in config.json.
+    """
     with ExitStack() as exits:
         work = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="keyturn-", ignore_cleanup_errors=True)))
         aws = aws or exits.enter_context(LocalAws())
         (work / "project").mkdir()
         stack = RunningStack(aws, copy_project(work / "project"), stage, work, environment or {})
+        stack.configure(settings or {})
         stack.deploy()
         exits.callback(stack.close)
         stack.url = exits.enter_context(stack.gateway()).url

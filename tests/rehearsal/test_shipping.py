@@ -28,6 +28,12 @@ FLAGS = slice(4, 8)  # of a .pyc file, after the magic number (PEP 552)
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 
 
+def provider(name: str) -> dict[str, str]:
+    """Settings that switch a provider on, as far as the README's example goes."""
+    secret = f"/keyturn/dev/provider/{name.lower()}"
+    return {f"KEYTURN_{name}_CLIENT_ID": "id", f"KEYTURN_{name}_CLIENT_SECRET_PARAMETER": secret}
+
+
 @pytest.fixture(scope="module")
 def shipped(dev: RunningStack) -> zipfile.ZipFile:
     """The zip that AWS holds."""
@@ -103,6 +109,14 @@ def test_only_what_runs_is_in_the_zip(shipped: zipfile.ZipFile) -> None:
     assert metadata == {"METADATA"}
 
 
+def test_every_module_of_ours_is_in_the_zip(dev: RunningStack, shipped: zipfile.ZipFile) -> None:
+    """Each room whole: what is missing would show on AWS alone, when it is imported."""
+    sources = {path.relative_to(dev.project).as_posix() for path in (dev.project / "chalicelib").rglob("*.py")}
+    assert "chalicelib/providers/google.py" in sources
+    ours = {name for name in shipped.namelist() if name.startswith("chalicelib/") and name.endswith(".py")}
+    assert ours == sources
+
+
 def test_every_module_is_compiled(shipped: zipfile.ZipFile) -> None:
     """Bytecode for each source, of the kind that Python takes without looking at the source."""
     names = set(shipped.namelist())
@@ -128,25 +142,29 @@ def test_compiled_libraries_load_on_lambda(shipped: zipfile.ZipFile) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "edit", "complaint"),
+    ("stage", "settings", "complaint"),
     [
-        (["--stage", "nowhere"], None, "There is no stage 'nowhere'"),
+        ("nowhere", {}, "There is no stage 'nowhere'"),
+        ("dev", {"KEYTURN_AUDIENCE": "", "KEYTURN_ACCESS_TTL": "x"}, "KEYTURN_AUDIENCE is not"),
+        ("dev", {"KEYTURN_GOOGLE_CLIENT_ID": "id"}, "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER is not set"),
+        ("dev", provider("GOGGLE"), "KEYTURN_GOGGLE_CLIENT_ID names no provider"),
+        ("dev", provider("OIDC"), "KEYTURN_OIDC_ISSUER is not set"),
         (
-            ["--stage", "dev"],
-            ('"KEYTURN_AUDIENCE": "keyturn-dev"', '"KEYTURN_ACCESS_TTL": "x"'),
-            "KEYTURN_AUDIENCE is not",
+            "dev",
+            provider("GOOGLE"),
+            "aws ssm put-parameter --type SecureString --name /keyturn/dev/provider/google --value",
         ),
     ],
 )
 def test_refused_before_anything_is_made(
-    dev: RunningStack, arguments: list[str], edit: tuple[str, str] | None, complaint: str
+    dev: RunningStack, stage: str, settings: dict[str, str], complaint: str
 ) -> None:
-    """A wrong stage or setting fails in one line, and no step is taken."""
+    """A wrong stage or setting, and a secret that is not there, fail in one line, and no step is taken."""
     path = dev.project / ".chalice/config.json"
     original = path.read_text()
-    path.write_text(original.replace(*edit) if edit else original)
+    dev.configure(settings)
     try:
-        failed = dev.run("infra.deploy", *arguments, check=False)
+        failed = dev.run("infra.deploy", "--stage", stage, check=False)
     finally:
         path.write_text(original)
     assert (failed.returncode, failed.stdout) == (1, "")
