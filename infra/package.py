@@ -48,7 +48,7 @@ UNUSED_FILES = (
 KEPT_FILE = "METADATA"
 # What the functions call. At a cold start a client parses its service's model and makes a method of each operation.
 OPERATIONS = {
-    "dynamodb": ("DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
+    "dynamodb": ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
     "ssm": ("GetParameters",),
 }
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from types_boto3_dynamodb import DynamoDBClient
 
-_READS = frozenset({"GetItem", "Query"})
+_READS = frozenset({"BatchGetItem", "GetItem", "Query"})
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.records import Account, Denials, Login, Session
-from chalicelib.store.dynamodb import DENIED_SESSIONS
+from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
 from chalicelib.store.items import user_agent
 from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import LinkedIdentity, LoginTransaction
+    from chalicelib.domain.records import Client, LinkedIdentity, LoginTransaction
     from chalicelib.store.protocol import Rotation
 
 
@@ -82,7 +82,16 @@ class FakeStore:
             self.logins[email] = replace(login, password_digest=new_digest)
             return True
 
-    def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
+    def change_password(
+        self,
+        login: Login,
+        new_digest: str,
+        sid: str,
+        *,
+        now: int,
+        deny_until: int,
+        session_digest: bytes | None = None,
+    ) -> PasswordChanged:
         """Change login, account, session and blacklist together."""
         account = login.account
         with self._lock:
@@ -96,7 +105,10 @@ class FakeStore:
                 return PasswordChanged.SESSION_GONE
             self._raise_epoch(account, deny_until, disabled=held.account.disabled)
             self.logins[account.email] = replace(self.logins[account.email], password_digest=new_digest)
-            self.sessions[account.sub, sid] = replace(session, epoch=account.epoch + 1, auth_time=now)
+            moved = replace(session, epoch=account.epoch + 1, auth_time=now)
+            if session_digest is not None:
+                moved = replace(moved, digest=session_digest, generation=session.generation + 1)
+            self.sessions[account.sub, sid] = moved
             return PasswordChanged.CHANGED
 
     def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
@@ -207,6 +219,21 @@ class FakeStore:
         with self._lock:
             return self.sessions.get((sub, sid))
 
+    def find_session_and_account(self, sub: str, sid: str) -> tuple[Session | None, Account | None]:
+        """Read both."""
+        with self._lock:
+            return self.sessions.get((sub, sid)), self.accounts.get(sub)
+
+    def touch_session(self, session: Session, *, idle_expires_at: int, now: int, client: Client) -> None:
+        """Note the use, if the session is as it was read."""
+        with self._lock:
+            held = self.sessions.get((session.sub, session.sid))
+            if held is None or not held.lives(session.epoch, now):
+                return
+            if (held.digest, held.rotated_at) == (session.digest, session.rotated_at):
+                used = replace(held, rotated_at=now, idle_expires_at=idle_expires_at)
+                self._write_session(replace(used, address=client.address, user_agent=client.user_agent))
+
     def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
         """Read the account and its sessions, in the order of their keys."""
         with self._lock:
@@ -223,13 +250,23 @@ class FakeStore:
             self.deny_until[sub] = deny_until
             return None
 
-    def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
-        """Put the moment in the place of the set that was seen."""
+    def deny_token(self, sub: str, jti: str, *, deny_until: int) -> Denials | None:
+        """Add the access token to the set, or return the set that is full."""
         with self._lock:
             held = self.denials.get(sub, Denials())
-            if held.sessions != seen.sessions or held.issued_before > moment:
+            if len(held.tokens | {jti}) > DENIED_TOKENS:
+                return held
+            self.denials[sub] = replace(held, tokens=held.tokens | {jti})
+            self.deny_until[sub] = deny_until
+            return None
+
+    def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
+        """Put the moment in the place of the sets that were seen."""
+        with self._lock:
+            held = self.denials.get(sub, Denials())
+            if (held.sessions, held.tokens) != (seen.sessions, seen.tokens) or held.issued_before > moment:
                 return held.issued_before >= moment
-            self.denials[sub] = replace(held, issued_before=moment, sessions=frozenset())
+            self.denials[sub] = replace(held, issued_before=moment, sessions=frozenset(), tokens=frozenset())
             self.deny_until[sub] = deny_until
             return True
 

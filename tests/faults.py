@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Denials, LinkedIdentity, Login, LoginTransaction, Session
+    from chalicelib.domain.records import Account, Client, Denials, LinkedIdentity, Login, LoginTransaction, Session
     from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated, Rotation, Store
 
     Call = tuple[str, int]
@@ -70,9 +70,26 @@ class FaultyStore:
         """As Store."""
         return self._call(self.inner.replace_password_digest, email, old_digest, new_digest)
 
-    def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
+    def change_password(
+        self,
+        login: Login,
+        new_digest: str,
+        sid: str,
+        *,
+        now: int,
+        deny_until: int,
+        session_digest: bytes | None = None,
+    ) -> PasswordChanged:
         """As Store."""
-        return self._call(self.inner.change_password, login, new_digest, sid, now=now, deny_until=deny_until)
+        return self._call(
+            self.inner.change_password,
+            login,
+            new_digest,
+            sid,
+            now=now,
+            deny_until=deny_until,
+            session_digest=session_digest,
+        )
 
     def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
         """As Store."""
@@ -116,6 +133,14 @@ class FaultyStore:
         """As Store."""
         return self._call(self.inner.find_session, sub, sid)
 
+    def find_session_and_account(self, sub: str, sid: str) -> tuple[Session | None, Account | None]:
+        """As Store."""
+        return self._call(self.inner.find_session_and_account, sub, sid)
+
+    def touch_session(self, session: Session, *, idle_expires_at: int, now: int, client: Client) -> None:
+        """As Store."""
+        self._call(self.inner.touch_session, session, idle_expires_at=idle_expires_at, now=now, client=client)
+
     def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
         """As Store."""
         return self._call(self.inner.list_sessions, sub)
@@ -127,6 +152,10 @@ class FaultyStore:
     def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
         """As Store."""
         return self._call(self.inner.deny_issued_before, sub, seen, moment, deny_until=deny_until)
+
+    def deny_token(self, sub: str, jti: str, *, deny_until: int) -> Denials | None:
+        """As Store."""
+        return self._call(self.inner.deny_token, sub, jti, deny_until=deny_until)
 
     def delete_session(self, sub: str, sid: str) -> None:
         """As Store."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Transport = Literal["cookie", "body"]
-TRANSPORTS: tuple[Transport, ...] = ("cookie", "body")
+Transport = Literal["cookie", "body", "session"]
+TRANSPORTS: tuple[Transport, ...] = ("cookie", "body", "session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,23 +148,36 @@ class AccessTokenClaims:
 
 @dataclass(frozen=True, slots=True)
 class Denials:
-    """The token blacklist of one user: what is revoked among tokens that have not expired yet."""
+    """The token blacklist of one user: what is revoked among tokens that have not expired yet.
+
+    `tokens` are the `jti` of access tokens that were revoked alone (RFC 7009).
+    """
 
     before_epoch: int = 0
     issued_before: int = 0
     sessions: frozenset[str] = frozenset()
+    tokens: frozenset[str] = frozenset()
 
     def deny(self, claims: AccessTokenClaims) -> bool:
-        """Whether the access token is revoked: by its account's epoch, by its age, or with its session."""
-        return claims.ver < self.before_epoch or claims.iat < self.issued_before or claims.sid in self.sessions
+        """Whether the access token is revoked: by its account's epoch, by its age, with its session, or by itself."""
+        return (
+            claims.ver < self.before_epoch
+            or claims.iat < self.issued_before
+            or claims.sid in self.sessions
+            or claims.jti in self.tokens
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a guarded handler acts for: what the authorizer found in a token that it accepted."""
+    """Who a guarded handler acts for: what the authorizer found behind a credential that it accepted.
+
+    `auth_time` is when the person was authenticated, in seconds since the epoch.
+    """
 
     sub: str
     sid: str
     roles: tuple[str, ...]
     scope: str
     email_verified: bool
+    auth_time: int

@@ -48,8 +48,8 @@ class TransactionRefused(Exception):
         self.held = held
 
 
-class _WritersMet(Unavailable):
-    """Another write to the item was under way: no answer yet, so the same call may be sent again."""
+class _AskAgain(Unavailable):
+    """No answer yet, so that the same call may be sent again: another write was under way, or a read was left out."""
 
 
 def make_client(session: Session) -> DynamoDBClient:
@@ -67,18 +67,33 @@ def make_client(session: Session) -> DynamoDBClient:
 
 
 def send(operation: Callable[..., Response], request: Mapping[str, Any]) -> Response:
-    """Send one call, and again while it meets another writer.
+    """Send one call, and again while it meets another writer or is left without an answer.
 
     Raises ConditionFailed, TransactionRefused, and Unavailable where DynamoDB did not answer or asked to come later.
     """
     for wait in _WAITS:
         try:
             return _attempt(operation, request)
-        except _WritersMet:
+        except _AskAgain:
             if not deadline.attempt_allowed():
                 raise
         time.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - spreads load; nothing secret depends on it
     return _attempt(operation, request)
+
+
+def send_batch(client: DynamoDBClient, request: Mapping[str, Any]) -> list[Item]:
+    """Read several items at once; raises what `send` raises. The items come in any order.
+
+    An item that DynamoDB was too busy to read is no item that is missing: then all of them are asked for again.
+    """
+
+    def read_all(**request: Any) -> Mapping[str, Any]:  # noqa: ANN401  # as botocore's
+        response = client.batch_get_item(**request)
+        if response.get("UnprocessedKeys"):
+            raise _AskAgain(debug="BatchGetItem: unprocessed keys")
+        return response
+
+    return [item for found in send(read_all, request)["Responses"].values() for item in found]
 
 
 def transact(client: DynamoDBClient, writes: Sequence[Mapping[str, Any]]) -> None:
@@ -110,7 +125,7 @@ def _named(error: ClientError, code: str) -> Exception:
         return ConditionFailed(response.get("Item", {}))
     if code == "TransactionCanceledException":
         return _cancelled(response.get("CancellationReasons", ()), error)
-    failure = _WritersMet if code in _MET else Unavailable
+    failure = _AskAgain if code in _MET else Unavailable
     return failure(debug=f"{error.operation_name}: {code}")
 
 
@@ -130,5 +145,5 @@ def _cancelled(reasons: Sequence[Mapping[str, Any]], error: ClientError) -> Exce
         )
     if "ValidationError" in codes:
         return error
-    failure = _WritersMet if codes and codes <= _MET_IN_TRANSACTION else Unavailable
+    failure = _AskAgain if codes and codes <= _MET_IN_TRANSACTION else Unavailable
     return failure(debug=f"TransactWriteItems: {' '.join(sorted(codes))}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from chalicelib.store import epochs, identities, items, keys, requests
-from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, transact
-from chalicelib.store.items import binary, number, text, text_set
+from chalicelib.store import denials, epochs, identities, items, keys, requests, sessions
+from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact
+from chalicelib.store.items import number, text
 from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
 
 if TYPE_CHECKING:
@@ -15,12 +16,9 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Denials, LinkedIdentity, Login, LoginTransaction, Session
+    from chalicelib.domain.records import Account, Client, Denials, LinkedIdentity, Login, LoginTransaction, Session
     from chalicelib.store.items import Item, Value
     from chalicelib.store.protocol import Rotation
-
-# Keeps the blacklist within the 1 KB that one write unit covers.
-DENIED_SESSIONS = 35
 
 # A counter outlives its window by what clocks may differ, so that no container misses it.
 _CLOCK_SKEW = 120
@@ -83,9 +81,20 @@ class DynamoDBStore:
             return bool(refused.held.get("password_digest") == text(new_digest))
         return True
 
-    def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
+    def change_password(
+        self,
+        login: Login,
+        new_digest: str,
+        sid: str,
+        *,
+        now: int,
+        deny_until: int,
+        session_digest: bytes | None = None,
+    ) -> PasswordChanged:
         """Update login, state, session and blacklist in one transaction: 8 write units."""
-        writes = epochs.change_password(self._table, login, new_digest, sid, now=now, deny_until=deny_until)
+        writes = epochs.change_password(
+            self._table, login, new_digest, sid, now=now, deny_until=deny_until, session_digest=session_digest
+        )
         try:
             transact(self._client, writes)
         except TransactionRefused as refused:
@@ -169,35 +178,9 @@ class DynamoDBStore:
         held before        g (digest)    -> Rotated, and held afterwards: g + 1 (next_digest)
         held before        g + 1         -> NotRotated: another call has turned it; or Rotated: this one has, unheard
         held before        anything else -> NotRotated
-
-        The TTL follows the idle limit alone, because the absolute one is not at hand; garbage may lie a little longer.
         """
-        live_generation = "#generation = :generation"
-        live_secret = "#digest = :digest"  # noqa: S105 - an expression
-        not_revoked = "#epoch = :epoch"
-        request = requests.update_if(
-            self._table,
-            keys.session(rotation.sub, rotation.sid),
-            f"{live_generation} AND {live_secret} AND {not_revoked} AND {requests.WITHIN_LIMITS}",
-            "SET #generation = :next_generation, #digest = :next_digest, #wrapped = :wrapped, #key_id = :key_id, "
-            "#rotated_at = :now, #idle_expires_at = :idle, #expires_at = :idle, "
-            "#address = :address, #user_agent = :user_agent",
-            {
-                ":generation": number(rotation.generation),
-                ":digest": binary(rotation.digest),
-                ":epoch": number(rotation.epoch),
-                ":now": number(rotation.now),
-                ":next_generation": number(rotation.generation + 1),
-                ":next_digest": binary(rotation.next_digest),
-                ":wrapped": binary(rotation.wrapped),
-                ":key_id": text(rotation.key_id),
-                ":idle": number(rotation.idle_expires_at),
-                ":address": text(rotation.client.address),
-                ":user_agent": items.user_agent(rotation.client.user_agent),
-            },
-        )
         try:
-            response = send(self._client.update_item, {**request, "ReturnValues": "ALL_NEW"})
+            response = send(self._client.update_item, sessions.rotate(self._table, rotation))
         except ConditionFailed as refused:
             held = items.session_from(refused.held) if refused.held else None
             # A secret is random: where the next one is held, this very call has written it and its answer was lost.
@@ -209,10 +192,23 @@ class DynamoDBStore:
         item = self._get(keys.session(sub, sid))
         return items.session_from(item) if item else None
 
+    def find_session_and_account(self, sub: str, sid: str) -> tuple[Session | None, Account | None]:
+        """Read both in one call."""
+        request = requests.read_all(self._table, [keys.session(sub, sid), keys.state(sub)])
+        found = {keys.is_state(item): item for item in send_batch(self._client, request)}
+        session, state = found.get(False), found.get(True)
+        return items.session_from(session) if session else None, items.account_from(state) if state else None
+
+    def touch_session(self, session: Session, *, idle_expires_at: int, now: int, client: Client) -> None:
+        """Note the use in one write."""
+        request = sessions.touch(self._table, session, idle_expires_at=idle_expires_at, now=now, visitor=client)
+        with suppress(ConditionFailed):
+            send(self._client.update_item, request)
+
     def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
         """Read the user's partition, page by page."""
         account: Account | None = None
-        sessions: list[Session] = []
+        found: list[Session] = []
         request = requests.read_partition(self._table, keys.user(sub))
         while True:
             page = send(self._client.query, request)
@@ -220,51 +216,24 @@ class DynamoDBStore:
                 if keys.is_state(item):
                     account = items.account_from(item)
                 else:
-                    sessions.append(items.session_from(item))
+                    found.append(items.session_from(item))
             if not page.get("LastEvaluatedKey"):
-                return account, tuple(sessions)
+                return account, tuple(found)
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def deny_session(self, sub: str, sid: str, *, deny_until: int) -> Denials | None:
         """Add the session to the blacklist's set in one write."""
-        none_listed = "attribute_not_exists(#sessions)"
-        room_left = "size(#sessions) < :room"
-        listed_already = "contains(#sessions, :sid)"
-        values = {
-            ":room": number(DENIED_SESSIONS),
-            ":sid": text(sid),
-            ":sids": text_set([sid]),
-            ":expires_at": number(deny_until),
-        }
-        try:
-            self._update_if(
-                keys.deny(sub),
-                f"{none_listed} OR {room_left} OR {listed_already}",
-                "ADD #sessions :sids SET #expires_at = :expires_at",
-                values,
-            )
-        except ConditionFailed as full:
-            return items.denials_from(full.held)
-        return None
+        return self._deny(denials.deny_session(self._table, sub, sid, deny_until=deny_until))
+
+    def deny_token(self, sub: str, jti: str, *, deny_until: int) -> Denials | None:
+        """Add the access token to the blacklist's set in one write."""
+        return self._deny(denials.deny_token(self._table, sub, jti, deny_until=deny_until))
 
     def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
-        """Put the moment in the place of the set in one write."""
-        nothing_new = "#sessions = :seen" if seen.sessions else "attribute_not_exists(#sessions)"
-        never_earlier = "(attribute_not_exists(#issued_before) OR #issued_before <= :moment)"
-        values = {":moment": number(moment), ":expires_at": number(deny_until)}
-        if seen.sessions:
-            values[":seen"] = text_set(seen.sessions)
-        try:
-            self._update_if(
-                keys.deny(sub),
-                f"{nothing_new} AND {never_earlier}",
-                "SET #issued_before = :moment, #expires_at = :expires_at REMOVE #sessions",
-                values,
-            )
-        except ConditionFailed as refused:
-            # Whoever has written it, maybe this very call: everything issued before the moment is denied.
-            return items.denials_from(refused.held).issued_before >= moment
-        return True
+        """Put the moment in the place of the sets in one write."""
+        held = self._deny(denials.deny_issued_before(self._table, sub, seen, moment, deny_until=deny_until))
+        # Whoever has written it, maybe this very call: everything issued before the moment is denied.
+        return held is None or held.issued_before >= moment
 
     def delete_session(self, sub: str, sid: str) -> None:
         """Delete the item."""
@@ -276,6 +245,14 @@ class DynamoDBStore:
 
     def _get(self, key: keys.Key) -> Item:
         return send(self._client.get_item, requests.read(self._table, key)).get("Item", {})
+
+    def _deny(self, update: requests.Request) -> Denials | None:
+        """None when done; the blacklist as it is where the condition does not hold."""
+        try:
+            send(self._client.update_item, update)
+        except ConditionFailed as refused:
+            return items.denials_from(refused.held)
+        return None
 
     def _update_if(self, key: keys.Key, condition: str, change: str, values: Mapping[str, Value]) -> None:
         send(self._client.update_item, requests.update_if(self._table, key, condition, change, values))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.store import keys, requests
-from chalicelib.store.items import flag, number, text
+from chalicelib.store.items import binary, flag, number, text
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import Account, Login
@@ -24,17 +24,31 @@ _SAME_EPOCH = "#epoch = :epoch"
 _RAISE = "SET #epoch = :next_epoch"
 
 
-def change_password(table: str, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> list[Request]:
+def change_password(
+    table: str,
+    login: Login,
+    new_digest: str,
+    sid: str,
+    *,
+    now: int,
+    deny_until: int,
+    session_digest: bytes | None,
+) -> list[Request]:
     """Set the digest, and take the session along into the next epoch; see Store.change_password."""
     account = login.account
     epochs = {":epoch": number(account.epoch), ":next_epoch": number(account.epoch + 1)}
     same_password, digest = requests.same_password(login)
+    session_change = f"{_RAISE}, #auth_time = :now"
+    session_values = {":now": number(now), **epochs}
+    if session_digest is not None:
+        session_change += ", #digest = :session_digest, #generation = #generation + :one"
+        session_values |= {":session_digest": binary(session_digest), ":one": number(1)}
     session_update = requests.update_if(
         table,
         keys.session(account.sub, sid),
         f"{_SAME_EPOCH} AND {requests.WITHIN_LIMITS}",
-        f"{_RAISE}, #auth_time = :now",
-        {":now": number(now), **epochs},
+        session_change,
+        session_values,
     )
     login_update = requests.update_if(
         table,

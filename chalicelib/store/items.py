@@ -182,7 +182,8 @@ def denials_from(item: Mapping[str, Any]) -> Denials:
     return Denials(
         before_epoch=_count(item, "before_epoch"),
         issued_before=_count(item, "issued_before"),
-        sessions=frozenset(item["sessions"]["SS"]) if "sessions" in item else frozenset(),
+        sessions=_members(item, "sessions"),
+        tokens=_members(item, "tokens"),
     )
 
 
@@ -233,3 +234,7 @@ def _identity(held: Mapping[str, Any]) -> LinkedIdentity:
 
 def _count(item: Mapping[str, Any], name: str) -> int:
     return int(item[name]["N"]) if name in item else 0
+
+
+def _members(item: Mapping[str, Any], name: str) -> frozenset[str]:
+    return frozenset(item[name]["SS"]) if name in item else frozenset()

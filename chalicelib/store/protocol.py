@@ -91,8 +91,19 @@ class Store(Protocol):
     def replace_password_digest(self, email: str, old_digest: str, new_digest: str) -> bool:
         """Swap the digest of an unchanged password (rehash); False if the login holds another digest by now."""
 
-    def change_password(self, login: Login, new_digest: str, sid: str, *, now: int, deny_until: int) -> PasswordChanged:
+    def change_password(
+        self,
+        login: Login,
+        new_digest: str,
+        sid: str,
+        *,
+        now: int,
+        deny_until: int,
+        session_digest: bytes | None = None,
+    ) -> PasswordChanged:
         """Set the digest and raise the epoch in one transaction; the session `sid` moves along, every other one dies.
+
+        With `session_digest` that session has another secret from the same write on (transport `session`).
 
         Who gives the password has just authenticated: the session's auth_time becomes `now`.
 
@@ -153,6 +164,15 @@ class Store(Protocol):
     def find_session(self, sub: str, sid: str) -> Session | None:
         """One session, dead or alive: callers ask `Session.lives`."""
 
+    def find_session_and_account(self, sub: str, sid: str) -> tuple[Session | None, Account | None]:
+        """The session and its account's state, read at once: one round trip, two read units."""
+
+    def touch_session(self, session: Session, *, idle_expires_at: int, now: int, client: Client) -> None:
+        """Note that the session is in use, if it is as it was read (digest, epoch) and within its limits.
+
+        It is then last used at `now` from `client`, and its idle limit moves. Nothing happens where it has changed.
+        """
+
     def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
         """The account with all its session items, dead or alive."""
 
@@ -160,11 +180,14 @@ class Store(Protocol):
         """Put the session on the blacklist. None when done; the list as it is when it is full."""
 
     def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
-        """Deny every token issued before `moment`, in place of the sessions listed in `seen`.
+        """Deny every token issued before `moment`, in place of the sessions and tokens listed in `seen`.
 
         True also where this moment or a later one is held already. False if the list is not the one that was seen:
         another entry may have come that `moment` does not cover.
         """
+
+    def deny_token(self, sub: str, jti: str, *, deny_until: int) -> Denials | None:
+        """Put one access token on the blacklist. None when done; the list as it is when it is full."""
 
     def delete_session(self, sub: str, sid: str) -> None:
         """Delete the session's item. Deny it first: the item is what a retry would find the session by."""

@@ -14,7 +14,7 @@ from chalicelib.store import keys
 from chalicelib.store.items import number, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import Account, Login
@@ -32,6 +32,11 @@ _NAME = re.compile(r"#(\w+)")
 def read(table: str, key: Key) -> Request:
     """One item as it is after every write that was answered."""
     return {"TableName": table, "Key": key, "ConsistentRead": True}
+
+
+def read_all(table: str, wanted: Sequence[Key]) -> Request:
+    """Several items, each as `read` reads one."""
+    return {"RequestItems": {table: {"Keys": wanted, "ConsistentRead": True}}}
 
 
 def read_partition(table: str, pk: Value) -> Request:

@@ -107,6 +107,36 @@ def test_password_change_spares_the_asking_session_alone(store: Store) -> None:
     assert store.find_denials(account.sub) == Denials(before_epoch=1)
 
 
+def test_password_change_renews_a_secret(store: Store) -> None:
+    """With a digest, the asking session has it from the same write on, as its next generation; no other session has."""
+    login, session = signed_up(store)
+    other = a_session(session.sub)
+    store.create_session(other)
+    for _ in range(2):  # the repetition of a write whose answer was lost is told that it was done, and renews nothing
+        outcome = store.change_password(
+            login, "$argon2id$new", session.sid, now=NOW + 9, deny_until=DENY_UNTIL, session_digest=b"\x07" * 32
+        )
+        assert outcome is PasswordChanged.CHANGED
+    renewed = replace(session, digest=b"\x07" * 32, generation=session.generation + 1, epoch=1, auth_time=NOW + 9)
+    assert store.find_session(session.sub, session.sid) == renewed
+    assert store.find_session(session.sub, other.sid) == other
+
+
+def test_password_change_that_is_refused_renews_no_secret(store: Store) -> None:
+    """The secret is the one of before where the password is."""
+    login, session = signed_up(store)
+    outcome = store.change_password(
+        replace(login, password_digest="$argon2id$other"),
+        "$argon2id$new",
+        session.sid,
+        now=NOW,
+        deny_until=DENY_UNTIL,
+        session_digest=b"\x07" * 32,
+    )
+    assert outcome is PasswordChanged.LOGIN_MOVED
+    assert_untouched(store, login, session)
+
+
 def test_password_change_needs_the_digest_that_was_read(store: Store) -> None:
     """Of two changes that verified one password, the second one changes nothing."""
     login, session = signed_up(store)

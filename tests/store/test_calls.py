@@ -16,7 +16,7 @@ from botocore.exceptions import (
 
 from chalicelib import deadline
 from chalicelib.errors import Unavailable
-from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, transact
+from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact
 
 REQUEST = {"TableName": "table"}
 
@@ -170,6 +170,38 @@ def test_cancelled_transaction_is_sent_again_unchanged(code: str) -> None:
     first, second, third = client.requests
     assert first == second == third
     assert first["ClientRequestToken"]
+
+
+class Batches:
+    """A client that leaves keys out of its first answers."""
+
+    def __init__(self, incomplete: int) -> None:
+        self.incomplete = incomplete
+        self.requests: list[dict[str, Any]] = []
+
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        """Note the request, and answer some of it or all."""
+        self.requests.append(request)
+        if len(self.requests) <= self.incomplete:
+            return {"Responses": {"table": [{"pk": {"S": "a"}}]}, "UnprocessedKeys": {"table": {"Keys": [{}]}}}
+        return {"Responses": {"table": [{"pk": {"S": "b"}}, {"pk": {"S": "a"}}]}, "UnprocessedKeys": {}}
+
+
+def test_item_that_was_left_out_is_not_missing(waits: list[float]) -> None:
+    """A busy table answers some of a batch: then all of it is asked for again, a little later each time."""
+    client = Batches(2)
+    request = {"RequestItems": {"table": {"Keys": [{}, {}], "ConsistentRead": True}}}
+    assert send_batch(client, request) == [{"pk": {"S": "b"}}, {"pk": {"S": "a"}}]  # type: ignore[arg-type]  # as above
+    assert client.requests == [request] * 3
+    assert len(waits) == 2
+
+
+def test_batch_that_stays_incomplete_is_unavailable() -> None:
+    """An account that could not be read is never taken for one that is gone."""
+    client = Batches(9)
+    with pytest.raises(Unavailable, match="unprocessed"):
+        send_batch(client, {"RequestItems": {}})  # type: ignore[arg-type]  # as above
+    assert len(client.requests) == 5
 
 
 def test_each_transaction_has_its_own_token() -> None:

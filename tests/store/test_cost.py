@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import Client, Denials
-from chalicelib.store.dynamodb import DENIED_SESSIONS
+from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
 from tests.counting import Cost, Meter
 from tests.store.samples import (
     NOW,
@@ -75,9 +75,16 @@ def test_reads_cost_one_unit(costs: Costs) -> None:
         partial(costs.store.find_identity, "https://accounts.google.com", "nobody"),
     ):
         assert costs.of(read) == Cost(1, 1, 0, ["GetItem"])
+    for sid in (costs.session.sid, "gone"):
+        both = partial(costs.store.find_session_and_account, sub, sid)
+        assert costs.of(both) == Cost(1, 2, 0, ["BatchGetItem"])
     assert costs.of(partial(costs.store.list_sessions, sub)) == Cost(1, 1, 0, ["Query"])
     for _ in range(DENIED_SESSIONS):
         costs.store.deny_session(sub, identifier(), deny_until=DENY_UNTIL)
+    for _ in range(DENIED_TOKENS):
+        costs.store.deny_token(sub, identifier(), deny_until=DENY_UNTIL)
+    for full in (costs.store.deny_session, costs.store.deny_token):
+        assert costs.of(partial(full, sub, identifier(), deny_until=DENY_UNTIL)) == Cost(1, 0, 1, ["UpdateItem"])
     assert costs.of(partial(costs.store.find_denials, sub)) == Cost(1, 1, 0, ["GetItem"])
 
 
@@ -92,6 +99,7 @@ def test_refresh_costs_one_unit_also_when_it_loses(costs: Costs) -> None:
 def test_single_writes_cost_one_unit(costs: Costs) -> None:
     """Done or refused."""
     sub, sid = costs.session.sub, costs.session.sid
+    touch = partial(costs.store.touch_session, costs.session, idle_expires_at=NOW + 9999, now=NOW + 60, client=CLIENT)
     count = partial(costs.store.count_attempt, POLICY, EMAIL, NOW)
     rehash = partial(costs.store.replace_password_digest, EMAIL, digest_of(costs.login), "$new")
     for write in (
@@ -100,7 +108,10 @@ def test_single_writes_cost_one_unit(costs: Costs) -> None:
         rehash,
         partial(costs.store.replace_password_digest, EMAIL, "$other", "$another"),  # refused
         partial(costs.store.create_session, a_session(sub, user_agent=CLIENT.user_agent)),
+        touch,
+        touch,  # refused
         partial(costs.store.deny_session, sub, sid, deny_until=DENY_UNTIL),
+        partial(costs.store.deny_token, sub, identifier(), deny_until=DENY_UNTIL),
         partial(costs.store.deny_issued_before, sub, Denials(), NOW, deny_until=DENY_UNTIL),  # refused
         partial(costs.store.deny_issued_before, sub, Denials(sessions=frozenset({sid})), NOW, deny_until=DENY_UNTIL),
         partial(costs.store.delete_session, sub, sid),
@@ -119,7 +130,13 @@ def test_transactions_cost_two_units_an_item_however_many_sessions(costs: Costs)
     for _ in range(30):
         costs.store.create_session(a_session(costs.session.sub))
     change = partial(
-        costs.store.change_password, costs.login, "$new", costs.session.sid, now=NOW, deny_until=DENY_UNTIL
+        costs.store.change_password,
+        costs.login,
+        "$new",
+        costs.session.sid,
+        now=NOW,
+        deny_until=DENY_UNTIL,
+        session_digest=bytes(32),
     )
     assert costs.of(change) == Cost(1, 0, 8, ["TransactWriteItems"])
     account = costs.store.find_account(costs.session.sub)

@@ -18,6 +18,7 @@ from chalicelib.store.protocol import Linked, PasswordChanged, Rotated
 from tests import engines
 from tests.store.fault_proxy import Fault, FaultProxy
 from tests.store.samples import (
+    CLIENT,
     NOW,
     a_login,
     a_rotation,
@@ -158,6 +159,11 @@ WRITES: dict[str, Verb] = {
         lambda s: s.store.rotate_refresh_token(s.rotation),
         lambda outcome: isinstance(outcome, Rotated) and outcome.session.generation == 1,
         lambda s: getattr(s.session_now, "digest", b"") == s.rotation.next_digest,
+    ),
+    "touch_session": Verb(
+        lambda s: s.store.touch_session(s.session, idle_expires_at=NOW + 9999, now=NOW + 60, client=CLIENT),
+        lambda nothing: nothing is None,
+        lambda s: getattr(s.session_now, "rotated_at", 0) == NOW + 60,
     ),
     "deny_session": Verb(
         lambda s: s.store.deny_session(s.sub, "denied", deny_until=DENY_UNTIL),

@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import Denials
-from chalicelib.store.dynamodb import DENIED_SESSIONS
+from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
 from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
 from tests.flows.contents import contents
 from tests.store.samples import (
@@ -130,6 +130,21 @@ def test_last_places_of_the_blacklist_are_given_once(store: Store) -> None:
     assert len(held.sessions) == DENIED_SESSIONS
     assert {sid for sid, outcome in zip(sids, outcomes, strict=True) if outcome is None} == held.sessions & set(sids)
     assert outcomes.count(held) == CALLERS - places
+
+
+def test_sessions_and_tokens_do_not_take_each_others_places(store: Store) -> None:
+    """Parallel denials of both kinds fill both sets to the last place and no further."""
+    sub = identifier()
+    for _ in range(DENIED_SESSIONS - 2):
+        store.deny_session(sub, identifier(), deny_until=DENY_UNTIL)
+    for _ in range(DENIED_TOKENS - 2):
+        store.deny_token(sub, identifier(), deny_until=DENY_UNTIL)
+    sessions = [partial(store.deny_session, sub, identifier(), deny_until=DENY_UNTIL) for _ in range(4)]
+    tokens = [partial(store.deny_token, sub, identifier(), deny_until=DENY_UNTIL) for _ in range(4)]
+    outcomes = at_once([*sessions, *tokens])
+    held = store.find_denials(sub)
+    assert (len(held.sessions), len(held.tokens)) == (DENIED_SESSIONS, DENIED_TOKENS)
+    assert (outcomes[:4].count(None), outcomes[4:].count(None)) == (2, 2)
 
 
 def test_no_denial_is_lost_when_the_list_becomes_a_moment(store: Store) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.records import Client
+from chalicelib.store import keys
 from chalicelib.store.protocol import NotRotated, Rotated
 from tests.store.samples import NOW, a_login, a_rotation, a_session, identifier
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Session
     from chalicelib.store.protocol import Rotation, Store
     from tests.store.conftest import Table
+
+ELSEWHERE = Client(address="2001:db8::9", user_agent="somebody else's browser")
 
 
 def created(store: Store, **changes: Any) -> Session:
@@ -129,6 +133,91 @@ def test_rotation_of_a_session_that_is_gone_makes_none(store: Store) -> None:
     store.delete_session(session.sub, session.sid)
     assert store.rotate_refresh_token(a_rotation(session)) == NotRotated(None)
     assert store.find_session(session.sub, session.sid) is None
+
+
+def test_session_is_found_with_its_account(store: Store) -> None:
+    """Both as they are, dead or alive, and either without the other; nobody else's."""
+    login, other = a_login(), a_login()
+    session = a_session(login.account.sub, epoch=7, idle_expires_at=1)
+    store.create_account(login, session)
+    store.create_account(other, a_session(other.account.sub))
+    sub = login.account.sub
+    assert store.find_session_and_account(sub, session.sid) == (session, login.account)
+    assert store.find_session_and_account(sub, identifier()) == (None, login.account)
+    assert store.find_session_and_account(other.account.sub, session.sid) == (None, other.account)
+    assert store.find_session_and_account(identifier(), session.sid) == (None, None)
+    lone = created(store)
+    assert store.find_session_and_account(lone.sub, lone.sid) == (lone, None)
+
+
+def touched(session: Session, now: int = NOW + 60) -> Session:
+    """The session as its use leaves it."""
+    return replace(
+        session,
+        rotated_at=now,
+        idle_expires_at=now + 1000,
+        address=ELSEWHERE.address,
+        user_agent=ELSEWHERE.user_agent,
+    )
+
+
+def touch(store: Store, session: Session, now: int = NOW + 60) -> None:
+    """Note a use of the session as it was read."""
+    store.touch_session(session, idle_expires_at=now + 1000, now=now, client=ELSEWHERE)
+
+
+def test_use_is_noted(store: Store) -> None:
+    """When and from where, with the next idle limit; nothing else changes. Each use is noted on what the last left."""
+    session = created(store, transport="session")
+    touch(store, session)
+    assert store.find_session(session.sub, session.sid) == touched(session)
+    touch(store, touched(session), NOW + 120)
+    assert store.find_session(session.sub, session.sid) == touched(session, NOW + 120)
+
+
+def test_use_is_noted_once(store: Store) -> None:
+    """Of two requests that read the same session one writes, in whichever order they come; a repetition is nothing."""
+    session = created(store, transport="session")
+    touch(store, session, NOW + 61)
+    for now in (NOW + 60, NOW + 61, NOW + 62):
+        touch(store, session, now)
+    assert store.find_session(session.sub, session.sid) == touched(session, NOW + 61)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [{"digest": b"\x01" * 32}, {"epoch": 1}, {"epoch": 3}, {"rotated_at": NOW - 1}],
+    ids=lambda read: str([*read]),
+)
+def test_use_of_what_has_changed_is_not_noted(store: Store, read: dict[str, Any]) -> None:
+    """A session that has another secret, epoch or use by now than the request saw stays as it is."""
+    session = created(store, transport="session", epoch=2)
+    touch(store, replace(session, **read))
+    assert store.find_session(session.sub, session.sid) == session
+
+
+@pytest.mark.parametrize("limit", ["idle_expires_at", "absolute_expires_at"])
+def test_use_revives_nothing(store: Store, limit: str) -> None:
+    """One second before a limit it is noted; at the limit it is not, nor for a session that is gone."""
+    session = created(store, **{limit: NOW + 100})
+    touch(store, session, NOW + 100)
+    assert store.find_session(session.sub, session.sid) == session
+    touch(store, session, NOW + 99)
+    assert store.find_session(session.sub, session.sid) == touched(session, NOW + 99)
+    store.delete_session(session.sub, session.sid)
+    touch(store, touched(session, NOW + 99), NOW + 99)
+    assert store.find_session(session.sub, session.sid) is None
+
+
+def test_used_session_is_garbage_at_the_earlier_limit(table: Table) -> None:
+    """The TTL follows the idle limit, and never goes beyond the absolute one."""
+    session = created(table.store, absolute_expires_at=NOW + 2000)
+    for now, expires_at in ((NOW + 60, NOW + 1060), (NOW + 1040, NOW + 2000)):
+        held = table.store.find_session(session.sub, session.sid)
+        assert held
+        touch(table.store, held, now)
+        item = table.client.get_item(TableName=table.name, Key=keys.session(session.sub, session.sid))["Item"]
+        assert item["expires_at"] == {"N": str(expires_at)}
 
 
 def test_deleting_a_session_deletes_that_one(store: Store) -> None:

@@ -1,0 +1,74 @@
+"""What a route may ask for beyond a genuine credential: roles, scopes, a recent login."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from chalicelib.domain.records import Principal
+
+# RFC 6750 section 3.1: the request requires higher privileges than the access token provides.
+INSUFFICIENT_SCOPE = "insufficient_scope"
+# RFC 9470 section 3: the authentication event does not meet the requirements.
+INSUFFICIENT_USER_AUTHENTICATION = "insufficient_user_authentication"
+
+OLDEST_LOGIN = 400 * 86400  # seconds: no session lives longer
+
+# One condition of the notation, `max_age=300`. A scope may hold `=` itself (RFC 6749 section 3.3).
+CONDITION = re.compile(r"(role|scope)=(\S+)|max_age=([0-9]{1,9})|answer=(policy|simple)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """All of it must hold; an empty one asks for nothing. `max_age`: seconds that the login may lie back.
+
+    `answer` is the form in which HTTP APIs of payload 2.0 are answered; every other kind takes a policy alone.
+    """
+
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    max_age: int | None = None
+    answer: Literal["policy", "simple"] = "simple"
+
+    def unmet(self, principal: Principal, now: int) -> str | None:
+        """The error code of the first thing that is missing; None where all holds.
+
+        What another login cannot mend comes first: nobody is sent to log in for nothing.
+        """
+        if not self.roles <= set(principal.roles) or not self.scopes <= set(principal.scope.split()):
+            return INSUFFICIENT_SCOPE
+        if self.max_age is not None and now - principal.auth_time > self.max_age:
+            return INSUFFICIENT_USER_AUTHENTICATION
+        return None
+
+
+def parse(text: str) -> Requirement | None:
+    """The requirement that a text such as `role=admin max_age=300` states; None where it states none.
+
+    Conditions are separated by blanks. Several roles and scopes are all asked for; the two others stand once.
+    """
+    named: dict[str, set[str]] = {"role": set(), "scope": set()}
+    ages: list[int] = []
+    answers: list[str] = []
+    for condition in text.split():
+        match = CONDITION.fullmatch(condition)
+        if match is None:
+            return None
+        kind, name, age, answer = match.groups()
+        if kind:
+            named[kind].add(name)
+        elif age:
+            ages.append(int(age))
+        else:
+            answers.append(answer)
+    stated = bool(text.split()) and len(ages) <= 1 and len(answers) <= 1
+    if not stated or any(not 1 <= age <= OLDEST_LOGIN for age in ages):
+        return None
+    return Requirement(
+        roles=frozenset(named["role"]),
+        scopes=frozenset(named["scope"]),
+        max_age=ages[0] if ages else None,
+        answer="policy" if answers == ["policy"] else "simple",
+    )
