@@ -24,8 +24,11 @@ from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.services import Services
 from chalicelib.services.accounts import Accounts
 from chalicelib.services.arrivals import Arrivals
+from chalicelib.services.authorization import Authorization
 from chalicelib.services.federation import Federation
 from chalicelib.services.identities import Identities
+from chalicelib.services.introspection import Introspection
+from chalicelib.services.revocation import Revocation
 from chalicelib.services.sessions import Sessions
 from chalicelib.services.tokens import Tokens
 from chalicelib.store.calls import make_client as make_dynamodb_client
@@ -81,6 +84,9 @@ def compose(
     identities = Identities(store, sessions, connected, clock, audit)
     states = LoginStates(keys)
     federation = Federation(store, sessions, arrivals, identities, connected, states, clock, source, audit, config)
+    authorization = Authorization(access_tokens, store, clock, audit, config)
+    introspection = Introspection(authorization, refresh_tokens, store, clock)
+    revocation = Revocation(sessions, clock, access_tokens, refresh_tokens, audit)
     return Services(
         config,
         clock,
@@ -93,4 +99,6 @@ def compose(
         csrf_tokens,
         federation,
         identities,
+        introspection,
+        revocation,
     )

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import bootstrap
 from chalicelib.config import Config
 from chalicelib.crypto.keyring import KeyRing
-from chalicelib.domain.records import Client, Principal
+from chalicelib.domain.records import Client
 from chalicelib.errors import Unavailable
-from chalicelib.services.authorization import Authorization
+from chalicelib.services.authorization import Authorization, principal_of
 from infra import keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.domain.records import AccessTokenClaims
+    from chalicelib.domain.records import AccessTokenClaims, Principal
     from chalicelib.ports import IdentityProvider
     from chalicelib.services import Services
+    from chalicelib.services.tokens import Grant
     from chalicelib.store.protocol import Store
 
 START = 1_800_000_000  # a moment at which every test's clock stands
@@ -162,16 +163,21 @@ class Keyturn:
 
     def authorization(self) -> Authorization:
         """A cold authorizer container."""
-        return Authorization(self.services.access_tokens, self.store, self.clock)
+        return Authorization(self.services.access_tokens, self.store, self.clock, self.audit, self.config)
 
-    def authorize(self, access_token: str) -> AccessTokenClaims:
-        """What the authorizer says to this token now."""
-        return self.authorization().authorize(access_token)
+    def authorize(self, access_token: str | None) -> AccessTokenClaims:
+        """What the authorizer says to this token now, or to none."""
+        return self.authorization().authorize(access_token or "")
 
-    def principal(self, access_token: str) -> Principal:
+    def principal(self, access_token: str | None) -> Principal:
         """Whom a guarded handler would be given for this token."""
-        claims = self.authorize(access_token)
-        return Principal(claims.sub, claims.sid, claims.roles, claims.scope, claims.email_verified)
+        return principal_of(self.authorize(access_token))
+
+    def enter(self, grant: Grant, client: Client = CLIENT) -> Principal:
+        """Whom a guarded handler would be given for this grant's session cookie."""
+        assert grant.refresh is not None
+        presented = self.services.refresh_tokens.decode(grant.refresh.refresh_token, "session")
+        return self.authorization().authorize_session(presented, client)
 
 
 def wall_clock() -> FrozenClock:

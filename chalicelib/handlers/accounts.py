@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.handlers.credentials import session_to_end, transport_of
+from chalicelib.handlers.credentials import carried, displaced_cookies, sessions_to_end, transport_of
 from chalicelib.handlers.responses import json_response, no_content, token_response
 from chalicelib.services.accounts import Credentials
 
@@ -17,25 +17,34 @@ if TYPE_CHECKING:
 
 def sign_up(request: Request, services: Services) -> Response:
     """201 with the token response; 409 `email_taken`."""
-    return token_response(
-        services.accounts.sign_up(_credentials(request, services), request.client), services.config, 201
-    )
+    credentials = _credentials(request, services)
+    grant = services.accounts.sign_up(credentials, request.client)
+    displaced = displaced_cookies(request, services, credentials.transport)
+    return token_response(grant, services.config, 201, displaced=displaced)
 
 
 def log_in(request: Request, services: Services) -> Response:
     """200 with the token response; 401 `invalid_credentials`."""
-    return token_response(services.accounts.log_in(_credentials(request, services), request.client), services.config)
+    credentials = _credentials(request, services)
+    grant = services.accounts.log_in(credentials, request.client)
+    return token_response(grant, services.config, displaced=displaced_cookies(request, services, credentials.transport))
 
 
 def change_password(request: Request, services: Services) -> Response:
-    """200 with a new access token for this session; every other one has ended.
+    """200 with a new access token, or a new session cookie, for this session; every other one has ended.
 
     Without `current_password` where the account has none: then soon after a login.
+
+    How the session travels is not asked of the table: a genuine session cookie was made for its session alone, and
+    whoever the authorizer let in by one came with it. A bearer's stray cookie is of another session, and stays.
     """
     principal = request.principal()
     fields = request.fields("new_password", optional=("current_password",))
+    cookie = carried(request, services, "session")
+    if cookie is not None and (cookie.sub, cookie.sid) != (principal.sub, principal.sid):
+        cookie = None
     grant = services.accounts.change_password(
-        principal, fields.get("current_password"), fields["new_password"], request.client
+        principal, fields.get("current_password"), fields["new_password"], request.client, cookie=cookie
     )
     return token_response(grant, services.config)
 
@@ -66,5 +75,5 @@ def me(request: Request, services: Services) -> Response:
 def _credentials(request: Request, services: Services) -> Credentials:
     fields = request.fields("email", "password", optional=("transport",))
     transport = transport_of(fields)
-    carried = session_to_end(request, services, transport)
-    return Credentials(email=fields["email"], password=fields["password"], transport=transport, carried=carried)
+    former = sessions_to_end(request, services, transport)
+    return Credentials(email=fields["email"], password=fields["password"], transport=transport, carried=former)

@@ -1,4 +1,4 @@
-"""The refresh tokens that requests bring, by cookie or body, and how the next one is to travel."""
+"""The long-lived credentials that requests bring, by cookie or body, and how the next one is to travel."""
 
 from __future__ import annotations
 
@@ -12,28 +12,47 @@ from chalicelib.handlers.browsers import require_allowed_page, require_csrf_toke
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Transport
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
 
 
-def carried_refresh_token(request: Request, services: Services) -> RefreshToken | None:
-    """What a genuine refresh cookie says. One that is malformed, forged or doubled is an absent one, never a pass."""
-    cookie = request.cookie(cookies.REFRESH)
+def carried(request: Request, services: Services, transport: Transport) -> RefreshToken | None:
+    """What a genuine cookie of this transport says. One that is malformed, forged or doubled is an absent one."""
+    return genuine(request.cookie(cookies.OF_TRANSPORT[transport]), transport, services.refresh_tokens)
+
+
+def genuine(cookie: str | None, transport: Transport, codec: RefreshTokenCodec) -> RefreshToken | None:
+    """What the value says that we made for this transport; None, never a pass, for every other one."""
     if cookie is None:
         return None
     try:
-        return services.refresh_tokens.decode(cookie, "cookie")
+        return codec.decode(cookie, transport)
     except InvalidGrant:
         return None
 
 
+def carried_sessions(request: Request, services: Services) -> tuple[RefreshToken, ...]:
+    """What the genuine cookies of a browser say: the session cookie first, then the refresh cookie.
+
+    A browser holds one of them, because a login that sets the one clears the other; here and there both come all the
+    same. The CSRF token of the first is then the one that counts, for both: a page knows one.
+    """
+    found = (carried(request, services, transport) for transport in cookies.OF_TRANSPORT)
+    return tuple(session for session in found if session is not None)
+
+
+def named_cookies(request: Request) -> list[str]:
+    """The names of the credential cookies that came, readable or not."""
+    return [name for name in cookies.OF_TRANSPORT.values() if request.names_cookie(name)]
+
+
 def body_refresh_token(request: Request) -> str | None:
-    """The `refresh_token` of the body. InvalidRequest where a refresh cookie came along: one of them is not meant."""
+    """The `refresh_token` of the body. InvalidRequest where a credential cookie came along: one is not meant."""
     refresh_token = request.fields(optional=("refresh_token",)).get("refresh_token")
-    if refresh_token is not None and request.names_cookie(cookies.REFRESH):
-        detail = "Send the refresh token as a cookie or in the body, not both."
+    if refresh_token is not None and named_cookies(request):
+        detail = "Send the credential as a cookie or in the body, not both."
         raise InvalidRequest(detail)
     return refresh_token
 
@@ -48,13 +67,25 @@ def transport_of(fields: Mapping[str, str]) -> Transport:
     raise InvalidRequest(detail)
 
 
-def session_to_end(request: Request, services: Services, transport: Transport) -> RefreshToken | None:
-    """The session that the browser came with to a login, if any, which the login is to end.
+def sessions_to_end(request: Request, services: Services, transport: Transport) -> tuple[RefreshToken, ...]:
+    """The sessions that the browser came with to a login, if any, which the login is to end.
 
     OriginRefused, CsrfTokenInvalid where a page asks that must not.
     """
-    carried = carried_refresh_token(request, services)
-    require_allowed_page(request, services.config.allowed_origins, cookies=transport == "cookie" or carried is not None)
-    if carried is not None:
-        require_csrf_token(request, services.csrf_tokens, carried.sid)
-    return carried
+    former = carried_sessions(request, services)
+    sets_cookie = transport in cookies.OF_TRANSPORT
+    require_allowed_page(request, services.config.allowed_origins, cookies=sets_cookie or bool(former))
+    if former:
+        require_csrf_token(request, services.csrf_tokens, former[0].sid)
+    return former
+
+
+def displaced_cookies(request: Request, services: Services, transport: Transport) -> list[str]:
+    """The Set-Cookie values that remove what a login of this transport leaves behind: cookies that it does not set.
+
+    Only a login that sets one itself takes the other away: of two, nobody could tell which is meant.
+    """
+    if transport not in cookies.OF_TRANSPORT:
+        return []
+    others = (name for name in named_cookies(request) if name != cookies.OF_TRANSPORT[transport])
+    return cookies.cleared(others, services.config)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
 from chalicelib.errors import InvalidRequest
 from chalicelib.handlers import cookies
-from chalicelib.handlers.credentials import carried_refresh_token, session_to_end, transport_of
+from chalicelib.handlers.credentials import carried_sessions, displaced_cookies, sessions_to_end, transport_of
 from chalicelib.handlers.responses import see_other, token_response
 from chalicelib.services.arrivals import Visit
 from chalicelib.services.federation import TRANSACTION_SECONDS, Callback, LoginRequest
@@ -18,6 +18,7 @@ from chalicelib.services.federation import TRANSACTION_SECONDS, Callback, LoginR
 if TYPE_CHECKING:
     from chalice.app import Response
 
+    from chalicelib.domain.records import Transport
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
 
@@ -52,17 +53,17 @@ def finish(request: Request, services: Services, provider: str) -> Response:
             error=request.parameter("error"),
             iss=request.parameter("iss"),
             browser_secret=parse_browser_secret(request.cookie(cookies.LOGIN)),
-            carried=carried_refresh_token(request, services),
+            carried=carried_sessions(request, services),
         ),
         request.client,
     )
     if returned.error is not None:
         return see_other(f"{returned.return_to}?{urlencode({'error': returned.error})}", [])
     refresh = returned.grant.refresh if returned.grant else None
-    if refresh is None:
+    cookie = cookies.credential_cookie(refresh, services.config) if refresh else None
+    if refresh is None or cookie is None:
         return see_other(returned.return_to, [])
-    cookie = cookies.refresh_cookie(refresh.refresh_token, refresh.expires_in, services.config)
-    return see_other(returned.return_to, [cookie])
+    return see_other(returned.return_to, [cookie, *displaced_cookies(request, services, refresh.transport)])
 
 
 def exchange(request: Request, services: Services, provider: str) -> Response:
@@ -70,9 +71,11 @@ def exchange(request: Request, services: Services, provider: str) -> Response:
     services.federation.provider(provider)
     fields = request.fields(*CODE_FIELDS, optional=("transport",))
     code, transport = authorization_code(fields), transport_of(fields)
-    carried = session_to_end(request, services, transport)
-    visit = Visit(transport=transport, client=request.client, carried=carried)
-    return token_response(services.federation.exchange(provider, code, visit), services.config)
+    former = sessions_to_end(request, services, transport)
+    grant = services.federation.exchange(
+        provider, code, Visit(transport=transport, client=request.client, carried=former)
+    )
+    return token_response(grant, services.config, displaced=displaced_cookies(request, services, transport))
 
 
 def authorization_code(fields: dict[str, str]) -> AuthorizationCode:
@@ -87,11 +90,13 @@ def authorization_code(fields: dict[str, str]) -> AuthorizationCode:
     return AuthorizationCode(fields["code"], fields["code_verifier"], fields["redirect_uri"], fields["nonce"])
 
 
-def _redirected_transport(request: Request) -> Literal["cookie"]:
-    if request.parameter("transport") not in {None, "cookie"}:
-        detail = "transport must be cookie: a browser brings nothing else back."
-        raise InvalidRequest(detail)
-    return "cookie"
+def _redirected_transport(request: Request) -> Transport:
+    name = request.parameter("transport") or "cookie"
+    for transport in cookies.OF_TRANSPORT:
+        if name == transport:
+            return transport
+    detail = "transport must be cookie or session: a browser brings nothing else back."
+    raise InvalidRequest(detail)
 
 
 def _max_age(request: Request) -> int | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import unquote_to_bytes
 
 from chalicelib.domain.records import Client, Principal
 from chalicelib.errors import InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
@@ -18,9 +20,14 @@ MAX_BODY = 16 * 1024  # bytes; the largest body that a route takes is under 4 Ki
 MAX_FIELD = 4096  # characters
 MAX_USER_AGENT = 160  # bytes, which is what a session keeps of it
 
+MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)
+
 # HTTP's optional whitespace (RFC 9110 section 5.6.3). str.strip() alone takes Unicode's too: browsers let any host of
 # the site set a cookie named U+2000 `__Host-refresh`, which has no `__Host-` prefix to them; it must not read as ours.
 BLANKS = " \t"
+
+# Printable ASCII, with `%` before two hexadecimal digits alone: what is not encoded so was not meant so.
+FORM_PAIR = re.compile(rb"(?:[!-$&-~]|%[0-9A-Fa-f]{2})+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,7 @@ class Request:
     body: bytes
     client: Client
     principal_context: Mapping[str, Any] | None
+    caller: str = ""  # the ARN of an AWS caller whose signature the gateway has verified, and whose permission
 
     def header(self, name: str) -> str | None:
         """The header's value; None where it is missing, or came more than once and so says nothing for certain."""
@@ -72,6 +80,23 @@ class Request:
                 _malformed(f"{name} is missing.")
         return members
 
+    def form(self) -> dict[str, str]:
+        """The body's parameters as OAuth has them (RFC 6749 section 3.2): form-encoded, those without a value left out.
+
+        Unknown ones are let pass, because servers MUST ignore them; one that is given twice is refused.
+        UnsupportedMediaType, PayloadTooLarge or InvalidRequest otherwise.
+        """
+        self._require_body("application/x-www-form-urlencoded")
+        parameters: dict[str, str] = {}
+        for pair in filter(None, self.body.split(b"&")):
+            if not FORM_PAIR.fullmatch(pair):
+                _malformed("The body is not form-encoded.")
+            name, _, value = (_decoded(part) for part in pair.partition(b"="))
+            if name in parameters:
+                _malformed("A parameter is given twice.")
+            parameters[name] = value
+        return {name: value for name, value in parameters.items() if value}
+
     def principal(self) -> Principal:
         """Whom the authorizer let in. InvalidToken where there is none: a route that nobody guards serves nobody."""
         context = self.principal_context or {}
@@ -84,6 +109,7 @@ class Request:
             roles=tuple(str(context.get("roles", "")).split()),
             scope=str(context.get("scope", "")),
             email_verified=context.get("email_verified") == "true",
+            auth_time=_moment(context.get("auth_time")),
         )
 
     def _cookies(self, name: str) -> list[str]:
@@ -96,12 +122,7 @@ class Request:
         ]
 
     def _object(self) -> dict[str, Any]:
-        content_types = self.headers.get("content-type", ())
-        essence = content_types[0].partition(";")[0].strip(BLANKS).lower() if len(content_types) == 1 else None
-        if essence != "application/json" and (self.body or content_types):
-            raise UnsupportedMediaType
-        if len(self.body) > MAX_BODY:
-            raise PayloadTooLarge
+        self._require_body("application/json")
         if not self.body:
             return {}
         try:
@@ -113,13 +134,21 @@ class Request:
             _malformed("The body must be a JSON object.")
         return members
 
+    def _require_body(self, media_type: str) -> None:
+        content_types = self.headers.get("content-type", ())
+        essence = content_types[0].partition(";")[0].strip(BLANKS).lower() if len(content_types) == 1 else None
+        if essence != media_type and (self.body or content_types):
+            raise UnsupportedMediaType
+        if len(self.body) > MAX_BODY:
+            raise PayloadTooLarge
+
 
 def read(request: ChaliceRequest) -> Request:
     """Chalice's request as ours. Client address and principal come from `requestContext`, which callers cannot set."""
     event = request.to_original_event()
     context = event.get("requestContext") or {}
     identity = context.get("identity") or {}
-    principal_context = context.get("authorizer")
+    principal_context, caller = context.get("authorizer"), identity.get("userArn")
     return Request(
         method=request.method,
         headers=_headers(event),
@@ -131,6 +160,7 @@ def read(request: ChaliceRequest) -> Request:
             request_id=str(context.get("requestId") or ""),
         ),
         principal_context=principal_context if isinstance(principal_context, dict) else None,
+        caller=caller if isinstance(caller, str) else "",
     )
 
 
@@ -157,6 +187,14 @@ def _user_agent(event: Mapping[str, Any]) -> str:
     return value.encode(errors="replace")[:MAX_USER_AGENT].decode(errors="ignore")
 
 
+def _decoded(part: bytes) -> str:
+    """A name or value, without its encoding (RFC 6749 appendix B)."""
+    try:
+        return unquote_to_bytes(part.replace(b"+", b" ")).decode("utf-8")
+    except UnicodeDecodeError:
+        _malformed("The body is not form-encoded UTF-8.")
+
+
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -167,6 +205,11 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     _malformed(f"{name} is not JSON.")
+
+
+def _moment(value: object) -> int:
+    """Seconds since the epoch; 0, which is no recent login, for what is no number of at most 12 digits."""
+    return int(value) if isinstance(value, str) and MOMENT.fullmatch(value) else 0
 
 
 def _encodable(value: str) -> bool:

@@ -9,7 +9,7 @@ from chalice.app import Response
 from chalicelib.handlers import cookies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from chalicelib.config import Config
     from chalicelib.services.tokens import Grant
@@ -31,12 +31,14 @@ def no_content(set_cookies: list[str] | None = None) -> Response:
     return Response(body="", status_code=204, headers=headers)
 
 
-def token_response(grant: Grant, config: Config, status: int = 200) -> Response:
-    """The token response (RFC 6749 section 5.1); the refresh token goes the way that the session's transport says."""
-    account = grant.account
+def token_response(grant: Grant, config: Config, status: int = 200, *, displaced: Sequence[str] = ()) -> Response:
+    """The token response (RFC 6749 section 5.1); the refresh token goes the way that the session's transport says.
+
+    A session cookie stands for both tokens: then there is neither in the body. `displaced` are the Set-Cookie values
+    that remove what another transport has left in the browser.
+    """
+    account, refresh = grant.account, grant.refresh
     body: dict[str, Any] = {
-        "access_token": grant.access_token,
-        "token_type": "Bearer",
         "expires_in": grant.expires_in,
         "session_id": grant.session_id,
         "user": {
@@ -46,14 +48,15 @@ def token_response(grant: Grant, config: Config, status: int = 200) -> Response:
             "roles": account.roles,
         },
     }
-    headers: dict[str, str | list[str]] = {}
-    if grant.refresh is not None and grant.refresh.transport == "cookie":
-        body["csrf_token"] = grant.refresh.csrf_token
-        cookie = cookies.refresh_cookie(grant.refresh.refresh_token, grant.refresh.expires_in, config)
-        headers["Set-Cookie"] = [cookie]
-    elif grant.refresh is not None:
-        body["refresh_token"] = grant.refresh.refresh_token
-    return json_response(body, status, headers)
+    if grant.access_token is not None:
+        body |= {"access_token": grant.access_token, "token_type": "Bearer"}
+    cookie = cookies.credential_cookie(refresh, config) if refresh else None
+    if refresh and cookie:
+        body["csrf_token"] = refresh.csrf_token
+    elif refresh:
+        body["refresh_token"] = refresh.refresh_token
+    set_cookies = [*([cookie] if cookie else ()), *displaced]
+    return json_response(body, status, {"Set-Cookie": set_cookies} if set_cookies else {})
 
 
 def see_other(location: str, set_cookies: list[str]) -> Response:
@@ -62,6 +65,13 @@ def see_other(location: str, set_cookies: list[str]) -> Response:
     if set_cookies:
         headers["Set-Cookie"] = set_cookies
     return Response(body="", status_code=303, headers=headers)
+
+
+def oauth_error(
+    status: int, code: str, title: str, detail: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error answer as OAuth's own endpoints have it (RFC 6749 section 5.2)."""
+    return json_response({"error": code, "error_description": detail or title}, status, headers)
 
 
 def problem(

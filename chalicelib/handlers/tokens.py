@@ -8,7 +8,7 @@ from chalicelib.domain.bearer import bearer_token
 from chalicelib.errors import InvalidGrant, InvalidToken
 from chalicelib.handlers import cookies
 from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
-from chalicelib.handlers.credentials import body_refresh_token, carried_refresh_token
+from chalicelib.handlers.credentials import body_refresh_token, carried, carried_sessions, named_cookies
 from chalicelib.handlers.responses import json_response, no_content, token_response
 
 if TYPE_CHECKING:
@@ -28,43 +28,42 @@ def refresh(request: Request, services: Services) -> Response:
         require_allowed_page(request, services.config.allowed_origins, cookies=False)
         presented = services.refresh_tokens.decode(text, "body")
     else:
-        carried = carried_refresh_token(request, services)
-        require_allowed_page(request, services.config.allowed_origins, cookies=carried is not None)
-        if carried is None:
+        cookie = carried(request, services, "cookie")
+        require_allowed_page(request, services.config.allowed_origins, cookies=cookie is not None)
+        if cookie is None:
             raise InvalidGrant(debug="no genuine refresh cookie")
-        require_csrf_token(request, services.csrf_tokens, carried.sid)
-        presented = carried
+        require_csrf_token(request, services.csrf_tokens, cookie.sid)
+        presented = cookie
     return token_response(services.tokens.refresh(presented, request.client), services.config)
 
 
 def log_out(request: Request, services: Services) -> Response:
-    """204, whatever became of the credential: the session it names is over. Clears the cookie that came.
+    """204, whatever became of the credentials: the sessions they name are over. Clears the cookies that came.
 
-    A genuine refresh token names the session, or an access token of ours, an expired one included (ASVS V7.4.4).
+    A genuine refresh token or session cookie names the session, or an access token of ours, an expired one included
+    (ASVS V7.4.4).
     """
     text = body_refresh_token(request)
-    sends_cookie = request.names_cookie(cookies.REFRESH)
-    require_allowed_page(request, services.config.allowed_origins, cookies=sends_cookie)
-    named: set[tuple[str, str]] = set()
-    carried = carried_refresh_token(request, services)
-    if carried is not None:
-        require_csrf_token(request, services.csrf_tokens, carried.sid)
-        named.add((carried.sub, carried.sid))
+    came = named_cookies(request)
+    require_allowed_page(request, services.config.allowed_origins, cookies=bool(came))
+    by_cookie = carried_sessions(request, services)
+    if by_cookie:
+        require_csrf_token(request, services.csrf_tokens, by_cookie[0].sid)
+    named = {(session.sub, session.sid) for session in by_cookie}
     if text is not None:
         named |= _session_of_body(text, services)
     named |= _session_of_bearer(request, services)
     for sub, sid in named:
         services.sessions.log_out(sub, sid, request.client)
-    cleared = cookies.cleared_refresh_cookies(services.config) if sends_cookie else []
-    return no_content(cleared)
+    return no_content(cookies.cleared(came, services.config))
 
 
 def csrf(request: Request, services: Services) -> Response:
     """The CSRF token of the session whose cookie came. The MAC alone is checked: no table is asked."""
-    carried = carried_refresh_token(request, services)
-    if carried is None:
-        raise InvalidGrant(debug="no genuine refresh cookie")
-    return json_response({"csrf_token": services.csrf_tokens.issue(carried.sid)})
+    by_cookie = carried_sessions(request, services)
+    if not by_cookie:
+        raise InvalidGrant(debug="no genuine cookie")
+    return json_response({"csrf_token": services.csrf_tokens.issue(by_cookie[0].sid)})
 
 
 def _session_of_body(text: str, services: Services) -> set[tuple[str, str]]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from chalicelib.services.accounts import Accounts
     from chalicelib.services.federation import Federation
     from chalicelib.services.identities import Identities
+    from chalicelib.services.introspection import Introspection
+    from chalicelib.services.revocation import Revocation
     from chalicelib.services.sessions import Sessions
     from chalicelib.services.tokens import Tokens
 
@@ -33,3 +35,5 @@ class Services:
     csrf_tokens: CsrfTokens
     federation: Federation
     identities: Identities
+    introspection: Introspection
+    revocation: Revocation

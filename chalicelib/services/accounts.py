@@ -19,7 +19,7 @@ from chalicelib.store.protocol import PasswordChanged
 if TYPE_CHECKING:
     from chalicelib.config import Config
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-    from chalicelib.domain.records import Client, Principal, Transport
+    from chalicelib.domain.records import Client, Principal, Session, Transport
     from chalicelib.ports import AuditLog, Clock, PasswordHasher, TokenSource
     from chalicelib.services.sessions import Sessions
     from chalicelib.services.tokens import Grant, Tokens
@@ -32,12 +32,12 @@ EPOCH_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What signup and login take, with the session that the browser came with, if any."""
+    """What signup and login take, with the sessions that the browser came with, if any."""
 
     email: str
     password: str
     transport: Transport
-    carried: RefreshToken | None = None
+    carried: tuple[RefreshToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +127,26 @@ class Accounts:
         self.audit.record("logged_in", client, sub=login.account.sub, sid=session.sid, method="pwd")
         return grant
 
-    def change_password(self, principal: Principal, current: str | None, new: str, client: Client) -> Grant:
+    def change_password(
+        self,
+        principal: Principal,
+        current: str | None,
+        new: str,
+        client: Client,
+        *,
+        cookie: RefreshToken | None = None,
+    ) -> Grant:
         """Set a new password; every other session of every transport ends, this one goes on (ASVS V6.2.3, V7.4.3).
+
+        `cookie` is the principal's genuine session cookie, if that is how it came: its secret is renewed in the same
+        write, and the one of before is dead (ASVS V7.2.4).
 
         A wrong current password counts on the same limiter as a login's (regressions: CVE-2026-9798). An account that a
         provider has opened has none: its owner sets the first one without, soon after a login.
         """
         now = self.clock.now()
         current, new = normalised(current) if current is not None else None, normalised(new)
-        account = self.account(principal)
+        account, session = self._account_and_session(principal, cookie, now)
         accept_new(new, account.email, min_length=self.config.password_min_length)
         wait, login = together(
             lambda: self.store.count_attempt(LOGIN_BY_ACCOUNT, account.email, now),
@@ -148,9 +159,17 @@ class Accounts:
             raise InvalidCredentials
         # The session moves to the next epoch, and with it the access token that is signed here.
         moved = replace(login.account, epoch=login.account.epoch + 1)
-        grant = self.tokens.grant_access(moved, principal.sid, now, amr)
+        if session is None:
+            grant, session_digest = self.tokens.grant_access(moved, principal.sid, now, amr), None
+        else:
+            grant, session_digest = self.tokens.renew(moved, session, now)
         outcome = self.store.change_password(
-            login, self.hasher.hash(new), principal.sid, now=now, deny_until=self.sessions.deny_until(now)
+            login,
+            self.hasher.hash(new),
+            principal.sid,
+            now=now,
+            deny_until=self.sessions.deny_until(now),
+            session_digest=session_digest,
         )
         if outcome is PasswordChanged.SESSION_GONE:
             raise InvalidToken(debug="the session ended meanwhile")
@@ -176,6 +195,19 @@ class Accounts:
         if account is None or account.disabled:
             raise InvalidToken(debug="no such account, or disabled")
         return account
+
+    def _account_and_session(
+        self, principal: Principal, cookie: RefreshToken | None, now: int
+    ) -> tuple[Account, Session | None]:
+        """The principal's account and, where it came with this session cookie, its session."""
+        if cookie is None:
+            return self.account(principal), None
+        session, account = self.store.find_session_and_account(cookie.sub, cookie.sid)
+        if account is None or account.disabled:
+            raise InvalidToken(debug="no such account, or disabled")
+        if session is None or not session.lives(account.epoch, now) or session.generation != cookie.generation:
+            raise InvalidToken(debug="the session ended meanwhile, or has another secret by now")
+        return account, session
 
     def _reauthenticate(
         self, principal: Principal, login: Login | None, current: str | None, client: Client

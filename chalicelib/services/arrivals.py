@@ -40,7 +40,7 @@ class Visit:
 
     transport: Transport
     client: Client
-    carried: RefreshToken | None = None
+    carried: tuple[RefreshToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

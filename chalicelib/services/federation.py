@@ -85,7 +85,7 @@ class Callback:
     error: str | None
     iss: str | None
     browser_secret: bytes | None
-    carried: RefreshToken | None
+    carried: tuple[RefreshToken, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from chalicelib.domain.records import Session
 from chalicelib.errors import InsufficientUserAuthentication, InvalidToken, SessionNotFound, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from chalicelib.config import Config
-    from chalicelib.domain.records import Account, Client, Principal, Transport
+    from chalicelib.domain.records import Account, Client, Denials, Principal, Transport
     from chalicelib.ports import AuditLog, Clock, TokenSource
     from chalicelib.store.protocol import Store
 
@@ -107,14 +109,14 @@ class Sessions:
         self.end(sub, sid)
         self.audit.record("logged_out", client, sub=sub, sid=sid)
 
-    def end_carried(self, carried: RefreshToken | None, client: Client) -> None:
-        """End the session that a browser came with to a login, if any.
+    def end_carried(self, carried: Iterable[RefreshToken], client: Client) -> None:
+        """End the sessions that a browser came with to a login, if any.
 
-        ASVS V7.2.4: it ends with the new login, or its cookie would live on unseen.
+        ASVS V7.2.4: they end with the new login, or their cookies would live on unseen.
         """
-        if carried is not None:
-            self.end(carried.sub, carried.sid)
-            self.audit.record("session_ended", client, sub=carried.sub, sid=carried.sid, by="login")
+        for former in carried:
+            self.end(former.sub, former.sid)
+            self.audit.record("session_ended", client, sub=former.sub, sid=former.sid, by="login")
 
     def end(self, sub: str, sid: str) -> None:
         """Deny the session's access tokens, then delete it. Safe to repeat; the session need not exist.
@@ -122,8 +124,12 @@ class Sessions:
         In this order: were the item deleted first and the second write lost, its access tokens would live on and a
         retry would find nothing to end.
         """
-        self._deny(sub, sid)
+        self._deny(sub, lambda deny_until: self.store.deny_session(sub, sid, deny_until=deny_until))
         self.store.delete_session(sub, sid)
+
+    def deny_token(self, sub: str, jti: str) -> None:
+        """Deny one access token, and nothing else of its session. Safe to repeat."""
+        self._deny(sub, lambda deny_until: self.store.deny_token(sub, jti, deny_until=deny_until))
 
     def deny_until(self, now: int) -> int:
         """When a blacklist entry that is written now may go: after every access token that was issued before it.
@@ -132,9 +138,10 @@ class Sessions:
         """
         return now + LONGEST_ACCESS_TTL + DENY_MARGIN
 
-    def _deny(self, sub: str, sid: str) -> None:
+    def _deny(self, sub: str, put: Callable[[int], Denials | None]) -> None:
+        """Have `put` name a session or a token on the blacklist until a moment, and make room where there is none."""
         for _ in range(DENY_ATTEMPTS):
-            full = self.store.deny_session(sub, sid, deny_until=self.deny_until(self.clock.now()))
+            full = put(self.deny_until(self.clock.now()))
             if full is None:
                 return
             # The clock is read after the full list was: every entry on it was written before `now`, and no token of an

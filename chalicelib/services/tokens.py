@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, RefreshToken, digest, same, unwrap, wrap
 from chalicelib.domain.records import AccessTokenClaims
+from chalicelib.domain.roles import scope_of
 from chalicelib.domain.rotation import Verdict, judge
 from chalicelib.errors import InvalidGrant, Unavailable
 from chalicelib.store.protocol import NotRotated, Rotated, Rotation
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RefreshGrant:
-    """The long-lived half of a grant, and how it travels."""
+    """The long-lived half of a grant, and how it travels: a refresh token, or what a session cookie holds."""
 
     refresh_token: str
-    expires_in: int  # seconds
+    expires_in: int  # seconds until it is of no use any more, if it is not used meanwhile; a session's: in any case
     transport: Transport
     csrf_token: str
 
@@ -38,7 +39,7 @@ class Grant:
 
     account: Account
     session_id: str
-    access_token: str
+    access_token: str | None  # None where the session's cookie is looked up at every request
     expires_in: int  # seconds
     refresh: RefreshGrant | None  # None where the client keeps the refresh token that it has
 
@@ -58,28 +59,38 @@ class Tokens:
     config: Config
 
     def grant(self, account: Account, session: Session, refresh_token: RefreshToken, now: int) -> Grant:
-        """The grant for a session that is, or is about to be, in the table with this refresh token."""
-        return Grant(
-            account=account,
-            session_id=session.sid,
-            access_token=self._access_token(account, session.sid, session.auth_time, session.amr, now),
-            expires_in=self.config.access_ttl,
-            refresh=RefreshGrant(
-                refresh_token=self.refresh_tokens.encode(refresh_token, session.key_id, session.transport),
-                expires_in=min(session.idle_expires_at, session.absolute_expires_at) - now,
-                transport=session.transport,
-                csrf_token=self.csrf_tokens.issue(session.sid),
-            ),
+        """The grant for a session that is, or is about to be, in the table with this refresh token.
+
+        One of the transport `session` gets no access token, and signs nothing.
+        """
+        refresh = RefreshGrant(
+            refresh_token=self.refresh_tokens.encode(refresh_token, session.key_id, session.transport),
+            expires_in=_outlasts(session) - now,
+            transport=session.transport,
+            csrf_token=self.csrf_tokens.issue(session.sid),
         )
+        if session.transport == "session":
+            return Grant(account, session.sid, None, refresh.expires_in, refresh)
+        access_token = self._access_token(account, session.sid, session.auth_time, session.amr, now)
+        return Grant(account, session.sid, access_token, self.config.access_ttl, refresh)
 
     def grant_access(self, account: Account, sid: str, now: int, amr: tuple[str, ...]) -> Grant:
         """A grant of an access token alone, for a session whose user has just been authenticated by `amr`."""
         access_token = self._access_token(account, sid, now, amr, now)
         return Grant(account, sid, access_token, self.config.access_ttl, refresh=None)
 
+    def renew(self, account: Account, session: Session, now: int) -> tuple[Grant, bytes]:
+        """A grant of the next secret of a session of the transport `session`, and its digest. Nothing is written.
+
+        It counts as the next generation, so that whoever comes with the one of before is not taken for a forger.
+        """
+        secret = self.source.token(SECRET_BYTES)
+        successor = RefreshToken(session.sub, session.sid, session.generation + 1, secret)
+        renewed = replace(session, key_id=self.refresh_tokens.current_key_id())
+        return self.grant(account, renewed, successor, now), digest(secret)
+
     def _access_token(self, account: Account, sid: str, auth_time: int, amr: tuple[str, ...], now: int) -> str:
         # `now` is when the request began, so that `iat` is never later than the write that may end the session.
-        scopes = dict.fromkeys(name for role in account.roles for name in self.config.role_scopes.get(role, ()))
         return self.access_tokens.issue(
             AccessTokenClaims(
                 sub=account.sub,
@@ -91,7 +102,7 @@ class Tokens:
                 auth_time=auth_time,
                 amr=amr,
                 roles=account.roles,
-                scope=" ".join(scopes),
+                scope=scope_of(account.roles, self.config.role_scopes),
                 email_verified=account.email_verified,
             )
         )
@@ -182,6 +193,16 @@ class Tokens:
         # RFC 9700 section 4.14.2: which of the two is the attacker cannot be told, so both lose the session.
         self.sessions.end(who["sub"], who["sid"])
         return InvalidGrant(debug="replayed outside the window")
+
+
+def _outlasts(session: Session) -> int:
+    """The moment at which what the client keeps is of no use any more (seconds since the epoch).
+
+    A cookie of the transport `session` is set once and not at each use, so that it must outlast every idle limit.
+    """
+    if session.transport == "session":
+        return session.absolute_expires_at
+    return min(session.idle_expires_at, session.absolute_expires_at)
 
 
 def _successor(presented: RefreshToken, secret: bytes) -> RefreshToken:

@@ -107,7 +107,7 @@ class Browser:
             error=query.get("error"),
             iss=query.get("iss"),
             browser_secret=self.secret,
-            carried=carried,
+            carried=(carried,) if carried else (),
         )
         return (services or self.services).federation.finish(name, callback, self.client)
 
@@ -136,7 +136,7 @@ def exchange(
     carried: RefreshToken | None = None,
 ) -> Grant:
     """Log in with a code that a frontend has got for itself."""
-    visit = Visit(transport=transport, client=CLIENT, carried=carried)
+    visit = Visit(transport=transport, client=CLIENT, carried=(carried,) if carried else ())
     return services.federation.exchange(provider.name, code_for(provider, person), visit)
 
 

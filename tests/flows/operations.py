@@ -20,7 +20,6 @@ from chalicelib.errors import (
     Unavailable,
 )
 from chalicelib.services.arrivals import Visit
-from chalicelib.services.authorization import Authorization
 from tests.fakes import CLIENT
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.contents import contents
@@ -32,11 +31,14 @@ from tests.flows.steps import (
     WRONG_PASSWORD,
     assert_dead,
     assert_works,
+    bearer,
+    change_by_cookie,
     change_password,
     decoded,
     generation_of,
     log_in,
     log_out,
+    long_lived,
     refresh,
     sign_up,
     tampered,
@@ -173,10 +175,31 @@ def password_is_new(world: World) -> None:
         log_in(world.keyturn.services)
 
 
+def password_is_new_and_cookie_renewed(world: World) -> None:
+    """As after every change; the cookie that asked is dead too. Whoever never got the next one logs in."""
+    assert_dead(world.keyturn, world.here, world.earlier, world.there)
+    assert_works(world.keyturn, log_in(world.keyturn.services, NEW_PASSWORD, transport="session"))
+    with pytest.raises(InvalidCredentials):
+        log_in(world.keyturn.services)
+
+
 def all_is_over(world: World) -> None:
     """No session of before is accepted; the next login is."""
     assert_dead(world.keyturn, world.here, world.earlier, world.there)
     assert_works(world.keyturn, log_in(world.keyturn.services))
+
+
+def access_token_is_denied(world: World) -> None:
+    """The access token opens nothing any more."""
+    with pytest.raises(InvalidToken):
+        world.keyturn.authorize(bearer(world.here))
+
+
+def access_token_is_revoked(world: World) -> None:
+    """It alone is: its session goes on, and so does the other one."""
+    access_token_is_denied(world)
+    assert_works(world.keyturn, refresh(world.keyturn.services, world.here))
+    assert_works(world.keyturn, world.there)
 
 
 def account_is_disabled(world: World) -> None:
@@ -315,7 +338,7 @@ def _exchange(world: World, services: Services) -> Grant:
 
 def _exchange_carrying(world: World, services: Services) -> Grant:
     carried = decoded(world.keyturn.services, world.there)
-    visit = Visit(transport="body", client=CLIENT, carried=carried)
+    visit = Visit(transport="body", client=CLIENT, carried=(carried,))
     return services.federation.exchange("google", world.code, visit)
 
 
@@ -341,10 +364,32 @@ def _forge(world: World, services: Services) -> Grant:
     return services.tokens.refresh(tampered(world.keyturn, world.here, secret=bytes(32)), ELSEWHERE)
 
 
-def _authorize(world: World, services: Services) -> object:
-    return Authorization(services.access_tokens, services.tokens.store, world.keyturn.clock).authorize(
-        world.here.access_token
-    )
+def _authorize(world: World, _: Services) -> object:
+    return world.failing.authorize(world.here.access_token)
+
+
+def _revoke_access_token(world: World, services: Services) -> None:
+    services.revocation.revoke(bearer(world.here), CLIENT)
+
+
+def _enter_there(world: World, _: Services) -> object:
+    return world.failing.enter(world.there)
+
+
+def _there_is_a_session(later: int = 0) -> Callable[[World], None]:
+    """The other session is of the transport `session`, and was last used so many seconds ago."""
+
+    def ready(world: World) -> None:
+        log_out(world.keyturn.services, world.there)
+        world.there = log_in(world.keyturn.services, transport="session")
+        world.keyturn.clock.advance(later)
+
+    return ready
+
+
+def _there_is_over_by_now(world: World) -> None:
+    _there_is_a_session()(world)
+    log_out(world.keyturn.services, world.there)
 
 
 def _turn_and_fill_blacklist(world: World) -> None:
@@ -439,6 +484,39 @@ OPERATIONS = {
         ready=lambda world: log_out(world.keyturn.services, world.here),
         refusal=InvalidToken,
         settled=here_is_over,
+    ),
+    "revocation of a refresh token": Operation(
+        lambda world, services: services.revocation.revoke(long_lived(world.here).refresh_token, CLIENT),
+        settled=here_is_over,
+    ),
+    "revocation of an access token": Operation(_revoke_access_token, settled=access_token_is_revoked),
+    "revocation of an access token, blacklist full": Operation(
+        _revoke_access_token, ready=World.fill_blacklist, settled=access_token_is_denied
+    ),
+    "introspection of an access token": Operation(
+        lambda world, services: services.introspection.introspect(bearer(world.here)), settled=both_work
+    ),
+    "introspection of a refresh token": Operation(
+        lambda world, services: services.introspection.introspect(long_lived(world.here).refresh_token),
+        settled=both_work,
+    ),
+    "session cookie": Operation(_enter_there, ready=_there_is_a_session(), settled=both_work),
+    "session cookie after a minute": Operation(_enter_there, ready=_there_is_a_session(60), settled=both_work),
+    "session cookie after a logout": Operation(
+        _enter_there, ready=_there_is_over_by_now, refusal=InvalidToken, settled=there_is_over
+    ),
+    "login for a session cookie": Operation(
+        lambda _, services: log_in(services, transport="session"), settled=both_work
+    ),
+    "login with a session cookie": Operation(_log_in_carrying, ready=_there_is_a_session(), settled=there_is_over),
+    "logout by session cookie": Operation(
+        lambda world, services: log_out(services, world.there), ready=_there_is_a_session(), settled=there_is_over
+    ),
+    "password change by session cookie": Operation(
+        lambda world, services: change_by_cookie(services, world.there),
+        ready=_there_is_a_session(),
+        again=(InvalidToken,),
+        settled=password_is_new_and_cookie_renewed,
     ),
     "begin": Operation(lambda _, services: Browser(services).begin(), settled=both_work),
     "begin linking": Operation(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.crypto.passwords import Argon2PasswordHasher, Profile
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Client, Principal
 from chalicelib.errors import InvalidGrant, InvalidToken
 from chalicelib.services.accounts import Credentials
 from infra import keys
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Account, Principal, Transport
+    from chalicelib.domain.records import Account, Transport
     from chalicelib.ports import PasswordHasher
     from chalicelib.services import Services
     from chalicelib.services.tokens import Grant, RefreshGrant
@@ -67,7 +67,7 @@ def credentials(
     carried: RefreshToken | None = None,
 ) -> Credentials:
     """What a client sends to sign up or log in."""
-    return Credentials(email=email, password=password, transport=transport, carried=carried)
+    return Credentials(email=email, password=password, transport=transport, carried=(carried,) if carried else ())
 
 
 def sign_up(
@@ -101,6 +101,12 @@ def long_lived(grant: Grant) -> RefreshGrant:
     return grant.refresh
 
 
+def bearer(grant: Grant) -> str:
+    """The access token of a grant that has one."""
+    assert grant.access_token is not None
+    return grant.access_token
+
+
 def decoded(services: Services, grant: Grant) -> RefreshToken:
     """The grant's refresh token, taken apart."""
     refresh = long_lived(grant)
@@ -125,6 +131,13 @@ def change_password(
     return services.accounts.change_password(principal, current, new, CLIENT)
 
 
+def change_by_cookie(services: Services, grant: Grant, current: str = PASSWORD, new: str = NEW_PASSWORD) -> Grant:
+    """Change the password in a session of the transport `session`."""
+    cookie = decoded(services, grant)
+    principal = Principal(cookie.sub, cookie.sid, ("user",), "", email_verified=False, auth_time=0)
+    return services.accounts.change_password(principal, current, new, CLIENT, cookie=cookie)
+
+
 def account_of(keyturn: Keyturn, grant: Grant) -> Account:
     """The grant's account as the table holds it."""
     account = keyturn.store.find_account(grant.account.sub)
@@ -145,7 +158,13 @@ def publish_keys(keyturn: Keyturn) -> None:
 
 
 def assert_works(keyturn: Keyturn, grant: Grant) -> Grant:
-    """The grant's tokens are accepted, by containers that have seen nothing yet; the successor that this takes."""
+    """The grant's tokens are accepted, by containers that have seen nothing yet; the successor that this takes.
+
+    A session cookie has no successor.
+    """
+    if grant.access_token is None:
+        assert keyturn.enter(grant).sid == grant.session_id
+        return grant
     assert keyturn.authorize(grant.access_token).sid == grant.session_id
     successor = refresh(keyturn.container(), grant)
     assert successor.session_id == grant.session_id
@@ -156,6 +175,9 @@ def assert_works(keyturn: Keyturn, grant: Grant) -> Grant:
 def assert_dead(keyturn: Keyturn, *grants: Grant) -> None:
     """No token of these grants is accepted by any container. The newest grants come first: old tokens end sessions."""
     for grant in grants:
+        if grant.access_token is None:
+            assert _refuses(InvalidToken, keyturn.enter, grant), "a session cookie lives"
+            continue
         assert _refuses(InvalidToken, keyturn.authorize, grant.access_token), "an access token lives"
         if grant.refresh is not None:
             presented, cold = decoded(keyturn.services, grant), keyturn.container()
@@ -177,11 +199,11 @@ def redeployed(keyturn: Keyturn, **settings: Any) -> Keyturn:
 
 
 def tampered(keyturn: Keyturn, grant: Grant, *, generations: int = 0, secret: bytes | None = None) -> RefreshToken:
-    """A refresh token that only somebody with the MAC key can make: of another generation, with another secret."""
-    genuine = decoded(keyturn.services, grant)
+    """A credential that only somebody with the MAC key can make: of another generation, with another secret."""
+    genuine, transport = decoded(keyturn.services, grant), long_lived(grant).transport
     made = replace(genuine, generation=genuine.generation + generations, secret=secret or genuine.secret)
-    text = keyturn.services.refresh_tokens.encode(made, keyturn.services.refresh_tokens.current_key_id(), "body")
-    return keyturn.services.refresh_tokens.decode(text, "body")
+    text = keyturn.services.refresh_tokens.encode(made, keyturn.services.refresh_tokens.current_key_id(), transport)
+    return keyturn.services.refresh_tokens.decode(text, transport)
 
 
 def _refuses(refusal: type[Exception], act: Callable[..., object], *arguments: object) -> bool:

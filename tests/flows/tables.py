@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.records import Denials
 from chalicelib.store import items, keys
-from chalicelib.store.dynamodb import DENIED_SESSIONS, DynamoDBStore
+from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
+from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
 from tests.fakes_store import FakeStore
 
@@ -30,11 +31,13 @@ def a_table(engine: str = "dynoxide") -> DynamoDBStore:
 
 
 def fill_blacklist(store: Store, sub: str) -> None:
-    """Let a user, of whom nothing is denied yet, have logged out as often as the blacklist has room for."""
+    """Let a user, of whom nothing is denied yet, have logged out and revoked as often as there is room for."""
+    jtis = frozenset(f"revoked-{number}" for number in range(DENIED_TOKENS))
     sids = frozenset(f"ended-{number}" for number in range(DENIED_SESSIONS))
     assert store.find_denials(sub) == Denials()
     if isinstance(store, FakeStore):
-        store.denials[sub] = Denials(sessions=sids)
+        store.denials[sub] = Denials(sessions=sids, tokens=jtis)
         return
     assert isinstance(store, DynamoDBStore)
-    store._client.put_item(TableName=store._table, Item={**keys.deny(sub), "sessions": items.text_set(sids)})
+    sets = {"sessions": items.text_set(sids), "tokens": items.text_set(jtis)}
+    store._client.put_item(TableName=store._table, Item={**keys.deny(sub), **sets})

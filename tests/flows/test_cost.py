@@ -16,7 +16,8 @@ from chalicelib.errors import (
     ProviderNotFound,
     TooManyRequests,
 )
-from chalicelib.store.dynamodb import DENIED_SESSIONS, DynamoDBStore
+from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
+from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
 from tests.counting import Cost, Meter
 from tests.fakes import CLIENT, Keyturn
@@ -24,6 +25,8 @@ from tests.fakes_provider import FakeProvider, Person
 from tests.flows.federated import Browser, Federated, code_for, exchange
 from tests.flows.steps import (
     WRONG_PASSWORD,
+    bearer,
+    change_by_cookie,
     change_password,
     decoded,
     log_in,
@@ -118,6 +121,32 @@ def test_authorize(measured: Measured) -> None:
     assert measured.cost(lambda: measured.keyturn.authorize(grant.access_token), InvalidToken) == (1, 1, 0)
 
 
+def test_authorize_session(measured: Measured) -> None:
+    """One call for session and account, alive or not. A write once a minute at most, however many requests come."""
+    grant = sign_up(measured.keyturn.services, transport="session")
+    presented = decoded(measured.keyturn.services, grant)
+    authorization = measured.keyturn.authorization()
+
+    def enter() -> None:
+        authorization.authorize_session(presented, CLIENT)
+
+    assert measured.cost(enter) == (1, 2, 0)
+    for _ in range(2):
+        measured.keyturn.clock.advance(60)
+        assert measured.cost(enter) == (2, 2, 1)
+        measured.keyturn.clock.advance(59)
+        assert measured.cost(enter) == (1, 2, 0)
+        measured.keyturn.clock.advance(1)
+    log_out(measured.keyturn.services, grant)
+    assert measured.cost(enter, InvalidToken) == (1, 2, 0)
+
+
+def test_login_for_a_session_cookie(measured: Measured) -> None:
+    """As for every other transport."""
+    assert measured.cost(lambda: sign_up(measured.keyturn.services, transport="session")) == (2, 0, 7)
+    assert measured.cost(lambda: log_in(measured.keyturn.services, transport="session")) == (3, 1, 3)
+
+
 def test_full_blacklist_costs_no_more(measured: Measured) -> None:
     """With as many sessions as it has room for, and all else that it can hold, it stays one unit to read and write."""
     grant = sign_up(measured.keyturn.services)
@@ -128,8 +157,32 @@ def test_full_blacklist_costs_no_more(measured: Measured) -> None:
     measured.keyturn.store.deny_issued_before(sub, seen, 1, deny_until=2_000_000_000)
     for number in range(DENIED_SESSIONS - 1):
         measured.keyturn.store.deny_session(sub, f"{number:022}", deny_until=2_000_000_000)
+    for number in range(DENIED_TOKENS):
+        measured.keyturn.store.deny_token(sub, f"{number:022}", deny_until=2_000_000_000)
     assert measured.cost(lambda: measured.keyturn.services.sessions.end(sub, "A" * 22)) == (2, 0, 2)
     assert measured.cost(lambda: measured.keyturn.authorize(grant.access_token)) == (1, 1, 0)
+
+
+def test_introspection(measured: Measured) -> None:
+    """One look, of two items for a refresh token; none for what cannot be genuine."""
+    grant, services = sign_up(measured.keyturn.services), measured.keyturn.services
+    refresh_token = long_lived(grant).refresh_token
+    assert measured.cost(lambda: services.introspection.introspect(bearer(grant))) == (1, 1, 0)
+    assert measured.cost(lambda: services.introspection.introspect(refresh_token)) == (1, 2, 0)
+    log_out(services, grant)
+    assert measured.cost(lambda: services.introspection.introspect(bearer(grant))) == (1, 1, 0)
+    for token in (f"{refresh_token}x", f"{refresh_token[:-4]}AAAA", f"{bearer(grant)}x", "x"):
+        assert measured.cost(partial(services.introspection.introspect, token)) == FREE
+
+
+def test_revocation(measured: Measured) -> None:
+    """One write for an access token, a logout's two for a refresh token; none for what cannot be genuine."""
+    grant, services = sign_up(measured.keyturn.services), measured.keyturn.services
+    refresh_token = long_lived(grant).refresh_token
+    for token in (f"{refresh_token}x", f"{refresh_token[:-4]}AAAA", f"{bearer(grant)}x", "x"):
+        assert measured.cost(partial(services.revocation.revoke, token, CLIENT)) == FREE
+    assert measured.cost(lambda: services.revocation.revoke(bearer(grant), CLIENT)) == (1, 0, 1)
+    assert measured.cost(lambda: services.revocation.revoke(refresh_token, CLIENT)) == (2, 0, 2)
 
 
 def test_refresh(measured: Measured) -> None:
@@ -184,8 +237,9 @@ def test_forgeries_are_free(measured: Measured) -> None:
     services = measured.keyturn.services
     forged = f"{long_lived(grant).refresh_token[:-8]}AAAAAAAA"
     for text in (forged, "", "nonsense"):
+        assert measured.cost(partial(services.refresh_tokens.decode, text, "session"), InvalidGrant) == FREE
         assert measured.cost(partial(services.refresh_tokens.decode, text, "body"), InvalidGrant) == FREE
-    for text in (f"{grant.access_token[:-8]}AAAAAAAA", "", "nonsense", forged):
+    for text in (f"{bearer(grant)[:-8]}AAAAAAAA", "", "nonsense", forged):
         assert measured.cost(partial(measured.keyturn.authorize, text), InvalidToken) == FREE
 
 
@@ -210,6 +264,14 @@ def test_password_change(measured: Measured, sessions: int) -> None:
     grants = [sign_up(measured.keyturn.services)] + [log_in(measured.keyturn.services) for _ in range(sessions - 1)]
     principal = measured.keyturn.principal(grants[-1].access_token)
     assert measured.cost(lambda: change_password(measured.keyturn.services, principal)) == (3, 2, 9)
+
+
+@pytest.mark.parametrize("sessions", [1, 12])
+def test_password_change_by_session_cookie(measured: Measured, sessions: int) -> None:
+    """The session is read beside the state: one read unit more, and no wait."""
+    grants = [sign_up(measured.keyturn.services, transport="session")]
+    grants += [log_in(measured.keyturn.services, transport="session") for _ in range(sessions - 1)]
+    assert measured.cost(lambda: change_by_cookie(measured.keyturn.services, grants[-1])) == (3, 3, 9)
 
 
 def test_login_at_a_provider_costs_no_more_than_a_login_and_its_transaction(federation: MeasuredFederated) -> None:

@@ -100,6 +100,8 @@ def test_every_verb_fails_somewhere() -> None:
         ("password change", "change_password", "password_changed"),
         ("disabling", "raise_epoch", "account_disabled"),
         ("end of one session", "delete_session", "session_ended"),
+        ("revocation of an access token", "deny_token", "token_revoked"),
+        ("revocation of a refresh token", "delete_session", "token_revoked"),
         ("unlinking", "unlink_identity", "identity_unlinked"),
         ("first password", "change_password", "password_changed"),
     ],

@@ -14,7 +14,7 @@ from chalicelib.errors import (
     PasswordRejected,
     Unavailable,
 )
-from chalicelib.store.dynamodb import DENIED_SESSIONS
+from chalicelib.store.denials import DENIED_SESSIONS
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore

@@ -75,7 +75,7 @@ def test_sessions_of_others_are_not_listed(anywhere: Keyturn) -> None:
 
 def test_account_that_is_not_there_has_no_sessions(keyturn: Keyturn) -> None:
     """A principal whose account is gone sees an empty list."""
-    principal = Principal("A" * 22, "B" * 22, ("user",), "", email_verified=False)
+    principal = Principal("A" * 22, "B" * 22, ("user",), "", email_verified=False, auth_time=0)
     assert keyturn.services.sessions.list(principal) == []
 
 

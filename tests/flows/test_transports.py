@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +16,11 @@ from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.steps import (
     EMAIL,
+    NEW_PASSWORD,
     WRONG_PASSWORD,
     assert_dead,
     assert_works,
+    bearer,
     log_in,
     long_lived,
     publish_keys,
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
     from chalice.app import Response
 
+    from chalicelib.domain.records import Principal
+    from chalicelib.services import Services
     from chalicelib.services.tokens import Grant
 
 EVIL = "https://evil.example"
@@ -41,6 +46,7 @@ def ask(
     body: dict[str, Any] | None = None,
     *,
     cookie: str | None = None,
+    principal: Principal | None = None,
     **headers: str | None,
 ) -> Response:
     """Call a handler as a page of an allowed origin does; headers are given and, with None, taken away by name."""
@@ -54,9 +60,26 @@ def ask(
         query={},
         body=json.dumps(body).encode() if body is not None else b"",
         client=CLIENT,
-        principal_context=None,
+        principal_context={"sub": principal.sub, "sid": principal.sid} if principal else None,
     )
     return handle(request, keyturn.services)
+
+
+def ask_with(
+    keyturn: Keyturn, handle: Callable[..., Response], cookies: str, body: dict[str, Any] | None = None, **more: Any
+) -> Response:
+    """As `ask`, with this whole Cookie header."""
+
+    def handle_with(request: Request, services: Services) -> Response:
+        return handle(replace(request, headers={**request.headers, "cookie": (cookies,)}), services)
+
+    return ask(keyturn, handle_with, body, **more)
+
+
+def both_cookies(by_session: Grant, by_cookie: Grant) -> str:
+    """The Cookie header of a browser that holds both."""
+    refresh_token, session_cookie = long_lived(by_cookie).refresh_token, long_lived(by_session).refresh_token
+    return f"__Host-refresh={refresh_token}; __Host-session={session_cookie}"
 
 
 def cookies_of(response: Response) -> list[tuple[str, str]]:
@@ -243,12 +266,75 @@ def test_logout_takes_an_expired_access_token(keyturn: Keyturn) -> None:
     grant, other = sign_up(keyturn.services), log_in(keyturn.services)
     keyturn.clock.advance(3 * 3600)
     other = refresh(keyturn.services, other)
-    forged = f"{other.access_token[:-8]}AAAAAAAA"
-    for bearer in (grant.access_token, forged, "nonsense"):
-        assert ask(keyturn, tokens.log_out, authorization=f"Bearer {bearer}", origin=None).status_code == 204
+    forged = f"{bearer(other)[:-8]}AAAAAAAA"
+    for held in (grant.access_token, forged, "nonsense"):
+        assert ask(keyturn, tokens.log_out, authorization=f"Bearer {held}", origin=None).status_code == 204
     with pytest.raises(InvalidGrant):
         refresh(keyturn.services, grant)
     assert_works(keyturn, other)
+
+
+def test_session_cookie_is_no_refresh_token(keyturn: Keyturn) -> None:
+    """`/refresh` refuses it by every way, its own cookie included."""
+    grant = sign_up(keyturn.services, transport="session")
+    csrf_token, value = long_lived(grant).csrf_token, long_lived(grant).refresh_token
+    for cookies in (f"__Host-session={value}", f"__Host-refresh={value}"):
+        with pytest.raises(InvalidGrant):
+            ask_with(keyturn, tokens.refresh, cookies, x_csrf_token=csrf_token)
+    with pytest.raises(InvalidGrant):
+        ask(keyturn, tokens.refresh, {"refresh_token": value})
+    assert_works(keyturn, grant)
+
+
+def test_of_two_cookies_the_session_cookies_csrf_token_counts(keyturn: Keyturn) -> None:
+    """One header cannot fit two sessions: `/csrf` tells the session cookie's, `/logout` and `/login` ask for it."""
+    by_session = sign_up(keyturn.services, transport="session")
+    by_cookie = log_in(keyturn.services, transport="cookie")
+    cookies = both_cookies(by_session, by_cookie)
+    told = ask_with(keyturn, tokens.csrf, cookies).body
+    assert told == {"csrf_token": long_lived(by_session).csrf_token}
+    for handle, body in ((tokens.log_out, None), (accounts.log_in, LOGIN)):
+        with pytest.raises(CsrfTokenInvalid):
+            ask_with(keyturn, handle, cookies, body, x_csrf_token=long_lived(by_cookie).csrf_token)
+    assert_works(keyturn, by_session)
+    assert_works(keyturn, by_cookie)
+
+
+@pytest.mark.parametrize("handle", [accounts.log_in, tokens.log_out])
+def test_both_sessions_of_a_browser_end(keyturn: Keyturn, handle: Callable[..., Response]) -> None:
+    """A login, or a logout, by a browser that holds both cookies ends both sessions."""
+    by_session = sign_up(keyturn.services, transport="session")
+    by_cookie = log_in(keyturn.services, transport="cookie")
+    body = LOGIN if handle is accounts.log_in else None
+    csrf_token = long_lived(by_session).csrf_token
+    ask_with(keyturn, handle, both_cookies(by_session, by_cookie), body, x_csrf_token=csrf_token)
+    assert_dead(keyturn, by_session, by_cookie)
+
+
+@pytest.mark.parametrize("spoilt", ["nonsense", "", "kt1.a." + "A" * 112])
+def test_spoilt_session_cookie_leaves_the_other_one_to_count(keyturn: Keyturn, spoilt: str) -> None:
+    """What is not genuine is absent: the refresh cookie's session ends, by its own CSRF token."""
+    grant = sign_up(keyturn.services, transport="cookie")
+    cookies = f"__Host-session={spoilt}; __Host-refresh={long_lived(grant).refresh_token}"
+    ask_with(keyturn, tokens.log_out, cookies, x_csrf_token=long_lived(grant).csrf_token)
+    assert_dead(keyturn, grant)
+
+
+def test_password_change_by_bearer_leaves_a_stray_cookie(keyturn: Keyturn) -> None:
+    """The cookie of another session says nothing of the bearer's: no secret is renewed, and none is set."""
+    stray = sign_up(keyturn.services, email="bob@example.com", transport="session")
+    mine = sign_up(keyturn.services)
+    answer = ask_with(
+        keyturn,
+        accounts.change_password,
+        f"__Host-session={long_lived(stray).refresh_token}",
+        {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+        principal=keyturn.principal(mine.access_token),
+    )
+    assert isinstance(answer.body, dict)
+    assert set(answer.body) == {"access_token", "token_type", "expires_in", "session_id", "user"}
+    assert "Set-Cookie" not in answer.headers
+    assert_works(keyturn, stray)
 
 
 def test_login_ends_the_session_of_the_cookie(keyturn: Keyturn) -> None:

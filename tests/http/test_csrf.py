@@ -50,6 +50,8 @@ def by_bearer(_: Held, app_user: Held, headers: Headers) -> Reply:
 WITH_COOKIE: dict[str, Action] = {
     "signup-cookie": enter("/signup", "cookie"),
     "login-cookie": enter("/login", "cookie"),
+    "signup-session": enter("/signup", "session"),
+    "login-session": enter("/login", "session"),
     "signup-carrying": enter("/signup", "body", carrying=True),
     "login-carrying": enter("/login", "body", carrying=True),
     "refresh-cookie": by_cookie("/refresh"),

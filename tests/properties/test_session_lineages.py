@@ -22,7 +22,7 @@ from chalicelib.errors import InvalidCredentials, InvalidGrant, InvalidToken, Un
 from tests.fakes import CLIENT, PASSWORD, Keyturn, config
 from tests.faults import FaultyStore
 from tests.flows.contents import contents, rows
-from tests.flows.steps import ELSEWHERE, change_password, credentials, log_in, long_lived, publish_keys
+from tests.flows.steps import ELSEWHERE, bearer, change_password, credentials, log_in, long_lived, publish_keys
 from tests.flows.tables import a_table
 from tests.properties.lineages import Comes, Issued, Lineage, Person
 
@@ -104,7 +104,7 @@ class Sessions(RuleBasedStateMachine):
 
     def keep(self, lineage: Lineage, grant: Grant) -> None:
         """Keep the access token."""
-        lineage.access.append(Issued(grant.access_token, self.now + ACCESS, self.person.epoch))
+        lineage.access.append(Issued(bearer(grant), self.now + ACCESS, self.person.epoch))
         self.touched = lineage
 
     def may_try(self) -> bool:

@@ -65,7 +65,7 @@ def guess(services: Services, number: int, email: str, password: str) -> Grant:
 def guess_by_change(services: Services, number: int, sub: str, sid: str, password: str) -> Grant:
     """Guess the password by changing it, with a stolen access token."""
     del number
-    return change_password(services, Principal(sub, sid, ("user",), "", email_verified=False), password)
+    return change_password(services, Principal(sub, sid, ("user",), "", email_verified=False, auth_time=0), password)
 
 
 def come_back(services: Services, number: int, url: str, secret: str) -> Grant:

@@ -106,6 +106,7 @@ def test_nothing_secret_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
 
     def handed_out(grant: Grant) -> RefreshToken:
         assert grant.refresh is not None
+        assert grant.access_token is not None
         secret.extend([grant.access_token, grant.refresh.refresh_token, grant.refresh.csrf_token])
         return services.refresh_tokens.decode(grant.refresh.refresh_token, "body")
 

@@ -391,6 +391,26 @@ def test_absent_roles_are_none() -> None:
     assert (principal.roles, principal.scope) == ((), "")
 
 
+@pytest.mark.parametrize(
+    ("told", "auth_time"),
+    [
+        ("1800000000", 1_800_000_000),
+        ("0", 0),
+        *((malformed, 0) for malformed in (None, 1_800_000_000, True, ["1"], {"1": "1"})),
+        *((malformed, 0) for malformed in ("", "-1", " 1", "1.5", "1e9", "\u0661", "9" * 13, "soon", "1800000000\n")),
+    ],
+    ids=str,
+)
+def test_login_of_unknown_time_is_no_recent_one(told: object, auth_time: int) -> None:
+    """Digits are the moment; what is missing or malformed is as long ago as can be."""
+    assert request(authorizer={**CONTEXT, "auth_time": told}).principal().auth_time == auth_time
+
+
+def test_login_without_a_time_is_no_recent_one() -> None:
+    """An authorizer of before, which tells none, lets nobody do what needs a recent login."""
+    assert request(authorizer={"sub": "S", "sid": "D"}).principal().auth_time == 0
+
+
 def test_harness_is_a_gateways_event() -> None:
     """The events of these tests carry what Chalice reads."""
     assert chalice_request(body=LOGIN).raw_body == LOGIN.encode()

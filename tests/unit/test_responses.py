@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.domain.records import Account, Transport
-from chalicelib.handlers.cookies import cleared_refresh_cookies, refresh_cookie
+from chalicelib.handlers.cookies import REFRESH, SESSION, cleared, credential_cookie
 from chalicelib.handlers.responses import json_response, no_content, problem, token_response
 from chalicelib.services.tokens import Grant, RefreshGrant
 from tests.fakes import config
@@ -17,7 +17,18 @@ REFRESH_TOKEN = "kt1.k.refresh-token"
 def grant(transport: Transport | None) -> Grant:
     """A grant over this transport, or of an access token alone."""
     refresh = RefreshGrant(REFRESH_TOKEN, 1000, transport, "csrf") if transport else None
+    if transport == "session":
+        return Grant(ACCOUNT, "D" * 22, None, 1000, refresh)
     return Grant(ACCOUNT, "D" * 22, "access-token", 900, refresh)
+
+
+def set_cookie(transport: Transport, **settings: str) -> str:
+    """The cookie that a grant over this transport sets."""
+    refresh = grant(transport).refresh
+    assert refresh
+    cookie = credential_cookie(refresh, config(**settings))
+    assert cookie
+    return cookie
 
 
 COMMON = {
@@ -34,7 +45,23 @@ def test_cookie_transport_hides_the_refresh_token() -> None:
     response = token_response(grant("cookie"), config(), 201)
     assert response.status_code == 201
     assert response.body == {**COMMON, "csrf_token": "csrf"}
-    assert response.headers["Set-Cookie"] == [refresh_cookie(REFRESH_TOKEN, 1000, config())]
+    assert response.headers["Set-Cookie"] == [set_cookie("cookie")]
+
+
+def test_session_transport_shows_no_token() -> None:
+    """The session cookie stands for both tokens: none is in the body, and it lasts as long as the body says."""
+    response = token_response(grant("session"), config())
+    tokens = ("access_token", "token_type")
+    told = {name: value for name, value in COMMON.items() if name not in tokens}
+    assert response.body == {**told, "expires_in": 1000, "csrf_token": "csrf"}
+    assert response.headers["Set-Cookie"] == [set_cookie("session")]
+    assert set_cookie("session").startswith(f"__Host-session={REFRESH_TOKEN}; Max-Age=1000; ")
+
+
+def test_displaced_cookie_goes_with_the_answer() -> None:
+    """What another transport has left is removed beside what is set."""
+    response = token_response(grant("session"), config(), displaced=["a=; Max-Age=0"])
+    assert response.headers["Set-Cookie"] == [set_cookie("session"), "a=; Max-Age=0"]
 
 
 def test_body_transport_sets_no_cookie() -> None:
@@ -51,6 +78,7 @@ def test_access_token_alone() -> None:
     assert "Set-Cookie" not in response.headers
 
 
+@pytest.mark.parametrize(("transport", "name"), [("cookie", REFRESH), ("session", SESSION)])
 @pytest.mark.parametrize(
     ("samesite", "attributes"),
     [
@@ -59,18 +87,19 @@ def test_access_token_alone() -> None:
         ("None", "Path=/; Secure; HttpOnly; SameSite=None; Partitioned"),
     ],
 )
-def test_cookie_has_its_attributes(samesite: str, attributes: str) -> None:
+def test_cookie_has_its_attributes(samesite: str, attributes: str, transport: Transport, name: str) -> None:
     """Out of reach for scripts and for other hosts; partitioned where it goes across sites (ASVS V3.3)."""
-    cookie = refresh_cookie("value", 5, config(cookie_samesite=samesite))
-    assert cookie == f"__Host-refresh=value; Max-Age=5; {attributes}"
+    cookie = set_cookie(transport, cookie_samesite=samesite)
+    assert cookie == f"{name}={REFRESH_TOKEN}; Max-Age=1000; {attributes}"
 
 
+@pytest.mark.parametrize("name", [REFRESH, SESSION])
 @pytest.mark.parametrize("samesite", ["Lax", "Strict", "None"])
-def test_cookie_is_cleared_however_it_was_set(samesite: str) -> None:
+def test_cookie_is_cleared_however_it_was_set(samesite: str, name: str) -> None:
     """Both the partitioned cookie and the other go: one left behind would be a refresh loop (supertokens-node #826)."""
-    plain, partitioned = cleared_refresh_cookies(config(cookie_samesite=samesite))
+    plain, partitioned = cleared([name], config(cookie_samesite=samesite))
     for cookie in (plain, partitioned):
-        assert cookie.startswith("__Host-refresh=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=")
+        assert cookie.startswith(f"{name}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=")
     assert "Partitioned" not in plain
     assert partitioned.endswith("; Partitioned")
 

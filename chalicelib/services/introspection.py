@@ -1,0 +1,59 @@
+"""What a token is worth now, for services that are allowed to ask (RFC 7662). Asking changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.crypto.refresh_tokens import digest, same
+from chalicelib.domain.records import TRANSPORTS
+from chalicelib.errors import InvalidGrant, InvalidToken
+
+if TYPE_CHECKING:
+    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
+    from chalicelib.domain.records import AccessTokenClaims, Session
+    from chalicelib.ports import Clock
+    from chalicelib.services.authorization import Authorization
+    from chalicelib.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Introspection:
+    """One consistent look at the table for a token of ours; none for what cannot be genuine."""
+
+    authorization: Authorization
+    refresh_tokens: RefreshTokenCodec
+    store: Store
+    clock: Clock
+
+    def introspect(self, token: str) -> AccessTokenClaims | Session | None:
+        """The claims of an access token that is accepted, the session of a refresh token that is live; else None.
+
+        Unavailable where the table does not answer: "inactive" would be an answer.
+        """
+        presented = self._refresh_token(token)
+        if presented is not None:
+            return self._live_session(presented)
+        try:
+            return self.authorization.authorize(token)
+        except InvalidToken:
+            return None
+
+    def _refresh_token(self, token: str) -> RefreshToken | None:
+        for transport in TRANSPORTS:
+            try:
+                return self.refresh_tokens.decode(token, transport)
+            except InvalidGrant:
+                continue
+        return None
+
+    def _live_session(self, presented: RefreshToken) -> Session | None:
+        """The session, if the token is its live one. A predecessor that `/refresh` still answers is none any more."""
+        session, account = self.store.find_session_and_account(presented.sub, presented.sid)
+        if session and account and session.epoch != account.epoch:
+            # The two were read side by side, maybe on both sides of a password change: what is so twice is so.
+            session, account = self.store.find_session_and_account(presented.sub, presented.sid)
+        if session is None or account is None or account.disabled or not session.lives(account.epoch, self.clock.now()):
+            return None
+        live = presented.generation == session.generation and same(digest(presented.secret), session.digest)
+        return session if live else None

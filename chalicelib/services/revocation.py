@@ -1,0 +1,48 @@
+"""Revoking one token, asked by whoever holds it (RFC 7009)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.errors import InvalidGrant, InvalidToken
+
+if TYPE_CHECKING:
+    from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+    from chalicelib.domain.records import Client
+    from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
+    from chalicelib.services.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Clients are public: the token itself is what gives the right to revoke it."""
+
+    sessions: Sessions
+    clock: Clock
+    access_tokens: AccessTokenCodec
+    refresh_tokens: RefreshTokenCodec
+    audit: AuditLog
+
+    def revoke(self, token: str, client: Client) -> None:
+        """End what the token stands for. Safe to repeat; a string that is no living token of ours changes nothing.
+
+        A cookie's credential is not taken: scripts cannot read it, and `/logout` asks for its CSRF token.
+        """
+        try:
+            presented = self.refresh_tokens.decode(token, "body")
+        except InvalidGrant:
+            self._revoke_access_token(token, client)
+            return
+        # RFC 7009 section 2.1: with a refresh token the access tokens of the same grant SHOULD be invalidated too.
+        self.sessions.end(presented.sub, presented.sid)
+        self.audit.record("token_revoked", client, sub=presented.sub, sid=presented.sid, kind="refresh_token")
+
+    def _revoke_access_token(self, token: str, client: Client) -> None:
+        try:
+            claims = self.access_tokens.verify(token, self.clock.now())
+        except InvalidToken:
+            return  # RFC 7009 section 2.2: invalid tokens do not cause an error; an expired one is revoked already
+        # By its `jti`: the string of a JWT can be spelled in more than one way.
+        self.sessions.deny_token(claims.sub, claims.jti)
+        self.audit.record("token_revoked", client, sub=claims.sub, sid=claims.sid, jti=claims.jti, kind="access_token")
