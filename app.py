@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from chalice.app import Chalice
+from chalice.app import Chalice, IAMAuthorizer
 
 from chalicelib import bootstrap
-from chalicelib.authorizers import authorize, authorizers
-from chalicelib.handlers import accounts, boundary, federation, identities, published, sessions, tokens
+from chalicelib.authorizers import authorizers
+from chalicelib.handlers import accounts, boundary, federation, identities, oauth, published, sessions, tokens
+from chalicelib.handlers.guarding import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,55 +76,55 @@ def log_out() -> Response:
     return respond(tokens.log_out)
 
 
-@app.route("/logout/all", **POST, authorizer=authorize)
+@app.route("/logout/all", **POST, authorizer=guard)
 def log_out_everywhere() -> Response:
     """End every session of the user."""
     return respond(accounts.log_out_everywhere)
 
 
-@app.route("/me", methods=["GET"], authorizer=authorize)
+@app.route("/me", methods=["GET"], authorizer=guard)
 def me() -> Response:
     """Tell who the user is."""
     return respond(accounts.me)
 
 
-@app.route("/sessions", methods=["GET"], authorizer=authorize)
+@app.route("/sessions", methods=["GET"], authorizer=guard)
 def list_sessions() -> Response:
     """List the user's sessions."""
     return respond(sessions.list_sessions)
 
 
-@app.route("/sessions/{session_id}", methods=["DELETE"], content_types=["*/*"], authorizer=authorize)
+@app.route("/sessions/{session_id}", methods=["DELETE"], content_types=["*/*"], authorizer=guard)
 def end_session(session_id: str) -> Response:
     """End one of the user's sessions."""
     return respond(sessions.end_session, session_id=session_id)
 
 
-@app.route("/password/change", **POST, authorizer=authorize)
+@app.route("/password/change", **POST, authorizer=guard)
 def change_password() -> Response:
     """Set a new password."""
     return respond(accounts.change_password)
 
 
-@app.route("/identities", methods=["GET"], authorizer=authorize)
+@app.route("/identities", methods=["GET"], authorizer=guard)
 def list_identities() -> Response:
     """List the ways into the account."""
     return respond(identities.list_identities)
 
 
-@app.route("/identities/{provider}", **POST, authorizer=authorize)
+@app.route("/identities/{provider}", **POST, authorizer=guard)
 def link_identity(provider: str) -> Response:
     """Link an identity with an authorization code."""
     return respond(identities.link, provider=provider)
 
 
-@app.route("/identities/{provider}", methods=["DELETE"], content_types=["*/*"], authorizer=authorize)
+@app.route("/identities/{provider}", methods=["DELETE"], content_types=["*/*"], authorizer=guard)
 def unlink_identity(provider: str) -> Response:
     """Unlink an identity."""
     return respond(identities.unlink, provider=provider)
 
 
-@app.route("/identities/{provider}/authorization", **POST, authorizer=authorize)
+@app.route("/identities/{provider}/authorization", **POST, authorizer=guard)
 def link_at_provider(provider: str) -> Response:
     """Send the browser to an identity provider, to link what comes of it."""
     return respond(identities.begin_linking, provider=provider)
@@ -133,6 +134,24 @@ def link_at_provider(provider: str) -> Response:
 def csrf() -> Response:
     """Tell a reloaded page its CSRF token."""
     return respond(tokens.csrf)
+
+
+@app.route("/token/introspect", **POST, authorizer=IAMAuthorizer())
+def introspect() -> Response:
+    """Tell another service what a token is worth."""
+    return respond(oauth.introspect)
+
+
+@app.route("/token/revoke", **POST)
+def revoke() -> Response:
+    """Revoke a token for whoever holds it."""
+    return respond(oauth.revoke)
+
+
+@app.route("/.well-known/openid-configuration", methods=["GET"])
+def metadata() -> Response:
+    """Publish what verifiers need to know."""
+    return respond(published.metadata)
 
 
 @app.route("/.well-known/jwks.json", methods=["GET"])

@@ -4,12 +4,13 @@ AuthError
 ├── InvalidRequest                  invalid_request                  the request has not the documented form
 │   ├── InvalidEmail                invalid_email                    the address cannot be one
 │   ├── PasswordRejected            password_rejected                a new password breaks the policy
-│   ├── UnsupportedMediaType        unsupported_media_type           the body is not application/json
+│   ├── UnsupportedMediaType        unsupported_media_type           the body is not of the route's media type
 │   └── PayloadTooLarge             payload_too_large                the body is larger than any route needs
 ├── InvalidCredentials              invalid_credentials              the address and the password do not fit an account
 ├── InvalidGrant                    invalid_grant                    the refresh token is dead, or never lived
 ├── InvalidCode                     invalid_code                     the authorization code is dead, or another client's
 ├── InvalidToken                    invalid_token                    the access token is missing, bad, dead or revoked
+├── InvalidClient                   invalid_client                   no AWS caller has been authenticated
 ├── InsufficientUserAuthentication  insufficient_user_authentication the login is too long ago for this
 ├── AccessDenied                    access_denied                    the person, the provider or an operator said no
 ├── LoginExpired                    login_expired                    not begun in this browser, too old, or finished
@@ -67,10 +68,10 @@ class PasswordRejected(InvalidRequest):
 
 
 class UnsupportedMediaType(InvalidRequest):
-    """The body's MIME essence is not application/json."""
+    """The body's MIME essence is not the one that the route takes."""
 
     code = "unsupported_media_type"
-    title = "The body must be application/json"
+    title = "The body is not of the media type that this takes"
 
 
 class PayloadTooLarge(InvalidRequest):
@@ -106,6 +107,13 @@ class InvalidToken(AuthError):
 
     code = "invalid_token"
     title = "The access token is missing or not valid"
+
+
+class InvalidClient(AuthError):
+    """The gateway has not authenticated an AWS caller with permission (RFC 6749 section 5.2, RFC 7662 section 2.3)."""
+
+    code = "invalid_client"
+    title = "The caller is not authenticated"
 
 
 class InsufficientUserAuthentication(AuthError):

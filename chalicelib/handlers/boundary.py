@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib import deadline, errors
+from chalicelib.handlers import oauth
 from chalicelib.handlers.request import read
-from chalicelib.handlers.responses import problem
+from chalicelib.handlers.responses import oauth_error, problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ STATUS: dict[type[errors.AuthError], int] = {
     errors.InvalidGrant: 401,
     errors.InvalidCode: 401,
     errors.InvalidToken: 401,
+    errors.InvalidClient: 401,
     errors.InsufficientUserAuthentication: 401,
     errors.AccessDenied: 403,
     errors.LoginExpired: 400,
@@ -46,6 +48,11 @@ STATUS: dict[type[errors.AuthError], int] = {
     errors.ConfigurationError: 500,
 }
 
+# RFC 7009 section 2.2.1 and RFC 7662 section 2.3 take the form of RFC 6749 section 5.2 for what that section names.
+# For anything else (415, 503 …) these routes have our form, as every other route.
+OAUTH_HANDLERS: tuple[Callable[..., Response], ...] = (oauth.introspect, oauth.revoke)
+OAUTH_ERRORS = {errors.InvalidRequest, errors.InvalidClient}
+
 # Services write these down themselves, with more than is known here.
 RECORDED = (errors.InvalidCredentials, errors.EmailTaken, errors.TooManyRequests)
 
@@ -57,7 +64,7 @@ FRAMEWORK: dict[int, tuple[str, str]] = {
     404: ("not_found", "There is nothing at this path"),
     405: ("method_not_allowed", "The path does not take this method"),
     413: ("payload_too_large", "The body is too large"),
-    415: ("unsupported_media_type", "The body must be application/json"),
+    415: ("unsupported_media_type", "The body is not of the media type that this takes"),
     429: ("too_many_requests", "Too many requests"),
     500: ("internal_error", "An internal error occurred"),
     503: ("unavailable", "The service is not available right now"),
@@ -87,7 +94,8 @@ def respond(
         with deadline.request():
             return handle(ours, ready, **path)
     except errors.AuthError as error:
-        return _refused(error, ours, audit)
+        form = oauth_error if handle in OAUTH_HANDLERS and type(error) in OAUTH_ERRORS else problem
+        return _refused(error, ours, audit, form)
     except Exception as error:  # noqa: BLE001  # the last resort (ASVS V16.5.4)
         audit.record("unexpected_error", ours.client, error=_where(error))
         return problem(500, *FRAMEWORK[500])
@@ -104,17 +112,19 @@ def finish(response: Response) -> Response:
     return response
 
 
-def _refused(error: errors.AuthError, request: Request, audit: AuditLog) -> Response:
+def _refused(error: errors.AuthError, request: Request, audit: AuditLog, form: Callable[..., Response]) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, errors.TooManyRequests | errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.InvalidToken):
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750 section 3
+    if isinstance(error, errors.InvalidClient):
+        headers["WWW-Authenticate"] = "AWS4-HMAC-SHA256"  # RFC 9110 section 15.5.2: a 401 names a scheme
     if isinstance(error, errors.InsufficientUserAuthentication):
         headers["WWW-Authenticate"] = f'Bearer error="{error.code}", max_age={error.max_age}'  # RFC 9470 section 3
     if not isinstance(error, RECORDED):
         audit.record("request_refused", request.client, code=error.code, why=error.debug)
-    return problem(STATUS[type(error)], error.code, error.title, error.detail, headers)
+    return form(STATUS[type(error)], error.code, error.title, error.detail, headers)
 
 
 def _where(error: Exception) -> str:

@@ -1,8 +1,8 @@
-"""GET /.well-known/jwks.json, GET /health."""
+"""GET /.well-known/jwks.json, GET /.well-known/openid-configuration, GET /health."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.handlers.responses import json_response
 
@@ -14,12 +14,57 @@ if TYPE_CHECKING:
 
 # A key is published ten minutes before it signs; half of that leaves a verifier time to fetch it.
 JWKS_MAX_AGE = 300
+PUBLIC = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"}
+
+# What access tokens say, as crypto/access_tokens.py signs them.
+CLAIMS = (
+    "iss",
+    "sub",
+    "aud",
+    "client_id",
+    "exp",
+    "iat",
+    "jti",
+    "sid",
+    "ver",
+    "auth_time",
+    "amr",
+    "roles",
+    "scope",
+    "email_verified",
+)
 
 
 def jwks(_request: Request, services: Services) -> Response:
     """The public keys (RFC 7517 section 5), those that will sign next included."""
     body = {"keys": [dict(key.jwk) for key in services.keys.public_keys()]}
-    return json_response(body, headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"})
+    return json_response(body, headers=PUBLIC)
+
+
+def metadata(_request: Request, services: Services) -> Response:
+    """What verifiers need to know of this issuer (OpenID Connect Discovery section 3, RFC 8414 section 2).
+
+    There is no authorization or token endpoint to name; why that is right: docs/decisions/0012-metadata.md.
+    """
+    issuer = services.config.issuer
+    scopes = sorted({scope for granted in services.config.role_scopes.values() for scope in granted})
+    body: dict[str, Any] = {
+        "issuer": issuer,
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "revocation_endpoint": f"{issuer}/token/revoke",
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        # How its callers authenticate, AWS Signature Version 4, has no registered name: RFC 8414 leaves it out then.
+        "introspection_endpoint": f"{issuer}/token/introspect",
+        # REQUIRED, and of no meaning without an authorization endpoint: what issuers of this kind say.
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        # Of the keys and not of the setting: while the algorithm changes, tokens of both are verified.
+        "id_token_signing_alg_values_supported": sorted({key.algorithm for key in services.keys.public_keys()}),
+        "claims_supported": CLAIMS,
+    }
+    if scopes:  # section 4.2: claims with zero elements MUST be omitted
+        body["scopes_supported"] = scopes
+    return json_response(body, headers=PUBLIC)
 
 
 def health(_request: Request, _services: Services) -> Response:

@@ -6,6 +6,7 @@ Whatever is sent, some things hold for every answer: they are asserted here, for
 from __future__ import annotations
 
 import json
+import re
 import socket
 import uuid
 from dataclasses import dataclass
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 JSON = ("Content-Type", "application/json")
 FROM_PAGE = ("Origin", ORIGIN)
 COOKIE = "__Host-refresh"
+SESSION_COOKIE = "__Host-session"
 JWKS = "/.well-known/jwks.json"
+METADATA = "/.well-known/openid-configuration"
+
+DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 5.2
 
 # Every error there is: its status and its code.
 ERRORS = {(status, error.code) for error, status in STATUS.items()} | {
@@ -92,8 +97,8 @@ class Held:
 
     @property
     def cookie(self) -> str:
-        """The refresh cookie as a browser sends it back: name=value."""
-        (cookie,) = self.reply.all("Set-Cookie")
+        """The refresh or session cookie as a browser sends it back: name=value."""
+        (cookie,) = (cookie for cookie in self.reply.all("Set-Cookie") if "Max-Age=0" not in cookie)
         return cookie.partition(";")[0]
 
     @property
@@ -123,18 +128,26 @@ class Held:
         assert reply.status == 200, reply
         return Held(self.client, self.email, reply)
 
+    @property
+    def by_session_cookie(self) -> bool:
+        """Whether a session cookie stands for everything."""
+        return "access_token" not in self.reply.json
+
     def me(self) -> Reply:
         """Ask who this is."""
-        return self.client.call("GET", "/me", headers=[self.bearer])
+        credential = ("Cookie", self.cookie) if self.by_session_cookie else self.bearer
+        return self.client.call("GET", "/me", headers=[credential])
 
     def assert_lives(self) -> Held:
-        """Both tokens work; what is held afterwards."""
+        """Both tokens work, or the session cookie; what is held afterwards."""
         assert self.me().status == 200
-        return self.refreshed()
+        return self if self.by_session_cookie else self.refreshed()
 
     def assert_dead(self) -> None:
-        """Neither token works."""
+        """Neither token works, nor a session cookie."""
         assert_problem(self.me(), 401, "invalid_token")
+        if self.by_session_cookie:
+            return
         assert_problem(self.refresh(), 401, "invalid_grant")
 
 
@@ -177,9 +190,14 @@ def assert_no_content(reply: Reply) -> None:
 def _assert_holds_for_every_answer(method: str, path: str, reply: Reply) -> None:
     for name, value in SECURITY_HEADERS.items():
         assert reply.all(name) == [value], (name, reply)
-    published = reply.status == 200 and path.startswith(JWKS)
+    published = reply.status == 200 and path.startswith((JWKS, METADATA))
     assert reply.header("Cache-Control") == ("public, max-age=300" if published else "no-store"), reply
-    if reply.status >= 400:
+    if path.startswith("/token/") and reply.status in {400, 401}:  # RFC 6749 section 5.2
+        assert reply.header("Content-Type") == "application/json", reply
+        assert set(reply.json) == {"error", "error_description"}, reply
+        assert (reply.status, reply.json["error"]) in {(400, "invalid_request"), (401, "invalid_client")}, reply
+        assert DESCRIPTION.fullmatch(reply.json["error_description"]), reply
+    elif reply.status >= 400:
         assert reply.header("Content-Type") == "application/problem+json", reply
         assert not reply.all("Set-Cookie"), reply
         if method == "HEAD":

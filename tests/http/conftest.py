@@ -43,3 +43,9 @@ def app_user(client: Client) -> Held:
 def browser(client: Client) -> Held:
     """A fresh account, with a session of the transport `cookie`."""
     return sign_up(client, "cookie")
+
+
+@pytest.fixture
+def page(client: Client) -> Held:
+    """A fresh account, with a session of the transport `session`."""
+    return sign_up(client, "session")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
+from chalice.app import IAMAuthorizer
 
 import app
 from tests.fakes import PASSWORD
@@ -15,6 +17,11 @@ from tests.http.server import PAGE
 if TYPE_CHECKING:
     from tests.http.client import Headers
     from tests.rehearsal.client import Reply
+
+
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
+# What API Gateway takes for the signature of an AWS caller, as the stand-in does.
+SIGNATURE = ("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20270115/eu-west-1/execute-api/aws4_request")
 
 
 def filled(path: str, session_id: str = "A" * 22) -> str:
@@ -29,6 +36,7 @@ class Route:
     method: str
     path: str
     guarded: bool
+    signed: bool
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -36,18 +44,30 @@ class Route:
     def send(self, held: Held, headers: Headers = (), body: bytes = b"", *, query: str = "") -> Reply:
         """Send the request past the authorizer, for a session that there is, and from a page that may."""
         path = filled(self.path) + query
-        bearer = [held.bearer] if self.guarded else []
-        return held.client.send(self.method, path, [FROM_PAGE, *bearer, *headers], body)
+        return held.client.send(self.method, path, [*self.allowed(held), *headers], body)
+
+    def allowed(self, held: Held) -> Headers:
+        """What a request needs to get to the handler."""
+        return [FROM_PAGE, *([held.bearer] if self.guarded else []), *([SIGNATURE] if self.signed else [])]
 
 
 ROUTES = [
-    Route(method, path, entry.authorizer is not None)
+    Route(
+        method,
+        path,
+        guarded=not isinstance(entry.authorizer, IAMAuthorizer | None),
+        signed=isinstance(entry.authorizer, IAMAuthorizer),
+    )
     for path, methods in app.app.routes.items()
     for method, entry in methods.items()
 ]
-WITH_BODY = [route for route in ROUTES if route.method in {"POST", "PUT", "PATCH"}]
 
-# What each route takes in its body.
+# What the routes take that RFCs want form-encoded.
+FORMS = {"/token/introspect": ("token", "token_type_hint"), "/token/revoke": ("token", "token_type_hint")}
+WITH_FORM = [route for route in ROUTES if route.path in FORMS]
+WITH_BODY = [route for route in ROUTES if route.method in {"POST", "PUT", "PATCH"} and route not in WITH_FORM]
+
+# What each other route takes in its body.
 MEMBERS = {
     "/signup": ("email", "password", "transport"),
     "/login": ("email", "password", "transport"),
@@ -61,12 +81,19 @@ MEMBERS = {
 }
 
 every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
+every_route_with_form = pytest.mark.parametrize("route", WITH_FORM, ids=str)
 every_route_with_body = pytest.mark.parametrize("route", WITH_BODY, ids=str)
 
 
 def assert_harmless(reply: Reply) -> None:
     """No input is our fault."""
     assert reply.status < 500, reply
+
+
+def form_for(route: Route, held: Held) -> bytes | None:
+    """A right form for the route, of this account; None for one that takes none."""
+    right = {"token": held.refresh_token, "token_type_hint": "refresh_token"}
+    return urlencode(right).encode() if route.path in FORMS else None
 
 
 def members_for(route: Route, held: Held) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""Keyturn over real HTTP: API Gateway's stand-in before it, the app and the authorizer behind it in this process.
+"""Keyturn over real HTTP: API Gateway's stand-in before it, the app and the authorizers behind it in this process.
 
 The gateway answers by the Swagger document that deployment generates from the app. Settings, keys and the table are
 read as a container reads them: from environment variables, the parameter store (moto) and DynamoDB (dynoxide: moto
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -37,6 +37,7 @@ from tests.rehearsal.runtime import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from chalicelib.handlers.guards import Guard
     from chalicelib.services import Services
     from chalicelib.services.authorization import Authorization
 
@@ -45,7 +46,7 @@ ADDRESS = "X-Test-Address"
 ORIGIN, SECOND_ORIGIN = "https://app.example.com", "https://admin.example.com:8443"
 PAGE, SECOND_PAGE = f"{ORIGIN}/welcome", f"{SECOND_ORIGIN}/"
 APP_REDIRECT = "com.example.app:/callback"
-API, AUTHORIZE = "keyturn-http", "keyturn-http-authorize"
+API, AUTHORIZE, GUARD = "keyturn-http", "keyturn-http-authorize", "keyturn-http-guard"
 PATIENCE = 30.0  # seconds; a test that is not about time must not fail because the machine is busy
 NOTHING: Mapping[str, str] = MappingProxyType({})
 # Settings that switch the provider off: its secret lies under the stage's own parameters.
@@ -59,19 +60,24 @@ _ARN_PARTS = {
     "region_name": "eu-west-1",
     "api_handler_lambda_arn": API,
     "authorize_lambda_arn": AUTHORIZE,
+    "guard_lambda_arn": GUARD,
 }
 
 
 class InProcessFunction:
-    """A Lambda function, called here: JSON goes in and out, and what is raised is Lambda's error document."""
+    """A Lambda function, called here: JSON goes in and out, and what is raised is Lambda's error document.
 
-    def __init__(self, handler: Callable[[Any, None], Any]) -> None:
-        self._handler = handler
+    `name` may end in `:alias`, as an ARN does that names one.
+    """
 
-    def invoke(self, event: Mapping[str, Any]) -> Outcome:
+    def __init__(self, handler: Callable[[Any, Any], Any], name: str) -> None:
+        arn = f"arn:aws:lambda:{_ARN_PARTS['region_name']}:123456789012:function:{name}"
+        self._handler, self._context = handler, SimpleNamespace(invoked_function_arn=arn)
+
+    def invoke(self, event: Any) -> Outcome:
         """Run one event to its end."""
         try:
-            result = self._handler(_from_its_address(_as_json(event)), None)
+            result = self._handler(_from_its_address(_as_json(event)), self._context)
         except Exception as error:  # noqa: BLE001  # as Lambda does
             return Outcome(error={"errorType": type(error).__name__, "errorMessage": str(error)})
         return Outcome(result=_as_json(result))
@@ -83,11 +89,13 @@ class Containers:
     def __init__(self) -> None:
         self.services: Callable[[], Services] = lru_cache(maxsize=1)(bootstrap.services.__wrapped__)
         self.authorization: Callable[[], Authorization] = lru_cache(maxsize=1)(authorizers.authorization.__wrapped__)
+        self.guarding: Callable[[], Guard] = lru_cache(maxsize=1)(authorizers.guarding.__wrapped__)
 
     def start(self) -> None:
-        """Have both read their settings and keys, before any request waits for it."""
+        """Have all read their settings and keys, before any request waits for it."""
         self.services()
         self.authorization()
+        self.guarding()
 
 
 class Server:
@@ -145,6 +153,7 @@ class Server:
             mock.patch.object(deadline.start.__wrapped__, "__defaults__", (seconds,)),  # type: ignore[attr-defined]  # of contextmanager
             mock.patch.object(bootstrap, "services", containers.services),
             mock.patch.object(authorizers, "authorization", containers.authorization),
+            mock.patch.object(authorizers, "guarding", containers.guarding),
         ):
             yield
 
@@ -172,7 +181,7 @@ class Server:
             yield gateway.url
 
     def function(self, name: str) -> InProcessFunction:
-        """One of the two functions, for events that no HTTP request can bring about."""
+        """One of the functions, for events that no HTTP request can bring about."""
         return self._functions[name]
 
     def copy_of_document(self) -> dict[str, Any]:
@@ -183,7 +192,8 @@ class Server:
 @contextmanager
 def serve() -> Iterator[Server]:
     """Serve on loopback until the end of the block."""
-    functions = {API: InProcessFunction(app.app), AUTHORIZE: InProcessFunction(authorizers.authorize)}
+    handlers = {API: app.app, AUTHORIZE: authorizers.authorize, GUARD: authorizers.guard}
+    functions = {name: InProcessFunction(handler, name) for name, handler in handlers.items()}
     document = _resolved(Swagger("keyturn-http").generate_swagger(app.app))
     kind, app.app.__class__ = app.app.__class__, LocalChalice
     try:
@@ -201,7 +211,7 @@ def _gateway(functions: Mapping[str, InProcessFunction], document: Mapping[str, 
         region="eu-west-1",
         account="123456789012",
         document=lambda: document,
-        function=functions.__getitem__,  # type: ignore[arg-type]  # of a Function it calls invoke alone
+        function=functions.__getitem__,
     )
 
 

@@ -49,7 +49,10 @@ class Surfer:
         """Keep the cookies of an answer."""
         for cookie in reply.all("Set-Cookie"):
             name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
+            if "Max-Age=0" in cookie:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
         return reply
 
     def begin(self, return_to: str = PAGE, **query: str) -> str:

@@ -17,8 +17,8 @@ import pytest
 from chalicelib.crypto.encoding import b64url
 from chalicelib.deadline import REQUEST_SECONDS
 from tests.fakes import PASSWORD
-from tests.http.client import FROM_PAGE, JSON, JWKS, Client, Held, assert_no_content, assert_problem, log_in
-from tests.http.hostile import ROUTES, Route, every_route, filled, members_for
+from tests.http.client import JSON, JWKS, METADATA, Client, Held, assert_no_content, assert_problem, log_in
+from tests.http.hostile import FORM, ROUTES, Route, every_route, filled, form_for, members_for
 from tests.http.server import NO_PROVIDER, PAGE
 from tests.http.surfer import LOGIN_COOKIE
 from tests.store.fault_proxy import Fault, FaultProxy
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SECONDS = 3.5  # the 3 s of the contract, and this machine's own
 OPEN = [route for route in ROUTES if not route.guarded]
-NEEDS_NO_TABLE = {"/csrf", JWKS, "/health"}
+NEEDS_NO_TABLE = {"/csrf", JWKS, METADATA, "/health"}
 
 
 @contextmanager
@@ -66,9 +66,11 @@ def query_for(server: Server, route: Route) -> str:
 
 def ask(server: Server, route: Route, held: Held) -> Reply:
     """A right request to the route, of this account's session."""
-    members = members_for(route, held)
-    headers = [FROM_PAGE, *([held.bearer] if route.guarded else [])]
+    members, form = members_for(route, held), form_for(route, held)
+    headers = route.allowed(held)
     path = filled(route.path, held.session_id) + query_for(server, route)
+    if form is not None:
+        return held.client.send(route.method, path, [*headers, FORM], form)
     if members is None:
         cookie = ("Cookie", f"{LOGIN_COOKIE}={b64url(bytes(32))}")
         return held.client.send(route.method, path, [*headers, cookie])
@@ -119,7 +121,7 @@ def test_table_away(server: Server, app_user: Held, browser: Held, away: Any) ->
 def test_table_away_behind_the_authorizer(server: Server, app_user: Held, away: Any) -> None:
     """Where the authorizer has let a request in, the route itself says that the table is away."""
     with away() as endpoint, server.cold(seconds=REQUEST_SECONDS) as containers:
-        containers.authorization()
+        containers.guarding()
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = endpoint  # put back at the end of the block
         containers.services()
         guarded = [route for route in ROUTES if route.guarded]
@@ -153,7 +155,7 @@ def test_parameter_store_away_at_a_cold_start(server: Server, app_user: Held, fa
         proxy.serve() as endpoint,
         server.cold({"AWS_ENDPOINT_URL_SSM": endpoint}, REQUEST_SECONDS) as containers,
     ):
-        containers.authorization()
+        containers.guarding()
         proxy.faults.extend([fault] * 100)
         assert_all_unavailable([lambda: app_user.client.call("GET", JWKS)])
         assert_all_unavailable([app_user.me])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import app
+from chalicelib.handlers.guarding import guard
 from tests.fakes import PASSWORD
 from tests.http.client import Client, Held, assert_answer, assert_no_content, assert_problem, log_in, sign_up
 from tests.http.hostile import filled
@@ -21,7 +22,7 @@ GUARDED = [
     (method, path)
     for path, methods in app.app.routes.items()
     for method, entry in methods.items()
-    if entry.authorizer is not None
+    if entry.authorizer is guard
 ]
 
 
@@ -83,9 +84,9 @@ def test_route_that_nobody_guards(server: Server, app_user: Held, method: str, p
 def test_cached_authorizer_answer_serves_every_route(server: Server, app_user: Held) -> None:
     """An answer that was cached for one route neither shuts the others nor lets other tokens in (serverless #6176)."""
     document = server.copy_of_document()
-    definition = document["securityDefinitions"]["authorize"]["x-amazon-apigateway-authorizer"]
+    definition = document["securityDefinitions"]["guard"]["x-amazon-apigateway-authorizer"]
     assert definition["authorizerResultTtlInSeconds"] == 0
-    definition["authorizerResultTtlInSeconds"] = 300
+    definition |= {"authorizerResultTtlInSeconds": 300, "identitySource": "method.request.header.Authorization"}
     other = log_in(app_user.client, app_user.email)
     with server.deployed_as(document) as url:
         client = app_user.client.at(url)

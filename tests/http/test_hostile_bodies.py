@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from tests.fakes import PASSWORD
 from tests.http.client import JSON, Held, assert_problem, new_email
 from tests.http.hostile import (
+    FORMS,
     MEMBERS,
     WITH_BODY,
+    WITH_FORM,
     Route,
     assert_harmless,
     every_route,
@@ -147,6 +149,7 @@ ACCEPTED_TYPES = [
 def test_members_are_those_of_the_routes() -> None:
     """A new route's members are added to the list here, so that each of them is tried with the wrong types."""
     assert set(MEMBERS) == {route.path for route in WITH_BODY}
+    assert set(FORMS) == {route.path for route in WITH_FORM}
 
 
 @every_route_with_body

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
-from tests.http.hostile import ROUTES, Route, every_route
+from tests.http.hostile import FORM, ROUTES, SIGNATURE, Route, every_route
 from tests.http.server import API, AUTHORIZE, Server
 
 if TYPE_CHECKING:
@@ -109,6 +109,17 @@ def test_no_principal(server: Server, route: Route, principal: Any) -> None:
     assert status(server, an_event(route, context={"authorizer": principal})) == 401
 
 
+@pytest.mark.parametrize("arn", [None, "", [], ["arn:aws:iam::123456789012:role/x"], {}, {"a": 1}, 1, True], ids=repr)
+def test_no_aws_caller(server: Server, app_user: Held, arn: Any) -> None:
+    """Introspection answers nobody whom the gateway does not name by an ARN, whatever the headers say."""
+    introspect = next(route for route in ROUTES if route.signed)
+    form = {"headers": dict([FORM, SIGNATURE]), "body": f"token={app_user.refresh_token}"}
+    identity = {"sourceIp": "2001:db8::1", "userArn": arn}
+    assert status(server, an_event(introspect, context={"identity": identity}, **form)) == 401
+    caller = {**identity, "userArn": "arn:aws:iam::123456789012:role/x"}
+    assert status(server, an_event(introspect, context={"identity": caller}, **form)) == 200
+
+
 @pytest.mark.parametrize("verified", ["True", "TRUE", "1", "yes", "", True, 1, None])
 def test_email_verified_is_the_word_true(server: Server, app_user: Held, verified: Any) -> None:
     """Anything but "true" is not verified; and what /me says comes from the table anyway."""
@@ -166,6 +177,6 @@ def test_policy_serves_the_whole_stage(server: Server, app_user: Held, path: str
     (statement,) = answer["policyDocument"]["Statement"]
     assert statement == {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": [f"{base}/*/*"]}
     assert answer["principalId"] == app_user.reply.json["user"]["sub"]
-    assert set(answer["context"]) == {"sub", "sid", "roles", "scope", "email_verified"}
+    assert set(answer["context"]) == {"sub", "sid", "roles", "scope", "email_verified", "auth_time"}
     assert all(isinstance(value, str) for value in answer["context"].values())
     assert (answer["context"]["email_verified"], answer["context"]["roles"]) == ("false", "user")

@@ -60,7 +60,7 @@ def test_method_that_a_path_does_not_take(app_user: Held, path: str) -> None:
 def test_method_in_lower_case(app_user: Held, route: Route) -> None:
     """Methods are case-sensitive (RFC 9110 section 9.1); the answer names those that there are."""
     path = filled(route.path, app_user.session_id)
-    reply = app_user.client.send(route.method.lower(), path, [FROM_PAGE, app_user.bearer])
+    reply = app_user.client.send(route.method.lower(), path, route.allowed(app_user))
     assert_problem(reply, 405, "method_not_allowed")
     assert route.method in (reply.header("Allow") or "")
     app_user.assert_lives()

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.http.client import COOKIE, FROM_PAGE, JSON, Client, Held, new_email
-from tests.http.hostile import ROUTES, filled
+from tests.http.hostile import FORM, ROUTES, SIGNATURE, filled
 from tests.http.surfer import Surfer, own_code, person_of
 from tests.http.test_failures import closed_port
 
@@ -64,6 +64,10 @@ def live(witness: Witness) -> None:
     witness.post("/password/change", {**change, "current_password": witness.canary()}, [third.bearer])
     witness.post("/password/change", change, [third.bearer])
     app_user.refresh()  # a replay
+    fourth = Held(witness, email, witness.post("/login", {**body, "password": change["new_password"]}))
+    for token in (fourth.reply.json["access_token"], fourth.refresh_token):
+        for path in ("/token/introspect", "/token/revoke"):
+            witness.send("POST", path, [FORM, SIGNATURE], f"token={token}".encode())
     witness.post("/login", {"email": email, "password": change["new_password"]}, [*browser.page])
     witness.post("/logout", headers=browser.page)
     witness.post("/logout", headers=[third.bearer])
@@ -109,6 +113,9 @@ def spoil(witness: Witness) -> None:
         witness.secrets.add(base64.b64encode(password.encode()).decode())
         headers = [FROM_PAGE, ("Cookie", f"{COOKIE}={witness.canary()}; session={witness.canary()}")]
         headers += [("X-CSRF-Token", witness.canary()), ("X-Api-Key", witness.canary())]
+        form = f"token={witness.canary()}&token_type_hint={witness.canary()}&{witness.canary()}=%zz"
+        for contents in (form, form.rpartition("&")[0], form.partition("=")[2]):
+            witness.send(route.method, path, [FORM, FROM_PAGE, SIGNATURE], contents.encode())
         for contents in (
             f'{{"email":"a@example.com","password":"{password}"',
             f'{{"email":"a@example.com","password":["{password}"]}}',
@@ -165,6 +172,7 @@ def test_events_of_a_session(server: Server, capsys: pytest.CaptureFixture[str])
         "refresh_token_reused",
         "session_ended",
         "token_refused",
+        "token_revoked",
         "request_refused",
     }
     assert {line["address"] for line in lines if line["event"] != "token_refused"} == {witness.address}

@@ -39,6 +39,19 @@ def assert_logs_in(port: int) -> None:
     assert (refreshed["user"]["email"], refreshed["user"]["email_verified"]) == ("ada@example.com", True)
 
 
+def assert_guards_by_cookie(client: Client) -> None:
+    """A session cookie opens guarded routes, and changes something from an allowed page alone."""
+    held = sign_up(client, "session")
+    cookie = ("Cookie", held.cookie)
+    assert client.call("GET", "/me", headers=[cookie]).json["email"] == held.email
+    assert_problem(client.call("GET", "/me", headers=[("Cookie", f"{held.cookie[:-4]}AAAA")]), 401, "invalid_token")
+    assert_problem(client.post("/logout/all", headers=[cookie]), 403, "access_denied")
+    assert client.call("GET", "/me", headers=[cookie]).status == 200
+    page = [cookie, ("Origin", ORIGIN), ("X-CSRF-Token", held.reply.json["csrf_token"])]
+    assert_no_content(client.post("/logout/all", headers=page))
+    assert_problem(client.call("GET", "/me", headers=[cookie]), 401, "invalid_token")
+
+
 def answers_to_unreadable_length(port: int, length: str) -> list[bytes]:
     """Statuses of what comes back where a second request hides in a body that cannot be read: its own and no other."""
     hidden = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -72,6 +85,7 @@ def test_make_run() -> None:
         assert_problem(client.call("DELETE", "/me"), 405, "method_not_allowed")
         assert answers_to_unreadable_length(port, "abc") == [b"400"]
         assert answers_to_unreadable_length(port, "99999999999") == [b"413"]
+        assert_guards_by_cookie(client)
         assert_logs_in(port)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=20)

@@ -1,4 +1,4 @@
-"""GET /.well-known/jwks.json, /csrf and /health."""
+"""GET /.well-known/jwks.json, /.well-known/openid-configuration, /csrf and /health."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import jwt
 import pytest
 
 from infra import keys
-from tests.http.client import COOKIE, JWKS, Client, Held, assert_answer, assert_problem, sign_up
-from tests.http.server import NO_PROVIDER
+from tests.http.client import COOKIE, JWKS, METADATA, Client, Held, assert_answer, assert_problem, sign_up
+from tests.http.hostile import FORM, SIGNATURE
+from tests.http.server import ALGORITHM, NO_PROVIDER
 
 if TYPE_CHECKING:
     from tests.http.server import Server
@@ -64,6 +65,61 @@ def test_keys_to_come_are_published(server: Server) -> None:
         access_token = sign_up(client).reply.json["access_token"]
     assert first["kid"] != second["kid"]
     assert jwt.get_unverified_header(access_token)["kid"] == first["kid"]
+
+
+def test_metadata(server: Server, client: Client) -> None:
+    """What a verifier needs, and nothing that is not there: each endpoint that is named answers, no list is empty."""
+    reply = client.call("GET", METADATA)
+    assert_answer(
+        reply,
+        200,
+        {
+            "issuer",
+            "jwks_uri",
+            "introspection_endpoint",
+            "revocation_endpoint",
+            "revocation_endpoint_auth_methods_supported",
+            "response_types_supported",
+            "subject_types_supported",
+            "id_token_signing_alg_values_supported",
+            "claims_supported",
+        },
+    )
+    told = reply.json
+    assert told["issuer"] == server.url == server.environment["KEYTURN_ISSUER"]
+    assert all(members for members in told.values())
+    assert told["id_token_signing_alg_values_supported"] == [ALGORITHM]
+    assert (told["subject_types_supported"], told["response_types_supported"]) == (["public"], ["id_token"])
+    assert told["revocation_endpoint_auth_methods_supported"] == ["none"]
+    assert client.call("GET", told["jwks_uri"].removeprefix(server.url)).json["keys"]
+    token = b"token=x"
+    for name, answer in (("revocation_endpoint", {}), ("introspection_endpoint", {"active": False})):
+        reply = client.send("POST", told[name].removeprefix(server.url), [FORM, SIGNATURE], token)
+        assert (reply.status, reply.json) == (200, answer)
+
+
+def test_claims_of_the_metadata_are_those_of_the_tokens(app_user: Held) -> None:
+    """No claim is published that tokens do not have, and none is left out."""
+    payload = jwt.decode(app_user.reply.json["access_token"], options={"verify_signature": False})
+    claims = app_user.client.call("GET", METADATA).json["claims_supported"]
+    assert sorted(claims) == sorted(payload)
+
+
+def test_metadata_of_other_settings(server: Server) -> None:
+    """Scopes are those that roles bring; the algorithms are those of the keys, while they change of both."""
+    prefix = f"{server.prefix}/changing"
+    now = int(time.time())
+    keys.ensure(server.parameters, prefix, "ES256", now - 60)
+    keys.rotate(server.parameters, prefix, "EdDSA", now)
+    changed = {
+        **NO_PROVIDER,
+        "KEYTURN_PARAMETERS": prefix,
+        "KEYTURN_ROLE_SCOPES": "user=orders:read; admin=orders:write orders:read",
+    }
+    with server.cold(changed):
+        told = Client(server.url).call("GET", METADATA).json
+    assert told["scopes_supported"] == ["orders:read", "orders:write"]
+    assert told["id_token_signing_alg_values_supported"] == ["ES256", "EdDSA"]
 
 
 def test_csrf(browser: Held) -> None:

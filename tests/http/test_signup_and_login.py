@@ -88,7 +88,7 @@ def test_password_policy(client: Client) -> None:
         assert_problem(reply, 400, "invalid_request")
 
 
-@pytest.mark.parametrize("transport", ["", "Cookie", "session", "header", "body "])
+@pytest.mark.parametrize("transport", ["", "Cookie", "Session", "header", "body "])
 @pytest.mark.parametrize("path", ["/signup", "/login"])
 def test_unknown_transport(client: Client, path: str, transport: str) -> None:
     """A transport that there is not is refused."""

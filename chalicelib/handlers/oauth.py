@@ -1,0 +1,93 @@
+"""POST /token/revoke (RFC 7009), POST /token/introspect (RFC 7662): form-encoded, as their RFCs say.
+
+Errors that RFC 6749 section 5.2 has a form for are answered in that form; see boundary.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.records import AccessTokenClaims
+from chalicelib.errors import InvalidClient, InvalidRequest
+from chalicelib.handlers.browsers import require_allowed_page
+from chalicelib.handlers.responses import json_response
+
+if TYPE_CHECKING:
+    from chalice.app import Response
+
+    from chalicelib.config import Config
+    from chalicelib.domain.records import Session
+    from chalicelib.handlers.request import Request
+    from chalicelib.services import Services
+
+
+def revoke(request: Request, services: Services) -> Response:
+    """200, whatever the token was: it is good for nothing afterwards (RFC 7009 section 2.2)."""
+    require_allowed_page(request, services.config.allowed_origins, cookies=False)
+    services.revocation.revoke(_token(request), request.client)
+    return json_response({})
+
+
+def introspect(request: Request, services: Services) -> Response:
+    """200 with what the token says, or with `active` false and nothing else (RFC 7662 section 2.2).
+
+    401 `invalid_client` where the gateway has not authenticated an AWS caller: section 2.1 demands authorization, and a
+    route that nobody guards serves nobody.
+    """
+    if not request.caller:
+        raise InvalidClient(debug="no AWS caller")
+    found = services.introspection.introspect(_token(request))
+    if found is None:
+        return json_response({"active": False})
+    if isinstance(found, AccessTokenClaims):
+        return json_response(_of_access_token(found, services.config))
+    return json_response(_of_session(found, services.config))
+
+
+def _token(request: Request) -> str:
+    """The token to look at, of any length and alphabet: what it is worth is not the form's business.
+
+    Both RFCs have the server look among all kinds of tokens where `token_type_hint` is wrong or unknown. Keyturn sees
+    the kind from the token itself, so that the hint is of no use.
+    """
+    token = request.form().get("token")
+    if token is None:
+        detail = "token is missing."
+        raise InvalidRequest(detail)
+    return token
+
+
+def _of_access_token(claims: AccessTokenClaims, config: Config) -> dict[str, Any]:
+    # RFC 6749 section 3.3: a scope is one name at least, so that none is no scope.
+    scope = {"scope": claims.scope} if claims.scope else {}
+    return {
+        "active": True,
+        **scope,
+        "client_id": config.audience,
+        "token_type": "Bearer",
+        "exp": claims.exp,
+        "iat": claims.iat,
+        "sub": claims.sub,
+        "aud": config.audience,
+        "iss": config.issuer,
+        "jti": claims.jti,
+        "sid": claims.sid,
+        "auth_time": claims.auth_time,
+        "amr": list(claims.amr),
+        "roles": list(claims.roles),
+        "email_verified": claims.email_verified,
+    }
+
+
+def _of_session(session: Session, config: Config) -> dict[str, Any]:
+    # Without `token_type` (RFC 6749 section 5.1 has types for access tokens) and without `aud`: no API takes it.
+    return {
+        "active": True,
+        "client_id": config.audience,
+        "exp": min(session.idle_expires_at, session.absolute_expires_at),
+        # A session's cookie stays the same while it is used; a refresh token is as old as the last rotation.
+        "iat": session.created_at if session.transport == "session" else session.rotated_at,
+        "sub": session.sub,
+        "iss": config.issuer,
+        "sid": session.sid,
+    }
