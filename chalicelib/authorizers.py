@@ -1,14 +1,15 @@
-"""The authorizer function: API Gateway asks it before it lets a request through to a guarded route.
+"""The authorizer functions: API Gateway asks them before it lets a request through to a guarded route.
 
-It is a function of its own, with a policy of its own: it may read the blacklist and the public keys. It imports as
-little as it can, because its cold start is in front of every guarded request.
+`guard` answers every kind of API, for bearers and session cookies. `authorize` answers TOKEN authorizers, for bearers
+alone, and may read no secret. Each is a function of its own, with a policy of its own. They import as little as
+they can, because their cold start is in front of a guarded request.
 """
 
 from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import AuthResponse, Blueprint
 
@@ -20,11 +21,14 @@ from chalicelib.aws.session import new_session
 from chalicelib.clock import SystemClock
 from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
+from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.keyring import KeyRing
+from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.records import Client
-from chalicelib.errors import AuthError, InvalidToken
-from chalicelib.services.authorization import Authorization
+from chalicelib.errors import AuthError, InvalidGrant, InvalidToken
+from chalicelib.handlers import guard_events, guards
+from chalicelib.services.authorization import Authorization, principal_of
 from chalicelib.store.calls import make_client as make_dynamodb_client
 from chalicelib.store.dynamodb import DynamoDBStore
 
@@ -45,13 +49,22 @@ CACHE_TTL = int(_ttl) if _ttl.isascii() and _ttl.isdecimal() else 0
 
 @lru_cache(maxsize=1)
 def authorization() -> Authorization:
-    """What the function needs of the product, once per container. Failures are not remembered."""
-    config = Config.from_env(os.environ)
-    session = new_session()
-    parameters = SystemsManagerParameters(make_parameters_client(session))
-    keys = KeyRing(parameters, config.parameters, clock, with_secrets=False)
-    access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
-    return Authorization(access_tokens, DynamoDBStore(make_dynamodb_client(session), config.table), clock)
+    """What `authorize` needs of the product, once per container. Failures are not remembered."""
+    _, _, ready = _compose(with_secrets=False)
+    return ready
+
+
+@lru_cache(maxsize=1)
+def guarding() -> guards.Guard:
+    """What `guard` needs of the product, once per container. Failures are not remembered."""
+    config, keys, ready = _compose(with_secrets=True)
+    return guards.Guard(
+        authorization=ready,
+        session_tokens=RefreshTokenCodec(keys),
+        csrf_tokens=CsrfTokens(keys),
+        allowed_origins=config.allowed_origins,
+        requirements=config.guards,
+    )
 
 
 @authorizers.authorizer(ttl_seconds=CACHE_TTL)
@@ -65,23 +78,47 @@ def authorize(request: AuthRequest) -> AuthResponse:
         ready = authorization()
         with deadline.start():
             claims = ready.authorize(bearer_token(request.token) or "")
-    except InvalidToken as error:
-        audit.record("token_refused", Client("", ""), why=error.debug)
-        message = "Unauthorized"
-        raise Exception(message) from None  # noqa: TRY002  # the one exception that API Gateway knows
     except AuthError as error:
-        audit.record("authorizer_failed", Client("", ""), code=error.code, why=error.debug)
-        raise
+        raise _refusal(error, Client("", "")) from None
     # The whole API, because the answer may be cached and is looked up by token alone: one that named this route would
     # shut the others (regressions: serverless #6176). Which route needs which role is the routes' own business.
-    return AuthResponse(
-        routes=["*"],
-        principal_id=claims.sub,
-        context={
-            "sub": claims.sub,
-            "sid": claims.sid,
-            "roles": " ".join(claims.roles),
-            "scope": claims.scope,
-            "email_verified": "true" if claims.email_verified else "false",
-        },
-    )
+    return AuthResponse(routes=["*"], principal_id=claims.sub, context=guards.context_of(principal_of(claims)))
+
+
+@authorizers.lambda_function(name="guard")
+def guard(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # what Lambda hands over
+    """Answer an authorizer's question of any kind, for the variant whose alias was invoked.
+
+    Exceptions as `authorize`: the one word for a credential that is not accepted, anything else where that cannot be
+    told. An answer that denies says that somebody is known and may not do this.
+    """
+    question = guard_events.read(event)
+    try:
+        ready = guarding()
+        requirement = guards.requirement_of(getattr(context, "invoked_function_arn", None), ready.requirements)
+        with deadline.start():
+            verdict = guards.judge(question, ready, requirement)
+    except AuthError as error:
+        raise _refusal(error, question.request.client) from None
+    if verdict.error:
+        audit.record("guard_refused", question.request.client, code=verdict.error, sub=verdict.principal_id)
+    return guards.answer(question, verdict, requirement)
+
+
+def _compose(*, with_secrets: bool) -> tuple[Config, KeyRing, Authorization]:
+    config = Config.from_env(os.environ)
+    session = new_session()
+    parameters = SystemsManagerParameters(make_parameters_client(session))
+    keys = KeyRing(parameters, config.parameters, clock, with_secrets=with_secrets)
+    access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
+    store = DynamoDBStore(make_dynamodb_client(session), config.table)
+    return config, keys, Authorization(access_tokens, store, clock, audit, config)
+
+
+def _refusal(error: AuthError, client: Client) -> Exception:
+    """The error as API Gateway is to see it, once it is written down."""
+    if isinstance(error, InvalidToken | InvalidGrant):
+        audit.record("token_refused", client, why=error.debug)
+        return Exception("Unauthorized")
+    audit.record("authorizer_failed", client, code=error.code, why=error.debug)
+    return error

@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
+from chalicelib.domain import requirements
 from chalicelib.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from chalicelib.domain.requirements import Requirement
 
 SameSite = Literal["Strict", "Lax", "None"]
 
@@ -31,6 +34,12 @@ PROVIDER_VARIABLE = re.compile(
 )
 # Where an app is called back (RFC 8252 section 7): a web address, or a scheme of its own, which holds a dot (7.1).
 APP_REDIRECT = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[\w./~-]*", re.ASCII)
+
+
+# A guard's name is a Lambda alias. AWS takes a name of digits for a version.
+GUARD = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,128}", re.ASCII)
+# The least that an invoke permission can name: one API, or every API of one account in one region.
+GUARDED_API = re.compile(r"arn:aws[a-z-]*:execute-api:[a-z0-9-]+:[0-9]{12}:(?:[a-z0-9]+|\*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +76,8 @@ class Config:
     role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     return_to: frozenset[str] = frozenset()
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
+    guards: Mapping[str, Requirement] = field(default_factory=dict)
+    guarded_apis: frozenset[str] = frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Config:
@@ -90,6 +101,8 @@ class Config:
             role_scopes=env.grouped("KEYTURN_ROLE_SCOPES", "role=scope scope"),
             return_to=env.pages("KEYTURN_RETURN_TO"),
             providers=env.providers(),
+            guards=env.guards("KEYTURN_GUARDS"),
+            guarded_apis=env.apis("KEYTURN_GUARDED_APIS"),
         )
         if config.refresh_idle_ttl > config.refresh_absolute_ttl:
             env.problem("KEYTURN_REFRESH_IDLE_TTL", "must not be longer than KEYTURN_REFRESH_ABSOLUTE_TTL")
@@ -131,8 +144,7 @@ class _Reader:
         text = self._environ.get(name, "").strip()
         if not text:
             return default
-        # isdecimal alone takes digits of every script; int() would read them.
-        value = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1  # noqa: PLR2004  # digits
+        value = _whole(text)
         if not least <= value <= most:
             self.problem(name, f"must be a whole number{unit} from {least} to {most}, not {text!r}")
             return default
@@ -183,6 +195,28 @@ class _Reader:
             groups[key.strip()] = tuple(members.split())
         return groups
 
+    def apis(self, name: str) -> frozenset[str]:
+        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        for value in sorted(values):
+            if not GUARDED_API.fullmatch(value):
+                example = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5"
+                self.problem(name, f"holds {value!r}, which is no API's ARN such as {example}, or `*` for the API's id")
+        return frozenset(values)
+
+    def guards(self, name: str) -> dict[str, Requirement]:
+        guards: dict[str, Requirement] = {}
+        for entry in filter(None, (entry.strip() for entry in self._environ.get(name, "").split(";"))):
+            guard, _, text = entry.partition(":")
+            requirement = requirements.parse(text)
+            if requirement is None or not GUARD.fullmatch(guard.strip()):
+                form = "name: role=… scope=… max_age=seconds answer=policy|simple"
+                self.problem(name, f"holds {entry!r}, which is not {form}")
+                continue
+            if guard.strip() in guards:
+                self.problem(name, f"names {guard.strip()!r} twice")
+            guards[guard.strip()] = requirement
+        return guards
+
     def providers(self) -> dict[str, ProviderSettings]:
         matches = (PROVIDER_VARIABLE.fullmatch(name) for name, value in self._environ.items() if value.strip())
         return {name.lower(): self._provider(name) for name in sorted({match[1] for match in matches if match})}
@@ -208,6 +242,12 @@ class _Reader:
                     self.problem(name, f"names {redirect!r} for two clients")
                 clients[redirect] = client_id
         return clients
+
+
+def _whole(text: str) -> int:
+    """The number that plain digits are, -1 for anything else."""
+    # isdecimal alone takes digits of every script; int() would read them.
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1  # noqa: PLR2004  # digits
 
 
 def _is_origin_with_path(url: str) -> bool:

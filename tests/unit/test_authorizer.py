@@ -10,7 +10,7 @@ import pytest
 from chalicelib import authorizers, deadline
 from chalicelib.errors import ConfigurationError, Unavailable
 from chalicelib.services.accounts import Credentials
-from tests.fakes import CLIENT, Keyturn, RecordingAudit
+from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 
@@ -62,6 +62,7 @@ def test_context_is_strings(deployed: Deployed) -> None:
         "roles": "user",
         "scope": "",
         "email_verified": "false",
+        "auth_time": str(START),
     }
 
 

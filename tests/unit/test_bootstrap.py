@@ -20,8 +20,12 @@ SETTINGS = {
     "KEYTURN_AUDIENCE": "https://api.example.com",
     "KEYTURN_PARAMETERS": PREFIX,
 }
-# Both ways to compose: the API's function, the authorizer's.
-COMPOSE: dict[str, Callable[[], object]] = {"api": bootstrap.services, "authorizer": authorizers.authorization}
+# Every way to compose: the API's function, the two authorizers.
+COMPOSE: dict[str, Callable[[], object]] = {
+    "api": bootstrap.services,
+    "authorize": authorizers.authorization,
+    "guard": authorizers.guarding,
+}
 
 
 @pytest.fixture
@@ -37,9 +41,11 @@ def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryParameters]:
         monkeypatch.setenv(name, value)
     bootstrap.services.cache_clear()
     authorizers.authorization.cache_clear()
+    authorizers.guarding.cache_clear()
     yield source
     bootstrap.services.cache_clear()
     authorizers.authorization.cache_clear()
+    authorizers.guarding.cache_clear()
 
 
 @pytest.mark.parametrize("function", COMPOSE)

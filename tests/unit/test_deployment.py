@@ -76,21 +76,36 @@ def test_gateway_responses_have_codes_of_the_contract() -> None:
 
 
 def test_swagger_document_carries_the_gateway_responses() -> None:
-    """They are part of the document that replaces the API, and the authorizer's cache is set explicitly."""
+    """They are part of the document that replaces the API."""
     from app import app  # noqa: PLC0415  # no other test here needs the routes
 
     document = Swagger("keyturn-dev").generate_swagger(app)
     assert document["info"]["title"] == "keyturn-dev"
     assert document[gateway.EXTENSION] == gateway.gateway_responses()
-    for definition in document["securityDefinitions"].values():
-        assert "authorizerResultTtlInSeconds" in definition["x-amazon-apigateway-authorizer"]
+
+
+def test_swagger_document_names_the_guard() -> None:
+    """Our routes ask the function `guard` each time, and nothing about the request is required before it is asked."""
+    from app import app  # noqa: PLC0415  # no other test here needs the routes
+
+    definition = Swagger("keyturn-dev").generate_swagger(app)["securityDefinitions"]["guard"]
+    authorizer = definition["x-amazon-apigateway-authorizer"]
+    assert definition["x-amazon-apigateway-authtype"] == "custom"
+    assert (authorizer["type"], authorizer["authorizerResultTtlInSeconds"]) == ("request", 0)
+    assert "identitySource" not in authorizer
+    # Chalice fills these in when it has deployed the function.
+    parts = {"partition": "aws", "region_name": "eu-west-1", "guard_lambda_arn": "THE-ARN"}
+    assert set(authorizer["authorizerUri"].variables) == set(parts)
+    uri = authorizer["authorizerUri"].template.format(**parts)
+    assert uri == "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/THE-ARN/invocations"
 
 
 def test_config_names_every_function() -> None:
     """Memory and timeout are explicit for each function that the app has; none runs longer than the gateway waits."""
     from app import app  # noqa: PLC0415  # no other test here needs the routes
 
-    names = {"api_handler", *(authorizer.name for authorizer in app.builtin_auth_handlers)}
+    authorizers = {function.name for function in app.builtin_auth_handlers}
+    names = {"api_handler", *authorizers, *(function.name for function in app.pure_lambda_functions)}
     assert set(DOCUMENT["lambda_functions"]) == names
     for settings in DOCUMENT["lambda_functions"].values():
         assert settings["lambda_memory_size"] >= 512

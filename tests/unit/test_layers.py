@@ -55,8 +55,8 @@ def test_technology_stays_in_its_room(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_stay_small(path: Path) -> None:
-    """A file that outgrows 300 lines has two jobs; app.py has 150 (style: small modules)."""
-    limit = 150 if path.name == "app.py" else 300
+    """A file that outgrows 300 lines has two jobs; app.py, at six lines a route, has 200 (style: small modules)."""
+    limit = 200 if path.name == "app.py" else 300
     assert len(path.read_text(encoding="utf-8").splitlines()) < limit
 
 
@@ -93,8 +93,17 @@ def fresh(code: str) -> str:
 def test_authorizer_loads_little() -> None:
     """The authorizer's module brings neither routes nor the password hash: its cold start delays a request."""
     loaded = fresh("import sys, chalicelib.authorizers as a; print(*sorted(sys.modules))").split()
-    unwanted = {"app", "argon2", "boto3", "chalicelib.bootstrap", "chalicelib.handlers", "chalicelib.services.accounts"}
+    unwanted = {
+        "app",
+        "argon2",
+        "boto3",
+        "chalicelib.bootstrap",
+        "chalicelib.services.accounts",
+        "chalicelib.providers",
+    }
     assert unwanted & set(loaded) == set()
+    handlers = {name.partition("chalicelib.handlers.")[2] for name in loaded} - {""}
+    assert handlers == {"browsers", "cookies", "guard_events", "guards", "request"}
 
 
 def test_app_is_imported_without_settings() -> None:

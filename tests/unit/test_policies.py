@@ -42,6 +42,7 @@ def test_api_function(stage: str) -> None:
     assert statements(stage, "api_handler") == {
         "Table": {
             "Action": [
+                "dynamodb:BatchGetItem",
                 "dynamodb:ConditionCheckItem",
                 "dynamodb:DeleteItem",
                 "dynamodb:GetItem",
@@ -79,6 +80,26 @@ def test_authorizer(stage: str) -> None:
             "Resource": f"arn:aws:ssm:*:*:parameter/keyturn/{stage}/public",
         },
         "Logs": logs(stage, "-authorize"),
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_guard(stage: str) -> None:
+    """Beyond the authorizer's it reads an account's state with a session, notes that a session is used, and MACs."""
+    table = f"arn:aws:dynamodb:*:*:table/keyturn-{stage}"
+    parameters = f"arn:aws:ssm:*:*:parameter/keyturn/{stage}"
+    assert statements(stage, "guard") == {
+        "Blacklist": statements(stage, "authorize")["Blacklist"],
+        "Sessions": {
+            "Action": ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+            "Resource": table,
+            "Condition": {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["user#*"]},
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            },
+        },
+        "Keys": {"Action": "ssm:GetParameters", "Resource": [f"{parameters}/{name}" for name in ("public", "root")]},
+        "Logs": logs(stage, "-guard"),
     }
 
 
