@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from hashlib import sha256
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given
@@ -66,7 +67,7 @@ def test_every_byte_counts(states: LoginStates) -> None:
 def test_every_other_spelling_is_refused(states: LoginStates) -> None:
     """One state has one spelling: cut, longer, padded, in the other alphabet or with spare bits set it is none."""
     genuine = states.issue("google", IDENTIFIER, PAGE, EXPIRES)
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    alphabet = f"{ascii_letters}{digits}-_"
     spare = [genuine[:-1] + letter for letter in alphabet if letter != genuine[-1]]
     for other in (
         "",
