@@ -109,10 +109,13 @@ class Config:
         if config.argon2_profile == "testing" and not _is_local(config.issuer):
             env.problem("KEYTURN_ARGON2_PROFILE", "`testing` protects nothing; use `default`")
         callbacks = {f"{config.issuer}/login/{name}/callback" for name in config.providers}
+        # The provider sends codes there for Keyturn itself, which must not redeem them for whoever asks.
         for page in sorted(callbacks & config.return_to):
-            # The provider sends codes there for Keyturn itself, which must not redeem them for whoever asks.
             env.problem("KEYTURN_RETURN_TO", f"holds {page!r}, which is Keyturn's own callback")
         for name, provider in config.providers.items():
+            for redirect in sorted(callbacks & provider.native_clients.keys()):
+                what = f"holds {redirect!r}, which is Keyturn's own callback"
+                env.problem(f"KEYTURN_{name.upper()}_NATIVE_CLIENT_IDS", what)
             if not provider.secret_parameter.startswith(f"{config.parameters}/provider/"):
                 what = f"must name a parameter under {config.parameters}/provider/, as the function's policy does"
                 env.problem(f"KEYTURN_{name.upper()}_CLIENT_SECRET_PARAMETER", what)
@@ -226,9 +229,16 @@ class _Reader:
         return ProviderSettings(
             client_id=self.text(f"KEYTURN_{name}_CLIENT_ID"),
             secret_parameter=self.text(f"KEYTURN_{name}_CLIENT_SECRET_PARAMETER"),
-            issuer=self.issuer(issuer) if self._environ.get(issuer, "").strip() else "",
+            issuer=self._providers_issuer(issuer),
             native_clients=self._native_clients(f"KEYTURN_{name}_NATIVE_CLIENT_IDS"),
         )
+
+    def _providers_issuer(self, name: str) -> str:
+        # To the letter as the provider says it, which may end with a slash.
+        value = self._environ.get(name, "").strip()
+        if value and not _is_page(value):
+            self.problem(name, f"must be an https URL without query or fragment, not {value!r}")
+        return value
 
     def _native_clients(self, name: str) -> dict[str, str]:
         clients: dict[str, str] = {}

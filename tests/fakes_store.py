@@ -140,7 +140,8 @@ class FakeStore:
                 return Linked.SESSION_GONE
             self._mark(account.sub, identity)
             held = self.logins[account.email]
-            self.logins[account.email] = replace(held, identities=(*held.identities, identity))
+            given_up = tuple(name for name in held.given_up if name != identity.provider)
+            self.logins[account.email] = replace(held, identities=(*held.identities, identity), given_up=given_up)
             if proves_email:
                 self._verify_email(account)
             return Linked.LINKED
@@ -156,7 +157,7 @@ class FakeStore:
             self._mark(account.sub, identity)
             self._raise_epoch(account, deny_until, disabled=self.accounts[account.sub].disabled)
             held = self.logins[account.email]
-            self.logins[account.email] = replace(held, password_digest=None, identities=(identity,))
+            self.logins[account.email] = replace(held, password_digest=None, identities=(identity,), given_up=())
             self._verify_email(account)
             return True
 
@@ -167,7 +168,9 @@ class FakeStore:
                 return False
             left = tuple(identity for identity in login.identities if identity.provider != provider)
             self._unmark(identity for identity in login.identities if identity not in left)
-            self.logins[login.account.email] = replace(self.logins[login.account.email], identities=left)
+            held = self.logins[login.account.email]
+            given_up = tuple(sorted({*held.given_up, *(gone.provider for gone in held.identities if gone not in left)}))
+            self.logins[login.account.email] = replace(held, identities=left, given_up=given_up)
             return True
 
     def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:

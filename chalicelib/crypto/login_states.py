@@ -1,13 +1,13 @@
 """`state`, `nonce` and PKCE of logins at identity providers: what a browser holds, and what the table never does.
 
     browser      __Host-login = secret (32 bytes), shared by its parallel tabs
-    state        base64url(identifier 16 ‖ page 8 ‖ mac 16), a fresh identifier for each login
+    state        base64url(identifier 16 ‖ page 8 ‖ expires_at 4 ‖ mac 16), a fresh identifier for each login
     table        once#HMAC(secret, "transaction" ‖ identifier)
     provider     nonce         = HMAC(secret, "nonce" ‖ identifier)
                  code_verifier = HMAC(secret, "code verifier" ‖ identifier), as its S256 challenge until the code comes
 
 Another browser cannot name the transaction that a callback URL belongs to, and neither the URL nor the table tells the
-nonce or the verifier. The MAC makes forged states cost nothing, and says to which page one comes back that is too old.
+nonce or the verifier. The MAC makes forged and old states cost nothing, and says to which page an old one comes back.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ if TYPE_CHECKING:
 IDENTIFIER_BYTES = 16
 BROWSER_SECRET_BYTES = 32
 PAGE_BYTES = 8
+EXPIRY_BYTES = 4
 MAC_BYTES = 16
-STATE = re.compile(r"[A-Za-z0-9_-]{54}")
+STATE = re.compile(r"[A-Za-z0-9_-]{59}")
 BROWSER_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
 class LoginState:
-    """What a genuine `state` says: which login it is of, and which page it comes back to (`page_tag`)."""
+    """What a genuine `state` says: which login it is of, which page it comes back to (`page_tag`), and until when."""
 
     identifier: bytes
     page: bytes
+    expires_at: int  # seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,13 @@ class LoginStates:
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
-    def issue(self, provider: str, identifier: bytes, return_to: str) -> str:
+    def issue(self, provider: str, identifier: bytes, return_to: str, expires_at: int) -> str:
         """The state of a login at this provider, under the root secret of now."""
-        body = identifier + page_tag(return_to)
+        body = identifier + page_tag(return_to) + expires_at.to_bytes(EXPIRY_BYTES, "big")
         return b64url(body + _mac(self._keys.root_secret().state_key, provider, body))
 
     def verify(self, state: str, provider: str) -> LoginState:
-        """What the state says. LoginExpired for everything that was not issued for this provider."""
+        """What the state says, also when it is too old. LoginExpired for all that was not issued for this provider."""
         if not STATE.fullmatch(state):
             raise LoginExpired(debug="not a state's form")
         try:
@@ -101,7 +103,11 @@ class LoginStates:
         matches = [hmac.compare_digest(_mac(root.state_key, provider, body), mac) for root in self._keys.root_secrets()]
         if not any(matches):
             raise LoginExpired(debug="forged state, or of another provider")
-        return LoginState(identifier=body[:IDENTIFIER_BYTES], page=body[IDENTIFIER_BYTES:])
+        return LoginState(
+            identifier=body[:IDENTIFIER_BYTES],
+            page=body[IDENTIFIER_BYTES:-EXPIRY_BYTES],
+            expires_at=int.from_bytes(body[-EXPIRY_BYTES:], "big"),
+        )
 
 
 def _mac(key: bytes, provider: str, body: bytes) -> bytes:

@@ -46,11 +46,15 @@ class LinkedIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """An account with its ways in: the digest that a password is verified against, if any, and identities."""
+    """An account with its ways in: the digest that a password is verified against, if any, and identities.
+
+    `given_up` are the providers whose identity its owner has removed: no address links one again, the owner does.
+    """
 
     account: Account
     password_digest: str | None
     identities: tuple[LinkedIdentity, ...] = ()
+    given_up: tuple[str, ...] = ()
 
     def identity(self, provider: str) -> LinkedIdentity | None:
         """The identity of this provider; an account has one of each at most."""
@@ -62,6 +66,7 @@ class LoginTransaction:
     """A login that a browser has begun at an identity provider, and may finish once until `expires_at`.
 
     `linking` is (sub, sid) of the session that asked to link what comes of it; None where it is to begin a session.
+    `max_age` is how many seconds ago the provider may have seen the person; None where any login will do.
     """
 
     provider: str
@@ -69,6 +74,7 @@ class LoginTransaction:
     transport: Transport
     expires_at: int
     linking: tuple[str, str] | None = None
+    max_age: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ PROFILE = Profile(
         "email": Use.USED,
         "email_verified": Use.USED,
         "auth_time": Use.USED,
-        # The Workspace organisation. It would narrow who may log in, which is no setting here.
+        # The Workspace organisation. It would narrow who may log in, and whose address Google answers for today and not
+        # since it was given; neither is a setting here. SECURITY.md says what that means.
         "hd": Use.IGNORED,
         # An id of this one token. It comes straight from Google and its nonce is used once: nothing is left to replay.
         "jti": Use.IGNORED,

@@ -192,9 +192,13 @@ class OpenIdProvider:
 
     def _auth_time(self, claims: Mapping[str, Any]) -> int | None:
         auth_time, now = claims.get("auth_time"), self._clock.now()
-        if type(auth_time) is not int or not 0 <= auth_time <= now + CLOCK_LEEWAY:
+        if auth_time is None:
             return None
-        return min(auth_time, now)
+        # What cannot be read is not taken for "just now": who asks for a recent login would be told of one.
+        whole = type(auth_time) is int or (type(auth_time) is float and auth_time.is_integer())
+        if not whole or not 0 <= auth_time <= now + CLOCK_LEEWAY:
+            raise ProviderError(debug="ID token: auth_time is no time of the past")
+        return min(int(auth_time), now)
 
 
 def _tokens(answer: Answer) -> tuple[str, str]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.store.protocol import Store
 
 ATTEMPTS = 3
+LINK_IT = "Log in to the account in another way; then link this identity."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,6 @@ class Arrivals:
         if account is None or account.disabled:
             raise AccessDenied(debug="no such account, or disabled")
         session, grant = self._session(account, identity, visit)
-        self.sessions.end_carried(visit.carried, visit.client)
         _, opens = together(
             lambda: self.store.create_session(session),
             lambda: self.store.find_identity(identity.issuer, identity.subject),
@@ -103,11 +103,10 @@ class Arrivals:
         if any((held.issuer, held.subject) == (linked.issuer, linked.subject) for held in login.identities):
             # Another first arrival of this very identity, between the two reads.
             return None
+        if not identity.email_verified:
+            raise EmailTaken(LINK_IT, debug="the provider has not verified the address")
         if login.account.disabled:
             raise AccessDenied(debug="disabled")
-        if not identity.email_verified:
-            detail = "Log in to the account in another way; then link this identity."
-            raise EmailTaken(detail, debug="the provider has not verified the address")
         account = self._join(login, linked, visit.client)
         return None if account is None else self._begin(account, identity, visit)
 
@@ -130,28 +129,35 @@ class Arrivals:
         now = self.clock.now()
         account = login.account
         if account.email_verified:
-            if login.identity(linked.provider) is not None:
-                # The provider's other identity of this address: an address is given to another person at times.
-                raise EmailTaken(debug="the account has another identity of this provider")
+            if login.identity(linked.provider) is not None or linked.provider in login.given_up:
+                # An address is given to another person at times; and who removed an identity meant it.
+                raise EmailTaken(LINK_IT, debug="the account has, or had, another identity of this provider")
             outcome = self.store.link_identity(login, linked, proves_email=False, sid=None, now=now)
             if outcome is not Linked.LINKED:
                 return None
             self.audit.record("identity_linked", client, sub=account.sub, provider=linked.provider, by="email")
             return account
         # Whoever signed up with the address never proved it, and may have done so to wait for its owner (pre-hijack).
-        if not self.store.take_over_account(login, linked, deny_until=self.sessions.deny_until(now)):
+        try:
+            taken = self.store.take_over_account(login, linked, deny_until=self.sessions.deny_until(now))
+        except Unavailable:
+            # Done or not: were the answer lost, the person's next login would find nothing to tell.
+            self.audit.record("account_may_be_taken_over", client, sub=account.sub, provider=linked.provider)
+            raise
+        if not taken:
             return None
         self.audit.record("account_taken_over", client, sub=account.sub, provider=linked.provider)
         return replace(account, epoch=account.epoch + 1, email_verified=True)
 
     def _begin(self, account: Account, identity: Identity, visit: Visit) -> Grant:
         session, grant = self._session(account, identity, visit)
-        self.sessions.end_carried(visit.carried, visit.client)
         self.store.create_session(session)
         self._logged_in(session, identity, visit)
         return grant
 
     def _logged_in(self, session: Session, identity: Identity, visit: Visit) -> None:
+        # After the session is there: a code is good for once, and who cannot have the new session keeps the old one.
+        self.sessions.end_carried(visit.carried, visit.client)
         self.audit.record("logged_in", visit.client, sub=session.sub, sid=session.sid, method=identity.provider)
 
     def _session(self, account: Account, identity: Identity, visit: Visit) -> tuple[Session, Grant]:

@@ -17,10 +17,12 @@ from chalicelib.errors import (
     AccessDenied,
     AuthError,
     EmailTaken,
+    InsufficientUserAuthentication,
     InvalidRequest,
     LoginExpired,
     ProviderError,
     ProviderNotFound,
+    Unavailable,
 )
 from chalicelib.services.arrivals import Visit
 from chalicelib.services.attempts import too_many
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from chalicelib.store.protocol import Store
 
 TRANSACTION_SECONDS = 600
+CLOCK_LEEWAY = 60  # seconds that the provider's clock may be behind
 
 # RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6. Any other text is the caller's, and not for the log.
 AUTHORIZATION_ERRORS = frozenset(
@@ -150,11 +153,13 @@ class Federation:
             raise LoginExpired(debug="its page is no longer allowed")
         if callback.browser_secret is None:
             return self._refuse(name, page, LoginExpired(debug="a browser that began no login"), client)
+        if self.clock.now() >= state.expires_at:
+            return self._refuse(name, page, LoginExpired(debug="expired"), client)
         binding = bind(state.identifier, callback.browser_secret)
         attempt = b64url(self.source.token(IDENTIFIER_BYTES))
         transaction = self.store.consume_transaction(binding.digest, attempt, self.clock.now())
         if transaction is None or transaction.provider != name:
-            why = "expired, finished already, or begun in another browser"
+            why = "finished already, or begun in another browser"
             return self._refuse(name, page, LoginExpired(debug=why), client)
         try:
             grant = self._conclude(name, provider, callback, binding, transaction, client)
@@ -200,21 +205,21 @@ class Federation:
         secret = browser_secret or self.source.token(BROWSER_SECRET_BYTES)
         identifier = self.source.token(IDENTIFIER_BYTES)
         binding = bind(identifier, secret)
-        # Before anything is written: a provider that is away costs the table nothing.
-        url = provider.authorization_url(
-            redirect_uri=self._callback_url(name),
-            state=self.states.issue(name, identifier, request.return_to),
-            nonce=binding.nonce,
-            code_challenge=binding.code_challenge,
-            max_age=request.max_age,
-        )
-        transaction = LoginTransaction(name, request.return_to, request.transport, now + TRANSACTION_SECONDS, linking)
-        wait, _ = together(
-            lambda: self.store.count_attempt(LOGIN_BY_ADDRESS, address_bucket(client.address), now),
-            lambda: self.store.create_transaction(binding.digest, transaction),
-        )
-        if wait:
-            raise too_many(LOGIN_BY_ADDRESS.kind, wait, self.audit, client)
+        expires_at = now + TRANSACTION_SECONDS
+        try:
+            url = provider.authorization_url(
+                redirect_uri=self._callback_url(name),
+                state=self.states.issue(name, identifier, request.return_to, expires_at),
+                nonce=binding.nonce,
+                code_challenge=binding.code_challenge,
+                max_age=request.max_age,
+            )
+        except Unavailable:
+            # Whoever keeps asking while the provider is away keeps functions waiting for it.
+            self._count(client)
+            raise
+        transaction = LoginTransaction(name, request.return_to, request.transport, expires_at, linking, request.max_age)
+        together(lambda: self._count(client), lambda: self.store.create_transaction(binding.digest, transaction))
         return Departure(url, b64url(secret))
 
     def _conclude(
@@ -237,6 +242,7 @@ class Federation:
             raise InvalidRequest(debug="neither a code nor an error")
         code = AuthorizationCode(callback.code, binding.code_verifier, self._callback_url(name), binding.nonce)
         identity = provider.identify(code)
+        self._require_recent(identity, transaction)
         if transaction.linking is None:
             visit = Visit(transport=transaction.transport, client=client, carried=callback.carried)
             return self.arrivals.log_in(identity, provider, visit)
@@ -244,15 +250,28 @@ class Federation:
         self.identities.link(sub, sid, identity, provider, client)
         return None
 
+    def _require_recent(self, identity: Identity, transaction: LoginTransaction) -> None:
+        # OpenID Connect Core section 3.1.3.7: who asked for a recent login has to check auth_time. It counts from the
+        # request on, because the person may take their time at the provider.
+        if transaction.max_age is None:
+            return
+        oldest = transaction.expires_at - TRANSACTION_SECONDS - transaction.max_age - CLOCK_LEEWAY
+        if identity.auth_time is None or identity.auth_time < oldest:
+            raise InsufficientUserAuthentication(transaction.max_age, debug="the provider vouches for no recent login")
+
     def _redeem(self, provider: IdentityProvider, code: AuthorizationCode, client: Client) -> Identity:
         # A code that was sent to Keyturn's own callback is not among these: nobody else can redeem it.
         if code.redirect_uri not in self.config.return_to and not provider.knows_redirect(code.redirect_uri):
             detail = "redirect_uri is not configured."
             raise InvalidRequest(detail)
+        self._count(client)
+        return provider.identify(code)
+
+    def _count(self, client: Client) -> None:
+        """Count one login. TooManyRequests where the address has had its share."""
         wait = self.store.count_attempt(LOGIN_BY_ADDRESS, address_bucket(client.address), self.clock.now())
         if wait:
             raise too_many(LOGIN_BY_ADDRESS.kind, wait, self.audit, client)
-        return provider.identify(code)
 
     def _callback_url(self, name: str) -> str:
         return f"{self.config.issuer}/login/{name}/callback"

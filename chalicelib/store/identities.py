@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.store import items, keys, requests
-from chalicelib.store.items import flag, number, text
+from chalicelib.store.items import flag, number, text, text_list
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import LinkedIdentity, Login
@@ -34,6 +34,9 @@ def link(
     verified = {":verified": flag(value=True)}
     change = "SET #identities = :linked"
     values[":linked"] = items.identity_list((*login.identities, identity))
+    if identity.provider in login.given_up:
+        change += ", #given_up = :given_up"
+        values[":given_up"] = text_list(name for name in login.given_up if name != identity.provider)
     if proves_email:
         change += ", #email_verified = :verified"
         values |= verified
@@ -63,7 +66,7 @@ def take_over(table: str, login: Login, identity: LinkedIdentity, *, deny_until:
         table,
         keys.login(account.email),
         f"{condition} AND {unproven}",
-        f"{change}, #identities = :linked REMOVE #password_digest",
+        f"{change}, #identities = :linked REMOVE #password_digest, #given_up",
         {**values, **raised, ":unproven": flag(value=False), ":linked": items.identity_list([identity])},
     )
     state_update = requests.update_if(
@@ -87,10 +90,12 @@ def unlink(table: str, login: Login, provider: str) -> list[Request]:
     account = login.account
     condition, values = _as_read(login)
     values[":left"] = items.identity_list(held for held in login.identities if held.provider != provider)
-    change = "SET #identities = :left"
+    removed = [held for held in login.identities if held.provider == provider]
+    values[":given_up"] = text_list(sorted({*login.given_up, *(held.provider for held in removed)}))
+    change = "SET #identities = :left, #given_up = :given_up"
     return [
         {"Update": requests.update_if(table, keys.login(account.email), condition, change, values)},
-        *(_delete_marker(table, account.sub, held) for held in login.identities if held.provider == provider),
+        *(_delete_marker(table, account.sub, held) for held in removed),
     ]
 
 

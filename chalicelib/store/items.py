@@ -98,6 +98,8 @@ def transaction_item(digest: bytes, transaction: LoginTransaction) -> Item:
     if transaction.linking is not None:
         sub, sid = transaction.linking
         item |= {"sub": text(sub), "sid": text(sid)}
+    if transaction.max_age is not None:
+        item["max_age"] = number(transaction.max_age)
     return item
 
 
@@ -134,6 +136,7 @@ def login_from(item: Mapping[str, Any]) -> Login:
         account=_account(item, sub=item["sub"]["S"], email=keys.email_of(item)),
         password_digest=item["password_digest"]["S"] if "password_digest" in item else None,
         identities=tuple(_identity(value["M"]) for value in item["identities"]["L"]) if "identities" in item else (),
+        given_up=tuple(value["S"] for value in item["given_up"]["L"]) if "given_up" in item else (),
     )
 
 
@@ -151,6 +154,7 @@ def transaction_from(item: Mapping[str, Any]) -> LoginTransaction:
         transport=transport,
         expires_at=int(item["expires_at"]["N"]),
         linking=(item["sub"]["S"], item["sid"]["S"]) if "sid" in item else None,
+        max_age=int(item["max_age"]["N"]) if "max_age" in item else None,
     )
 
 

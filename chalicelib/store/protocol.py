@@ -123,7 +123,7 @@ class Store(Protocol):
     def link_identity(
         self, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
     ) -> Linked:
-        """Let the identity open the account, in one transaction.
+        """Let the identity open the account, which then has not given its provider up, in one transaction.
 
         Conditions: the login is as it was read (account, epoch, `email_verified`, identities); the identity opens no
         account; the session `sid`, where one asks, lives in that epoch at `now`. With `proves_email` the account's
@@ -140,7 +140,7 @@ class Store(Protocol):
         """
 
     def unlink_identity(self, login: Login, provider: str) -> bool:
-        """Take the provider's identity from the account, in one transaction.
+        """Take the provider's identity from the account, which has given the provider up, in one transaction.
 
         Condition: the login is as it was read. Its identities and its epoch tell: a password goes by neither alone.
         False otherwise; a retry of its own lost write may say False too.

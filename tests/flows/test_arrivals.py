@@ -295,9 +295,9 @@ def test_disabled_account_is_refused_and_stays_disabled(world: Federated, how: s
 
 
 def test_unverified_address_of_a_disabled_account_is_refused(world: Federated) -> None:
-    """Nor does it make another one."""
+    """As any other's: who only claims the address does not hear that the account is disabled."""
     world.services.accounts.disable(sign_up(world.services).account.sub, CLIENT)
-    assert_refused(world, AccessDenied, world.oidc, UNPROVEN)
+    assert_refused(world, EmailTaken, world.oidc, UNPROVEN)
 
 
 # --- races

@@ -219,7 +219,7 @@ def test_transaction_of_another_provider_is_refused(federated: Federated) -> Non
     browser = federated.browser()
     state = parameters(browser.begin("google"))["state"]
     identifier = from_b64url(state)[:IDENTIFIER_BYTES]
-    crossed = federated.services.federation.states.issue("oidc", identifier, PAGE)
+    crossed = federated.services.federation.states.issue("oidc", identifier, PAGE, 2**32 - 1)
     assert error_of(federated, browser, {"state": crossed, "code": "x"}, "oidc") == "login_expired"
     assert federated.oidc.calls == []
 
@@ -399,13 +399,13 @@ def test_failure_of_the_provider_comes_back_as_a_code(federated: Federated, fail
     assert federated.keyturn.audit.events[-1][1]["why"] == "text for the log"
 
 
-def test_provider_that_is_away_costs_the_table_nothing(federated: Federated) -> None:
-    """Where no authorization URL can be made, nothing is counted and nothing kept."""
+def test_provider_that_is_away_costs_the_table_one_count(federated: Federated) -> None:
+    """Where no authorization URL can be made, nothing is kept; who keeps asking is counted."""
     services, store = watched(federated)
     federated.google.failure = Unavailable()
     with pytest.raises(Unavailable):
         Browser(services).begin()
-    assert store.calls == []
+    assert store.verbs == ["count_attempt"]
 
 
 def test_missing_signing_key_leaves_no_session_behind(federated: Federated) -> None:

@@ -487,12 +487,14 @@ def test_unlinked_identity_opens_nothing(world: Federated) -> None:
     assert_works(world.keyturn, grant)
 
 
-def test_unlinked_identity_of_a_proven_address_links_again(world: Federated) -> None:
-    """The account stays proven, and its owner stays its owner."""
+def test_provider_that_was_given_up_is_linked_again_by_the_owner_alone(world: Federated) -> None:
+    """No address brings it back; who is logged in does, and then it opens the account as before."""
     grant = sign_up(world.services)
     principal = principal_of(world, grant)
     by_code(world, principal, world.google, Person())
     world.services.identities.unlink(principal, "google", CLIENT)
+    assert world.browser().log_in(world.google).error == "email_taken"
+    by_code(world, principal, world.google, Person())
     assert world.log_in(world.google).account.sub == grant.account.sub
     assert_works(world.keyturn, log_in(world.services))
 

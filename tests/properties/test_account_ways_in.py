@@ -74,6 +74,7 @@ class Account:
     disabled: bool = False
     epoch: int = 0
     identities: dict[str, str] = field(default_factory=dict)  # subjects, by provider
+    given_up: set[str] = field(default_factory=set)  # providers
 
 
 @dataclass(eq=False)
@@ -232,12 +233,14 @@ class WaysIn(RuleBasedStateMachine):
         account = known or self.accounts.get(email)
         if account is None:
             return None, None
+        if known is None and not verified:
+            return None, EmailTaken
         if account.disabled:
             return None, AccessDenied
-        if known is None and (not verified or (account.verified and provider in account.identities)):
+        if known is None and account.verified and provider in account.identities.keys() | account.given_up:
             return None, EmailTaken
         if known is None and not account.verified:
-            account.password, account.identities, account.verified = None, {}, True
+            account.password, account.identities, account.given_up, account.verified = None, {}, set(), True
             account.epoch += 1
         account.identities[provider] = subject
         return account, None
@@ -261,6 +264,7 @@ class WaysIn(RuleBasedStateMachine):
             refusal = IdentityTaken
         elif provider not in account.identities:
             account.identities[provider] = subject
+            account.given_up.discard(provider)
             account.verified |= verified and not elsewhere
         code = code_for(self.provider(provider), Person(subject, email, verified))
         self.expect(refusal, lambda: self.world.services.federation.link(principal, provider, code, CLIENT))
@@ -281,6 +285,7 @@ class WaysIn(RuleBasedStateMachine):
             refusal = LastWayIn
         else:
             del account.identities[provider]
+            account.given_up.add(provider)
         self.expect(refusal, lambda: self.world.services.identities.unlink(principal, provider, CLIENT))
 
     @rule(which=someone, gives=st.booleans())

@@ -41,7 +41,7 @@ def test_metadata_of_another_issuer(party: Party, issuer: Any) -> None:
     [
         "http://provider.example.com/x",
         "https://user@provider.example.com/x",
-        "https://user:password@localhost/x",
+        "https://user:password@localhost/x",  # pragma: allowlist secret
         "https://provider.example.com/x#fragment",
         "https://provider.example.com/a b",
         "https://provider.example.com/a\r\nHost: evil",

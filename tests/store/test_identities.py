@@ -323,7 +323,7 @@ def test_unlinked_identity_opens_nothing(store: Store, provider: str) -> None:
     assert gone
     assert store.unlink_identity(login, provider) is True
     left = tuple(identity for identity in login.identities if identity != gone)
-    assert store.find_login(login.account.email) == replace(login, identities=left)
+    assert store.find_login(login.account.email) == replace(login, identities=left, given_up=(provider,))
     assert store.find_account(login.account.sub) == login.account
     assert [owner(store, identity) for identity in (gone, *left)] == [None, login.account.sub]
     assert link(store, neighbour, gone) is Linked.LINKED
@@ -360,10 +360,31 @@ def test_verbs_that_are_repeated_change_nothing_more(store: Store) -> None:
     assert store.find_login(login.account.email) == both
     assert store.unlink_identity(both, "google") is True
     assert store.unlink_identity(both, "google") is False
-    assert store.find_login(login.account.email) == login
+    assert store.find_login(login.account.email) == replace(login, given_up=("google",))
     assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
     assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
     assert store.find_account(login.account.sub) == replace(login.account, epoch=1, email_verified=True)
+
+
+@pytest.mark.parametrize("provider", ["google", "oidc"])
+def test_given_up_until_it_is_linked_again(store: Store, provider: str) -> None:
+    """Each provider is given up by unlinking and taken back by linking, and one does not touch the other."""
+    login = a_login(an_identity(), elsewhere())
+    held_by(store, login)
+    gone = login.identity(provider)
+    assert gone
+    for read in (login, replace(login, identities=login.identities[1:], given_up=("google",))):
+        assert store.unlink_identity(read, read.identities[0].provider) is True
+    given_up = store.find_login(login.account.email)
+    assert given_up == replace(login, identities=(), given_up=("google", "oidc"))
+    assert link(store, given_up, gone) is Linked.LINKED
+    other = tuple(name for name in ("google", "oidc") if name != provider)
+    linked = replace(login, identities=(gone,), given_up=other)
+    assert store.find_login(login.account.email) == linked
+    assert store.take_over_account(linked, gone, deny_until=DENY_UNTIL) is True
+    taken = store.find_login(login.account.email)
+    assert taken
+    assert taken.given_up == ()
 
 
 @pytest.mark.parametrize("taken_over", [False, True])

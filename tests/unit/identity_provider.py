@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 ISSUER = "https://accounts.example.com"
 ISSUERS = frozenset({ISSUER, "accounts.example.com"})
 CLIENT_ID = "client-1.apps.example.com"
-NONCE = "n-0S6_WzA2Mj"
-ACCESS_TOKEN = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"
+NONCE = "nonce-of-this-login"
+ACCESS_TOKEN = "an access token of the provider"
 ABSENT: Any = object()  # a claim or member that is left out
 HASHES = {
     "RS256": "sha256",

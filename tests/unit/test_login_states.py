@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from hashlib import sha256
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.keyring import KEPT, KeyRing
 from chalicelib.crypto.login_states import (
     BROWSER_SECRET_BYTES,
+    EXPIRY_BYTES,
     IDENTIFIER_BYTES,
     MAC_BYTES,
     PAGE_BYTES,
@@ -28,6 +30,7 @@ from tests.fakes import PAGE, PREFIX, START, FrozenClock, parameters_with_keys
 IDENTIFIER = bytes(range(16))
 SECRET = bytes(range(100, 132))
 ROOT = f"{PREFIX}/root"
+EXPIRES = START + 600
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +46,17 @@ def assert_refused(states: LoginStates, state: str, provider: str = "google") ->
 
 
 def test_state_tells_its_login_and_its_page(states: LoginStates) -> None:
-    """What was issued is taken apart again; nothing but identifier, page and MAC is in it."""
-    state = states.issue("google", IDENTIFIER, PAGE)
+    """What was issued is taken apart again; nothing but identifier, page, expiry and MAC is in it."""
+    state = states.issue("google", IDENTIFIER, PAGE, EXPIRES)
     verified = states.verify(state, "google")
-    assert (verified.identifier, verified.page) == (IDENTIFIER, page_tag(PAGE))
-    assert from_b64url(state)[:-MAC_BYTES] == IDENTIFIER + page_tag(PAGE)
-    assert len(from_b64url(state)) == IDENTIFIER_BYTES + PAGE_BYTES + MAC_BYTES
+    assert (verified.identifier, verified.page, verified.expires_at) == (IDENTIFIER, page_tag(PAGE), EXPIRES)
+    assert from_b64url(state)[:-MAC_BYTES] == IDENTIFIER + page_tag(PAGE) + EXPIRES.to_bytes(EXPIRY_BYTES, "big")
+    assert len(from_b64url(state)) == IDENTIFIER_BYTES + PAGE_BYTES + EXPIRY_BYTES + MAC_BYTES
 
 
 def test_every_byte_counts(states: LoginStates) -> None:
     """A state with any bit of any byte changed is refused."""
-    raw = from_b64url(states.issue("google", IDENTIFIER, PAGE))
+    raw = from_b64url(states.issue("google", IDENTIFIER, PAGE, EXPIRES))
     for position in range(len(raw)):
         for bit in range(8):
             changed = bytearray(raw)
@@ -63,8 +66,8 @@ def test_every_byte_counts(states: LoginStates) -> None:
 
 def test_every_other_spelling_is_refused(states: LoginStates) -> None:
     """One state has one spelling: cut, longer, padded, in the other alphabet or with spare bits set it is none."""
-    genuine = states.issue("google", IDENTIFIER, PAGE)
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    genuine = states.issue("google", IDENTIFIER, PAGE, EXPIRES)
+    alphabet = f"{ascii_letters}{digits}-_"
     spare = [genuine[:-1] + letter for letter in alphabet if letter != genuine[-1]]
     for other in (
         "",
@@ -84,7 +87,7 @@ def test_every_other_spelling_is_refused(states: LoginStates) -> None:
         assert_refused(states, other)
 
 
-@given(st.text(max_size=80) | st.text("ABCabc012-_", min_size=54, max_size=54))
+@given(st.text(max_size=80) | st.text("ABCabc012-_", min_size=59, max_size=59))
 def test_no_text_is_more_than_refused(states: LoginStates, text: str) -> None:
     """Whatever a caller sends as a state, LoginExpired is all that comes of it."""
     assert_refused(states, text)
@@ -92,14 +95,14 @@ def test_no_text_is_more_than_refused(states: LoginStates, text: str) -> None:
 
 def test_state_is_one_providers(states: LoginStates) -> None:
     """A state of one provider is none at another, nor at one whose name is longer or shorter."""
-    state = states.issue("google", IDENTIFIER, PAGE)
+    state = states.issue("google", IDENTIFIER, PAGE, EXPIRES)
     for provider in ("oidc", "googl", "google2", "Google", ""):
         assert_refused(states, state, provider)
 
 
 def test_providers_name_does_not_reach_into_the_state(states: LoginStates) -> None:
     """Where one provider's name ends as another's, moving its beginning into the state makes no state of the other."""
-    raw = from_b64url(states.issue("my-oidc", IDENTIFIER, PAGE))
+    raw = from_b64url(states.issue("my-oidc", IDENTIFIER, PAGE, EXPIRES))
     body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
     assert_refused(states, b64url(body + b"my-" + mac), "oidc")
 
@@ -110,19 +113,19 @@ def test_state_of_another_key_is_refused(states: LoginStates) -> None:
     (held,) = json.loads(parameters.values[ROOT])["secrets"]
     parameters.values[ROOT] = json.dumps({"secrets": [{**held, "key": b64url(bytes(range(150, 182)))}]})
     others = LoginStates(KeyRing(parameters, PREFIX, FrozenClock(), with_secrets=True))
-    assert_refused(states, others.issue("google", IDENTIFIER, PAGE))
+    assert_refused(states, others.issue("google", IDENTIFIER, PAGE, EXPIRES))
 
 
 def test_state_survives_rotation_of_the_root_secret() -> None:
     """A login that began under an older live secret can be finished; under a removed one it cannot."""
     parameters, clock = parameters_with_keys(), FrozenClock()
     states = LoginStates(KeyRing(parameters, PREFIX, clock, with_secrets=True))
-    old = states.issue("google", IDENTIFIER, PAGE)
+    old = states.issue("google", IDENTIFIER, PAGE, EXPIRES)
     (held,) = json.loads(parameters.values[ROOT])["secrets"]
     new = {"id": "new", "key": b64url(bytes(range(150, 182))), "activate_at": START}
     parameters.values[ROOT] = json.dumps({"secrets": [held, new]})
     clock.advance(KEPT)
-    newer = states.issue("google", IDENTIFIER, PAGE)
+    newer = states.issue("google", IDENTIFIER, PAGE, EXPIRES)
     assert newer != old
     assert states.verify(old, "google") == states.verify(newer, "google")
     parameters.values[ROOT] = json.dumps({"secrets": [new]})
