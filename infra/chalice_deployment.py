@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from chalice.awsclient import TypedAWSClient
 from chalice.config import Config
@@ -31,6 +31,7 @@ from chalice.deploy.sweeper import ResourceSweeper
 from chalice.policy import AppPolicyGenerator
 from chalice.utils import UI, OSUtils
 
+from chalicelib.handlers.guarding import RequestAuthorizer
 from infra import gateway
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botocore.session import Session
-    from chalice.app import Chalice
+    from chalice.app import Authorizer, Chalice, ChaliceAuthorizer
     from chalice.deploy.models import DeploymentPackage, RestAPI
 
     from infra.package import Package
@@ -57,7 +58,7 @@ class GivenPackage(BaseDeployStep):
 
 
 class Swagger(TemplatedSwaggerGenerator):
-    """Chalice's Swagger document, with the stage's name and the gateway responses."""
+    """Chalice's Swagger document, with the stage's name, the gateway responses and our own kind of authorizer."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -69,6 +70,15 @@ class Swagger(TemplatedSwaggerGenerator):
         document["info"]["title"] = self._title
         document[gateway.EXTENSION] = gateway.gateway_responses()
         return document
+
+    def _generate_security_from_auth_obj(self, api_config: dict[str, Any], authorizer: Authorizer) -> None:
+        """Chalice writes the definition; into one of ours goes the ARN of the function that has its name."""
+        super()._generate_security_from_auth_obj(api_config, authorizer)
+        if isinstance(authorizer, RequestAuthorizer):
+            definition = api_config["securityDefinitions"][authorizer.name]
+            definition["x-amazon-apigateway-authorizer"]["authorizerUri"] = self._auth_uri(
+                cast("ChaliceAuthorizer", authorizer)  # of which it reads the name
+            )
 
 
 def deploy(

@@ -17,7 +17,7 @@ from chalice.deploy.deployer import ChaliceDeploymentError
 from chalicelib import providers
 from chalicelib.config import Config
 from chalicelib.errors import AuthError
-from infra import chalice_deployment, keys, package, table
+from infra import chalice_deployment, guards, keys, package, table
 from infra.destroy import delete_function
 from infra.failure import Failure
 from infra.stage import Stage
@@ -66,9 +66,16 @@ def deploy(root: Path, stage_name: str) -> str:
     environment = {"KEYTURN_ISSUER": url, "KEYTURN_AUTHORIZER_CACHE_TTL": cache_ttl, **stage.settings}
     deployed = chalice_deployment.deploy(root, stage, environment, built, session._session)  # noqa: SLF001  # chalice takes botocore's
     verify(functions, deployed, built.digest)
+    guards.ensure(functions, deployed, config.guards, own=own_api(session, api_id), guarded=config.guarded_apis)
     for resource in sorted({*stage.deployed_resources(functions)} - {*deployed}):
         delete_function(session, stage, resource)  # one that the app had once
     return url
+
+
+def own_api(session: boto3.Session, api_id: str) -> str:
+    """The ARN of the stage's own API, as KEYTURN_GUARDED_APIS writes those of others. Raises what botocore raises."""
+    account = session.client("sts").get_caller_identity()["Account"]
+    return f"arn:aws:execute-api:{session.region_name}:{account}:{api_id}"
 
 
 def require_client_secrets(parameters: SSMClient, config: Config) -> None:

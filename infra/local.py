@@ -22,6 +22,7 @@ from chalice.local import ChaliceRequestHandler, LocalDevServer, LocalGatewayExc
 from moto import mock_aws
 
 from infra import dynoxide, gateway, keys, stand_in, table
+from infra.local_guard import LocalGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,11 @@ class Handler(ChaliceRequestHandler):
     # One request at a time: the app holds the request that it answers, and moto's transactions put back a copy of the
     # table, so that two at once would undo each other.
     turn = Lock()
+
+    def setup(self) -> None:
+        """Put our guard where chalice's own would let everybody through."""
+        self.local_gateway._authorizer = LocalGuard(self.local_gateway._app_object)  # noqa: SLF001  # chalice has no other way
+        super().setup()
 
     def _generic_handle(self) -> None:
         try:

@@ -24,7 +24,7 @@ import boto3
 
 from infra import dynoxide, keys, table
 from infra.failure import Failure
-from tests.bench import federated, report
+from tests.bench import federated, guarded, report
 from tests.bench.costs import MeteredStage
 from tests.bench.deployed import HANDLERS, ColdStart, Runner, WarmStage, cold_start
 from tests.bench.packages import build_ours, build_plain
@@ -94,6 +94,7 @@ def main() -> int:
             metered = MeteredStage()
             _play(metered, 2, provider=provider)
             grant = sign_up(metered)
+            cookie = guarded.sign_up(metered)
         (work / "client").mkdir()
         runner = Runner(runtime_client(work / "client"), variables, work / "functions.log")
         _say("measuring the CPU of calls")
@@ -102,7 +103,7 @@ def main() -> int:
         scripts: list[tuple[Mapping[str, str], Script]] = [(CHEAP_HASH, everything), (DEFAULT_HASH, play)]
         cpu, cpu_with_argon2 = (_cpu(runner, ours, {**settings, **profile}, script) for profile, script in scripts)
         _say("measuring cold starts")
-        starts = _cold_starts(runner, ours, plain, grant, settings)
+        starts = _cold_starts(runner, ours, plain, (grant, cookie), settings)
     contract_holds = report.operations(metered.costs, cpu, cpu_with_argon2)
     login_is_cheap = report.login_at_a_provider(metered.costs)
     starts_are_short = report.cold_starts(
@@ -113,6 +114,7 @@ def main() -> int:
 
 def _play(stage: Stage, people: int, *, provider: StandIn) -> None:
     play(stage, people)
+    guarded.play(stage, people)
     federated.play(stage, people, provider)
 
 
@@ -127,10 +129,11 @@ def _cpu(runner: Runner, ours: Unpacked, settings: Mapping[str, str], script: Sc
 
 
 def _cold_starts(
-    runner: Runner, ours: Unpacked, plain: Unpacked, grant: Event, settings: Mapping[str, str]
+    runner: Runner, ours: Unpacked, plain: Unpacked, credentials: tuple[Event, str], settings: Mapping[str, str]
 ) -> dict[str, list[ColdStart]]:
     """Cold starts of each in turn, so that what else the machine does falls on all; the first of each only warms up."""
-    starts: dict[str, list[ColdStart]] = {report.PLAIN: [], "api_handler": [], "authorize": []}
+    starts: dict[str, list[ColdStart]] = {report.PLAIN: [], "api_handler": [], "authorize": [], "guard": []}
+    grant, cookie = credentials
     refresh_token = grant["refresh_token"]
     for _ in range(1 + COLD_STARTS):
         process = runner.start(plain.task_root, "app.app", {"PLAIN_TABLE": TABLE})
@@ -144,10 +147,12 @@ def _cold_starts(
         refresh_token = json.loads(answer["body"])["refresh_token"]
         starts["api_handler"].append(start)
 
-        process = runner.start(ours.task_root, HANDLERS["authorize"], settings)
-        start, answer = cold_start(process, token_event(grant["access_token"]))
-        assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow", answer
-        starts["authorize"].append(start)
+        events = {"authorize": token_event(grant["access_token"]), "guard": guarded.cookie_event(cookie)}
+        for name, event in events.items():
+            process = runner.start(ours.task_root, f"chalicelib.authorizers.{name}", settings)
+            start, answer = cold_start(process, event)
+            assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow", answer
+            starts[name].append(start)
     return {name: kept for name, (_, *kept) in starts.items()}
 
 

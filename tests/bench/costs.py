@@ -1,9 +1,10 @@
-"""Round trips and units of each operation: the app and the authorizer in this process, their clients metered."""
+"""Round trips and units of each operation: the app and the authorizers in this process, their clients metered."""
 
 from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.counting import Cost, Meter
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from tests.bench.script import Event, Function, Operation
 
 
+# Of Lambda's context the functions look at the ARN that they were invoked by alone.
+CONTEXT = SimpleNamespace(invoked_function_arn="arn:aws:lambda:eu-central-1:123456789012:function:bench")
+
+
 class MeteredStage:
     """script.Stage. The environment has to be a function's when it is made."""
 
@@ -23,10 +28,15 @@ class MeteredStage:
         import app  # noqa: PLC0415
         from chalicelib import authorizers, bootstrap  # noqa: PLC0415
 
-        stores = {"api_handler": bootstrap.services().tokens.store, "authorize": authorizers.authorization().store}
-        self._functions: dict[str, Callable[[Event, None], Any]] = {
+        stores = {
+            "api_handler": bootstrap.services().tokens.store,
+            "authorize": authorizers.authorization().store,
+            "guard": authorizers.guarding().authorization.store,
+        }
+        self._functions: dict[str, Callable[[Event, Any], Any]] = {
             "api_handler": app.app,
             "authorize": authorizers.authorize,
+            "guard": authorizers.guard,
         }
         self._meters = {name: Meter(cast("DynamoDBStore", store)._client) for name, store in stores.items()}
         self.costs: dict[Operation, Cost] = {}
@@ -35,7 +45,7 @@ class MeteredStage:
         """As script.Stage."""
         with redirect_stdout(io.StringIO()):  # the audit log's
             try:
-                return cast("Event", self._functions[function](event, None))
+                return cast("Event", self._functions[function](event, CONTEXT))
             except Exception as error:  # noqa: BLE001 - what an authorizer raises is its answer
                 return {"errorMessage": str(error)}
 

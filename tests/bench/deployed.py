@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from tests.bench.script import Event, Function, Operation
 
 TIMEOUT = 10  # seconds
-HANDLERS: dict[Function, str] = {"api_handler": "app.app", "authorize": "chalicelib.authorizers.authorize"}
+HANDLERS: dict[Function, str] = {
+    "api_handler": "app.app",
+    "authorize": "chalicelib.authorizers.authorize",
+    "guard": "chalicelib.authorizers.guard",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What is measured: every operation of the cost contract, as the events that API Gateway sends.
 
-Logins at a provider are in federated.py.
+Logins at a provider are in federated.py, the universal authorizer is in guarded.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Event = dict[str, Any]
-Function = Literal["api_handler", "authorize"]
+Function = Literal["api_handler", "authorize", "guard"]
 
 PASSWORD = "correct horse battery staple"
 NEW_PASSWORD = "fresh horse battery staple"
@@ -51,6 +51,9 @@ THIEF = Operation("refresh by a thief", "api_handler", 401, 4, 1, 3)
 FORGED_REFRESH = Operation("refresh with a forged token", "api_handler", 401, 0, 0, 0)
 AUTHORIZE = Operation("authorize", "authorize", 200, 1, 1, 0)
 FORGED_ACCESS = Operation("authorize a forged token", "authorize", 401, 0, 0, 0)
+GUARD_BEARER = Operation("guard: bearer token", "guard", 200, 1, 1, 0)
+GUARD_COOKIE = Operation("guard: session cookie", "guard", 200, 1, 2, 0)
+GUARD_FORGED_COOKIE = Operation("guard: forged cookie", "guard", 401, 0, 0, 0)
 LOGOUT = Operation("logout", "api_handler", 204, 2, 0, 2)
 EVERYWHERE = Operation("logout everywhere", "api_handler", 204, 2, 1, 6)
 PASSWORD_CHANGE = Operation("password change", "api_handler", 200, 3, 2, 9, hashes=2)
@@ -71,6 +74,9 @@ OPERATIONS = (
     FORGED_REFRESH,
     AUTHORIZE,
     FORGED_ACCESS,
+    GUARD_BEARER,
+    GUARD_COOKIE,
+    GUARD_FORGED_COOKIE,
     LOGOUT,
     EVERYWHERE,
     PASSWORD_CHANGE,
@@ -82,7 +88,7 @@ OPERATIONS = (
 
 
 class Stage(Protocol):
-    """Both functions, running somewhere."""
+    """All functions, running somewhere."""
 
     def call(self, function: Function, event: Event) -> Event:
         """Run one event outside any measurement: the result, or `{"errorMessage": …}`."""
@@ -204,13 +210,13 @@ def _measure_limiter(stage: Stage, times: int) -> None:
 def measure(stage: Stage, operation: Operation, events: Sequence[Event]) -> list[Any]:
     """As `answers`, but of the API's answers the bodies alone."""
     found = answers(stage, operation, events)
-    return found if operation.function == "authorize" else [body_of(answer) for answer in found]
+    return [body_of(answer) for answer in found] if operation.function == "api_handler" else list(found)
 
 
 def answers(stage: Stage, operation: Operation, events: Sequence[Event]) -> list[Event]:
     """Measure calls; return their answers. AssertionError where one is not as it should be."""
     found = stage.measure(operation, events)
-    if operation.function == "authorize":
+    if operation.function != "api_handler":
         expected = "policyDocument" if operation.status == 200 else "errorMessage"
         assert all(expected in answer for answer in found), (operation.name, found)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from tests.rehearsal.authorizers import covers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -26,6 +29,7 @@ _uploaded: dict[str, dict[str, Any]] = {}
 _live: dict[tuple[str, str], dict[str, Any]] = {}
 
 _put_rest_api = APIGatewayBackend.put_rest_api
+_import_rest_api = APIGatewayBackend.import_rest_api
 _create_deployment = APIGatewayBackend.create_deployment
 
 
@@ -37,6 +41,12 @@ def _put(self: APIGatewayBackend, function_id: str, api_doc: dict[str, Any], **o
     api = _put_rest_api(self, function_id, accepted, **options)
     api.name = api_doc["info"]["title"]  # as AWS does
     return api
+
+
+def _import(self: APIGatewayBackend, api_doc: dict[str, Any], *options: Any) -> Any:
+    """Give moto a description, which it wants; the document itself goes the way of `_put`."""
+    api_doc["info"].setdefault("description", "")
+    return _import_rest_api(self, api_doc, *options)
 
 
 def _deploy(self: APIGatewayBackend, function_id: str, name: str, *options: Any, **more: Any) -> Any:
@@ -57,6 +67,7 @@ class LocalAws:
 
     def __enter__(self) -> Self:
         self._exits.enter_context(patch.object(APIGatewayBackend, "put_rest_api", _put))
+        self._exits.enter_context(patch.object(APIGatewayBackend, "import_rest_api", _import))
         self._exits.enter_context(patch.object(APIGatewayBackend, "create_deployment", _deploy))
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -102,6 +113,21 @@ class LocalAws:
     def live_document(api_id: str, stage: str) -> dict[str, Any]:
         """The Swagger document that a stage of an API answers by."""
         return _live[api_id, stage]
+
+    def may_invoke(self, function: str, source: str) -> bool:
+        """Whether the policy of a function, or of its alias, lets API Gateway invoke it for this source ARN."""
+        functions = self.client("lambda")
+        try:
+            name = function.split(":")[6]  # moto keeps the statements of all aliases together
+            policy = json.loads(functions.get_policy(FunctionName=name)["Policy"])
+        except functions.exceptions.ResourceNotFoundException:
+            return False
+        return any(
+            statement["Resource"] == function
+            and statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
+            and covers(statement["Condition"]["ArnLike"]["AWS:SourceArn"], source)
+            for statement in policy["Statement"]
+        )
 
     @contextmanager
     def away(self, service: str) -> Iterator[None]:

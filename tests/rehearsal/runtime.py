@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +61,13 @@ class Outcome:
     error: Mapping[str, Any] | None = None
 
 
+class Invocable(Protocol):
+    """What an ARN of a function names: the function, or one of its aliases."""
+
+    def invoke(self, event: Any) -> Outcome:
+        """Run one event. FunctionDied where there is no answer."""
+
+
 class LocalServer(ThreadingHTTPServer):
     """An HTTP server on loopback, on a port of its own."""
 
@@ -76,9 +83,13 @@ class LocalServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def runtime_client(directory: Path) -> Path:
-    """Lay out awslambdaric and what it needs, alone, in an empty directory."""
-    for name in ("awslambdaric", "snapshot-restore-py", "simplejson"):
+CLIENT = ("awslambdaric", "snapshot-restore-py", "simplejson")
+SDK = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
+
+
+def runtime_client(directory: Path, packages: tuple[str, ...] = CLIENT) -> Path:
+    """Lay out awslambdaric and what it needs in an empty directory, with other packages if Lambda has them too."""
+    for name in packages:
         tops = {file.parts[0] for file in metadata.files(name) or () if file.parts[0] not in {"..", "__pycache__"}}
         for top in tops:
             (directory / top).symlink_to(Path(str(metadata.distribution(name).locate_file(top))))
@@ -92,6 +103,7 @@ class LambdaProcess:
         """Start the process. `client` is the directory of `runtime_client`, `aws` the variables that reach AWS."""
         self.config = config
         self._work: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
+        self._invoked = config.arn
         self._answers: queue.Queue[Outcome] = queue.Queue()
         self._ready = threading.Event()
         self._server = LocalServer(self._handler())
@@ -114,8 +126,12 @@ class LambdaProcess:
             if self._process.poll() is not None or not self._answers.empty() or time.monotonic() > deadline:
                 raise FunctionDied(self._answers.get().error if not self._answers.empty() else "no start")
 
-    def invoke(self, event: Any) -> Outcome:
-        """Run one event to its end. FunctionDied where the process ends or its time is over."""
+    def invoke(self, event: Any, arn: str | None = None) -> Outcome:
+        """Run one event to its end. FunctionDied where the process ends or its time is over.
+
+        `arn` is what the function was invoked by, where that is not its own ARN.
+        """
+        self._invoked = arn or self.config.arn
         self._work.put((str(uuid.uuid4()), json.dumps(event).encode()))
         deadline = time.monotonic() + self.config.timeout + (0 if self._ready.is_set() else 10)
         while time.monotonic() < deadline:
@@ -182,7 +198,7 @@ class LambdaProcess:
                     "Content-Type": "application/json",  # the client crashes without
                     "Lambda-Runtime-Aws-Request-Id": request_id,
                     "Lambda-Runtime-Deadline-Ms": str(deadline),
-                    "Lambda-Runtime-Invoked-Function-Arn": process.config.arn,
+                    "Lambda-Runtime-Invoked-Function-Arn": process._invoked,
                     "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
                 }
                 self._send(200, event, headers)
@@ -217,14 +233,14 @@ class Function:
         self._idle: list[LambdaProcess] = []
         self._all: set[LambdaProcess] = set()
 
-    def invoke(self, event: Any) -> Outcome:
+    def invoke(self, event: Any, arn: str | None = None) -> Outcome:
         """Run one event. FunctionDied as LambdaProcess.invoke, and that container is not used again."""
         with self._lock:
             process = self._idle.pop() if self._idle else None
         if process is None:
             process = self.cold()
         try:
-            outcome = process.invoke(event)
+            outcome = process.invoke(event, arn)
         except FunctionDied:
             self._end(process)
             raise
@@ -250,6 +266,18 @@ class Function:
         with self._lock:
             self._all.discard(process)
         process.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A function by another ARN. The same containers serve it: it points at the same code."""
+
+    function: Function
+    arn: str
+
+    def invoke(self, event: Any) -> Outcome:
+        """As Invocable."""
+        return self.function.invoke(event, self.arn)
 
 
 def log_tail(path: Path, lines: int = 40) -> str:

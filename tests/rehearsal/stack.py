@@ -6,24 +6,25 @@ with deployed("dev") as stack:
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.rehearsal.aws import ACCOUNT, REGION, LocalAws
+from tests.rehearsal.functions import Functions
 from tests.rehearsal.gateway import Gateway
-from tests.rehearsal.runtime import Function, FunctionConfig, log_tail, runtime_client
+from tests.rehearsal.runtime import log_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from tests.rehearsal.runtime import Function, Invocable
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools/bin/uv")
@@ -34,11 +35,17 @@ class Stack:
 
     def __init__(self, aws: LocalAws, project: Path, stage: str, work: Path, extra: Mapping[str, str]) -> None:
         self.aws, self.project, self.stage = aws, project, stage
-        self.log = work / "functions.log"
-        self._work, self._extra = work, extra
-        (work / "client").mkdir(exist_ok=True)
-        self._client = runtime_client(work / "client") if not any((work / "client").iterdir()) else work / "client"
-        self.functions: dict[str, Function] = {}
+        self._functions = Functions(aws, f"keyturn-{stage}", work, extra)
+
+    @property
+    def functions(self) -> dict[str, Function]:
+        """The functions by their names."""
+        return self._functions.running
+
+    @property
+    def log(self) -> Path:
+        """Where the functions log."""
+        return self._functions.log
 
     @property
     def api_id(self) -> str:
@@ -108,32 +115,17 @@ class Stack:
 
     def restart(self) -> None:
         """Take the functions from AWS: their configuration and code of this moment, and no container left running."""
-        self.close()
-        for listed in self.aws.client("lambda").list_functions()["Functions"]:
-            name = listed["FunctionName"]
-            if name.split("-")[:2] != ["keyturn", self.stage]:
-                continue
-            config = FunctionConfig(
-                name=name,
-                arn=listed["FunctionArn"],
-                handler=listed["Handler"],
-                timeout=listed["Timeout"],
-                memory=listed["MemorySize"],
-                environment=listed["Environment"]["Variables"],
-                task_root=self._unpack(name),
-                log_group=f"/aws/lambda/{name}",
-            )
-            self.functions[name] = Function(config, self._client, {**self.aws.environment, **self._extra}, self.log)
+        self._functions.restart()
 
-    def function_of(self, arn: str) -> Function:
-        """The function of an ARN."""
-        return next(function for function in self.functions.values() if function.config.arn == arn)
+    def function_of(self, arn: str) -> Invocable:
+        """The function of an ARN, or the alias."""
+        found = self._functions.find(arn)
+        assert found is not None, arn
+        return found
 
     def close(self) -> None:
         """End every container."""
-        for function in self.functions.values():
-            function.close()
-        self.functions = {}
+        self._functions.close()
 
     def tail(self) -> str:
         """The end of what the functions logged."""
@@ -149,16 +141,8 @@ class Stack:
             account=ACCOUNT,
             document=lambda: self.aws.live_document(api_id, "api"),
             function=self.function_of,
+            may_invoke=self.aws.may_invoke,
         )
-
-    def _unpack(self, name: str) -> Path:
-        """Unpack a function's code into a directory of its own that cannot be written to."""
-        root = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._work))
-        with zipfile.ZipFile(io.BytesIO(self.aws.code(name))) as archive:
-            archive.extractall(root)
-        for path in [root, *root.rglob("*")]:
-            path.chmod(0o555 if path.is_dir() or path.suffix == ".so" else 0o444)
-        return root
 
 
 class RunningStack(Stack):

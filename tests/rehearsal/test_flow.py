@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.handlers.boundary import SECURITY_HEADERS
-from tests.rehearsal.gateway import Kind, gateway_response
+from tests.rehearsal.gateway_responses import Kind, gateway_response
 
 if TYPE_CHECKING:
     from tests.rehearsal.aws import LocalAws

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.rehearsal import proxy
+from tests.rehearsal.authorizers import CALLER, allows, context
 from tests.rehearsal.client import Client
-from tests.rehearsal.gateway import Gateway, Kind, allows, context, gateway_response
+from tests.rehearsal.gateway import Gateway
+from tests.rehearsal.gateway_responses import Kind, gateway_response
 from tests.rehearsal.runtime import FunctionDied, Outcome
 
 if TYPE_CHECKING:
@@ -70,8 +72,12 @@ def document() -> dict[str, Any]:
             "/me": {"get": guarded},
             "/items/{id}": {"get": {"x-amazon-apigateway-integration": INTEGRATION}},
             "/items/all": {"post": {"x-amazon-apigateway-integration": INTEGRATION}},
+            "/signed": {"post": {"security": [{"sigv4": []}], "x-amazon-apigateway-integration": INTEGRATION}},
         },
-        "securityDefinitions": {"guard": {"name": "Authorization", "x-amazon-apigateway-authorizer": authorizer}},
+        "securityDefinitions": {
+            "guard": {"name": "Authorization", "x-amazon-apigateway-authorizer": authorizer},
+            "sigv4": {"name": "Authorization", "x-amazon-apigateway-authtype": "awsSigv4"},
+        },
         "x-amazon-apigateway-binary-media-types": ["image/png"],
     }
 
@@ -154,6 +160,90 @@ def test_no_identity_is_refused_unasked(client: Client, functions: Scripted) -> 
     """Without the header the authorizer is not invoked."""
     assert client.call("GET", "/me").status == 401
     assert functions.events == []
+
+
+def request_authorizer(document: dict[str, Any], **members: Any) -> None:
+    """Make the API's authorizer one of type REQUEST, uncached unless `members` say otherwise."""
+    authorizer = document["securityDefinitions"]["guard"]["x-amazon-apigateway-authorizer"]
+    authorizer |= {"type": "request", "authorizerResultTtlInSeconds": 0, **members}
+
+
+def test_request_authorizer_sees_the_request(client: Client, functions: Scripted, document: dict[str, Any]) -> None:
+    """Everything but the body, the method's ARN beside it; asked each time, also without any credential."""
+    request_authorizer(document)
+    assert client.call("GET", "/me?q=1", headers={"Cookie": "a=1", "X-A": "b"}).status == 200
+    asked, called = functions.events
+    assert (asked["type"], asked["methodArn"], asked["path"], asked["resource"]) == ("REQUEST", ARN, "/me", "/me")
+    assert (asked["headers"]["Cookie"], asked["multiValueHeaders"]["X-A"]) == ("a=1", ["b"])
+    assert (asked["httpMethod"], asked["queryStringParameters"]) == ("GET", {"q": "1"})
+    assert asked["requestContext"]["identity"]["sourceIp"] == "127.0.0.1"
+    assert "body" not in asked
+    assert called["requestContext"]["authorizer"] == {"principalId": "p"}
+    assert client.call("GET", "/me").status == 200
+    assert len(functions.events) == 4
+
+
+def test_request_authorizer_is_cached_by_its_identity_sources(
+    client: Client, functions: Scripted, document: dict[str, Any]
+) -> None:
+    """All of them are the key; one that is missing is 401 unasked; none at all cannot be."""
+    sources = "method.request.header.Authorization, method.request.header.X-A"
+    request_authorizer(document, identitySource=sources, authorizerResultTtlInSeconds=10)
+    for token, value, status, asked in (
+        ("a", "1", 200, 1),
+        ("a", "1", 200, 1),
+        ("a", "2", 200, 2),
+        ("b", "1", 200, 3),
+        ("a", "", 401, 3),
+    ):
+        assert client.call("GET", "/me", bearer=token, headers={"X-A": value}).status == status
+        assert sum(event.get("type") == "REQUEST" for event in functions.events) == asked
+    request_authorizer(document, identitySource="", authorizerResultTtlInSeconds=10)
+    assert client.call("GET", "/me", bearer="a").status == 500
+
+
+def test_cached_result_is_judged_for_each_request(
+    client: Client, functions: Scripted, document: dict[str, Any]
+) -> None:
+    """A policy for one route, kept for another, denies it (serverless #6176)."""
+    document["paths"]["/items/all"]["post"]["security"] = [{"guard": []}]
+    functions.authorizer = lambda event: Outcome(result=policy("Allow", event["methodArn"]))
+    assert client.call("GET", "/me", bearer="a").status == 200
+    assert client.call("POST", "/items/all", bearer="a").status == 403
+    assert client.call("POST", "/items/all", bearer="b").status == 200
+
+
+def test_function_that_this_api_may_not_invoke(functions: Scripted, document: dict[str, Any]) -> None:
+    """Without the permission of the authorizer's function the gateway answers by itself."""
+    asked = []
+
+    def refuse(function: str, source: str) -> bool:
+        asked.append((function, source))
+        return False
+
+    with Gateway(
+        "api",
+        "api",
+        region="eu-central-1",
+        account="1",
+        document=lambda: document,
+        function=functions,
+        may_invoke=refuse,
+    ) as gateway:
+        assert Client(gateway.url).call("GET", "/me", bearer="a").status == 500
+    ((function, source),) = asked
+    assert function == "AUTHORIZER"
+    assert source.startswith("arn:aws:execute-api:eu-central-1:1:api/authorizers/")
+    assert functions.events == []
+
+
+def test_iam(client: Client, functions: Scripted) -> None:
+    """A signed request reaches the function with its caller; another one is told that a token is missing."""
+    assert client.call("POST", "/signed", bearer="a").status == 403
+    assert functions.events == []
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=a/20300101/eu-central-1/execute-api/aws4_request"}
+    assert client.call("POST", "/signed", headers=signed).status == 200
+    assert functions.events[-1]["requestContext"]["identity"]["userArn"] == CALLER
 
 
 def test_context_values_are_strings() -> None:

@@ -46,10 +46,13 @@ def test_two_deployments_and_the_end(aws: LocalAws, credentials: dict[str, Any])
             "table keyturn-prod",
             "function keyturn-prod",
             "function keyturn-prod-authorize",
+            "function keyturn-prod-guard",
             "role keyturn-prod-api_handler",
             "role keyturn-prod-authorize",
+            "role keyturn-prod-guard",
             "logs /aws/lambda/keyturn-prod",
             "logs /aws/lambda/keyturn-prod-authorize",
+            "logs /aws/lambda/keyturn-prod-guard",
             api,
         }
         client = Client(stack.url)
@@ -98,19 +101,18 @@ def test_function_that_the_app_has_no_more(aws: LocalAws, dev: RunningStack) -> 
         functions.delete_function(FunctionName="keyturn-dev-other")
         dev.restart()
     assert "keyturn-dev-old" not in names
-    assert {"keyturn-dev", "keyturn-dev-authorize", "keyturn-dev-other"} <= names
+    assert {"keyturn-dev", "keyturn-dev-authorize", "keyturn-dev-guard", "keyturn-dev-other"} <= names
 
 
 def test_functions_are_configured_as_written(aws: LocalAws, dev: RunningStack) -> None:
     """Memory, timeout, handler and variables are explicit; the issuer is the stage's own URL; nothing is a secret."""
     configured = {function["FunctionName"]: function for function in aws.client("lambda").list_functions()["Functions"]}
-    api, authorizer = configured["keyturn-dev"], configured["keyturn-dev-authorize"]
+    api = configured["keyturn-dev"]
     assert (api["Handler"], api["MemorySize"], api["Timeout"]) == ("app.app", 1769, 10)
-    assert (authorizer["Handler"], authorizer["MemorySize"], authorizer["Timeout"]) == (
-        "chalicelib.authorizers.authorize",
-        512,
-        5,
-    )
+    for name in ("authorize", "guard"):
+        authorizer = configured[f"keyturn-dev-{name}"]
+        assert authorizer["Handler"] == f"chalicelib.authorizers.{name}"
+        assert (authorizer["MemorySize"], authorizer["Timeout"]) == (512, 5)
     issuer = f"https://{dev.api_id}.execute-api.eu-central-1.amazonaws.com/api"
     assert api["Environment"]["Variables"] == {
         "KEYTURN_TABLE": "keyturn-dev",
@@ -128,6 +130,7 @@ def test_who_may_do_what(aws: LocalAws, dev: RunningStack) -> None:
     for resource, name, document in (
         ("api_handler", "keyturn-dev", "policy-dev.json"),
         ("authorize", "keyturn-dev-authorize", "policy-authorize-dev.json"),
+        ("guard", "keyturn-dev-guard", "policy-guard-dev.json"),
     ):
         role = f"keyturn-dev-{resource}"
         assert functions.get_function_configuration(FunctionName=name)["Role"].endswith(f"/{role}")
@@ -146,29 +149,18 @@ def test_logs_are_kept_for_a_time(aws: LocalAws, dev: RunningStack) -> None:
     assert {group["logGroupName"]: group.get("retentionInDays") for group in groups} == {
         "/aws/lambda/keyturn-dev": 90,
         "/aws/lambda/keyturn-dev-authorize": 90,
+        "/aws/lambda/keyturn-dev-guard": 90,
     }
 
 
-def test_authorizer_cache_is_a_setting(dev: RunningStack) -> None:
-    """The gateway keeps no answer unless the stage says for how long."""
-    path = dev.project / ".chalice/config.json"
-    original = path.read_text()
-    assert cache_ttl(dev) == 0
-    path.write_text(original.replace('"KEYTURN_AUDIENCE"', '"KEYTURN_AUTHORIZER_CACHE_TTL": "60", "KEYTURN_AUDIENCE"'))
-    try:
-        dev.deploy()
-        assert cache_ttl(dev) == 60
-    finally:
-        path.write_text(original)
-        dev.deploy()
-    assert cache_ttl(dev) == 0
-
-
-def cache_ttl(stack: RunningStack) -> int:
-    """Seconds for which the deployed API keeps the authorizer's answer."""
-    definition = stack.aws.live_document(stack.api_id, "api")["securityDefinitions"]["authorize"]
-    ttl: int = definition["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"]
-    return ttl
+def test_own_routes_ask_the_guard_each_time(dev: RunningStack) -> None:
+    """The deployed document names the function that AWS has, and no answer of it is kept."""
+    document = dev.aws.live_document(dev.api_id, "api")
+    authorizer = document["securityDefinitions"]["guard"]["x-amazon-apigateway-authorizer"]
+    assert authorizer["authorizerResultTtlInSeconds"] == 0
+    arn = dev.functions["keyturn-dev-guard"].config.arn
+    assert authorizer["authorizerUri"].endswith(f":lambda:path/2015-03-31/functions/{arn}/invocations")
+    assert document["paths"]["/me"]["get"]["security"] == [{"guard": []}]
 
 
 def test_secrets_are_encrypted(aws: LocalAws, dev: RunningStack) -> None:

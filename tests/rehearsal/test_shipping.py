@@ -40,10 +40,11 @@ def shipped(dev: RunningStack) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(dev.aws.code("keyturn-dev")))
 
 
-def test_both_functions_run_what_the_tree_builds(aws: LocalAws, dev: RunningStack) -> None:
-    """Building the same tree again gives the bytes that both functions hold."""
+def test_every_function_runs_what_the_tree_builds(aws: LocalAws, dev: RunningStack) -> None:
+    """Building the same tree again gives the bytes that every function holds."""
     built = package.build(dev.project)
-    assert built.path.read_bytes() == aws.code("keyturn-dev") == aws.code("keyturn-dev-authorize")
+    for name in ("keyturn-dev", "keyturn-dev-authorize", "keyturn-dev-guard"):
+        assert built.path.read_bytes() == aws.code(name), name
 
 
 def test_another_zip_in_aws_fails_the_deployment(dev: RunningStack, monkeypatch: pytest.MonkeyPatch) -> None:
