@@ -59,6 +59,7 @@ check: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.sync
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	cd examples/guarded-orders && MYPYPATH=.:../../clients/keyturn-guard ../../.venv/bin/mypy --config-file ../../pyproject.toml app.py deploy.py chalicelib
 	.venv/bin/lint-imports
 	git ls-files -z ':!tests' ':!*.lock' | xargs -0 .venv/bin/detect-secrets-hook --exclude-lines 'correct horse battery'
 	git ls-files -z tests | xargs -0 .venv/bin/detect-secrets-hook --disable-plugin KeywordDetector

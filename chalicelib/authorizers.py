@@ -40,12 +40,6 @@ authorizers = Blueprint("chalicelib.authorizers")
 clock = SystemClock()
 audit = JsonAuditLog(clock)
 
-# API Gateway itself keeps an answer for so long, by token. Chalice reads it when it deploys, where nothing else is set.
-# Without a value API Gateway would take 300 s: a revoked token would live on for five minutes.
-_ttl = os.environ.get("KEYTURN_AUTHORIZER_CACHE_TTL", "").strip()
-# A value that is no number is named by Config, with everything else that is wrong.
-CACHE_TTL = int(_ttl) if _ttl.isascii() and _ttl.isdecimal() else 0
-
 
 @lru_cache(maxsize=1)
 def authorization() -> Authorization:
@@ -67,7 +61,8 @@ def guarding() -> guards.Guard:
     )
 
 
-@authorizers.authorizer(ttl_seconds=CACHE_TTL)
+# Where a route of ours named it: without a value API Gateway would keep its answers for 300 s.
+@authorizers.authorizer(ttl_seconds=0)
 def authorize(request: AuthRequest) -> AuthResponse:
     """Let a bearer of a valid access token through, and tell the guarded function who it is.
 

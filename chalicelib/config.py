@@ -70,7 +70,6 @@ class Config:
     rotation_window: int = 20
     signing_algorithm: str = "RS256"
     cookie_samesite: SameSite = "Lax"
-    authorizer_cache_ttl: int = 0
     argon2_profile: str = "default"
     password_min_length: int = 8
     role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -95,7 +94,6 @@ class Config:
             rotation_window=env.seconds("KEYTURN_ROTATION_WINDOW", 20, 0, 60),
             signing_algorithm=env.choice("KEYTURN_SIGNING_ALGORITHM", ("RS256", "ES256", "EdDSA")),
             cookie_samesite=cast("SameSite", env.choice("KEYTURN_COOKIE_SAMESITE", ("Lax", "Strict", "None"))),
-            authorizer_cache_ttl=env.seconds("KEYTURN_AUTHORIZER_CACHE_TTL", 0, 0, 3600),
             argon2_profile=env.choice("KEYTURN_ARGON2_PROFILE", ("default", "rfc9106", "testing")),
             password_min_length=env.number("KEYTURN_PASSWORD_MIN_LENGTH", 8, 8, 64),
             role_scopes=env.grouped("KEYTURN_ROLE_SCOPES", "role=scope scope"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from typing import TYPE_CHECKING, Any, cast
 
 from chalice.awsclient import TypedAWSClient
@@ -88,7 +87,6 @@ def deploy(
 
     Raises what chalice and botocore raise.
     """
-    os.environ.update(environment)  # the app reads the authorizer's cache TTL when it is imported
     document = json.loads(json.dumps(stage.document))
     document["stages"][stage.name]["environment_variables"] = dict(environment)
     config = Config(

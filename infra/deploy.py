@@ -61,9 +61,7 @@ def deploy(root: Path, stage_name: str) -> str:
 
     functions = session.client("lambda")
     chalice_deployment.record_state(root, stage, api_id)
-    # Named in any case, so that nothing that is exported where deployment runs is taken for the stage's setting.
-    cache_ttl = str(config.authorizer_cache_ttl)
-    environment = {"KEYTURN_ISSUER": url, "KEYTURN_AUTHORIZER_CACHE_TTL": cache_ttl, **stage.settings}
+    environment = {"KEYTURN_ISSUER": url, **stage.settings}
     deployed = chalice_deployment.deploy(root, stage, environment, built, session._session)  # noqa: SLF001  # chalice takes botocore's
     verify(functions, deployed, built.digest)
     guards.ensure(functions, deployed, config.guards, own=own_api(session, api_id), guarded=config.guarded_apis)

@@ -111,6 +111,9 @@ class Session:
     `digest` is SHA-256 of the live generation's secret. `wrapped` is that secret, encrypted under its predecessor's:
     who presents the predecessor inside the rotation window is answered with the same successor. `key_id` names the root
     secret that authenticates the live token, so that the same successor is the same string across key rotation.
+
+    With transport `session` there is no refresh token: the cookie's secret is of `generation`, which a changed password
+    alone raises, nothing is wrapped, and `rotated_at` is the last use, to the minute.
     """
 
     sub: str

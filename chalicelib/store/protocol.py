@@ -103,7 +103,8 @@ class Store(Protocol):
     ) -> PasswordChanged:
         """Set the digest and raise the epoch in one transaction; the session `sid` moves along, every other one dies.
 
-        With `session_digest` that session has another secret from the same write on (transport `session`).
+        With `session_digest` that session has another secret, as its next generation, from the same write on (transport
+        `session`).
 
         Who gives the password has just authenticated: the session's auth_time becomes `now`.
 
@@ -168,7 +169,7 @@ class Store(Protocol):
         """The session and its account's state, read at once: one round trip, two read units."""
 
     def touch_session(self, session: Session, *, idle_expires_at: int, now: int, client: Client) -> None:
-        """Note that the session is in use, if it is as it was read (digest, epoch) and within its limits.
+        """Note that the session is in use, if it is as it was read (digest, epoch, last use) and within its limits.
 
         It is then last used at `now` from `client`, and its idle limit moves. Nothing happens where it has changed.
         """

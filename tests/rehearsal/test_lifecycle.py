@@ -120,7 +120,6 @@ def test_functions_are_configured_as_written(aws: LocalAws, dev: RunningStack) -
         "KEYTURN_AUDIENCE": "keyturn-dev",
         "KEYTURN_ALLOWED_ORIGINS": "http://localhost:3000,http://localhost:5173",
         "KEYTURN_ISSUER": issuer,
-        "KEYTURN_AUTHORIZER_CACHE_TTL": "0",
     }
 
 

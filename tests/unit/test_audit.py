@@ -89,7 +89,7 @@ def test_every_wrong_setting_fits_into_a_line() -> None:
         **dict.fromkeys(("KEYTURN_ACCESS_TTL", "KEYTURN_REFRESH_IDLE_TTL", "KEYTURN_REFRESH_ABSOLUTE_TTL"), "x" * 200),
         **dict.fromkeys(("KEYTURN_ROTATION_WINDOW", "KEYTURN_COOKIE_SAMESITE", "KEYTURN_ARGON2_PROFILE"), "x" * 200),
         **dict.fromkeys(("KEYTURN_SIGNING_ALGORITHM", "KEYTURN_PASSWORD_MIN_LENGTH", "KEYTURN_ISSUER"), "x" * 200),
-        **dict.fromkeys(("KEYTURN_AUTHORIZER_CACHE_TTL", "KEYTURN_ROLE_SCOPES", "KEYTURN_ALLOWED_ORIGINS"), "x" * 200),
+        **dict.fromkeys(("KEYTURN_GUARDS", "KEYTURN_ROLE_SCOPES", "KEYTURN_ALLOWED_ORIGINS"), "x" * 200),
     }
     with pytest.raises(ConfigurationError) as raised:
         Config.from_env(wrong)

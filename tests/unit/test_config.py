@@ -53,7 +53,6 @@ def test_defaults() -> None:
         rotation_window=20,
         signing_algorithm="RS256",
         cookie_samesite="Lax",
-        authorizer_cache_ttl=0,
         argon2_profile="default",
         password_min_length=8,
         role_scopes={},
@@ -97,7 +96,6 @@ def test_all_problems_come_at_once() -> None:
         ("KEYTURN_REFRESH_IDLE_TTL", "refresh_idle_ttl", 300, 90 * DAY),
         ("KEYTURN_REFRESH_ABSOLUTE_TTL", "refresh_absolute_ttl", 14 * DAY, 400 * DAY),
         ("KEYTURN_ROTATION_WINDOW", "rotation_window", 0, 60),
-        ("KEYTURN_AUTHORIZER_CACHE_TTL", "authorizer_cache_ttl", 0, 3600),
         ("KEYTURN_PASSWORD_MIN_LENGTH", "password_min_length", 8, 64),
     ],
 )
@@ -345,9 +343,9 @@ def test_guard_named_twice() -> None:
 
 def test_guarded_apis() -> None:
     """APIs of any account and region, one by one, or all of an account and region; in every partition of AWS."""
-    apis = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5, arn:aws-cn:execute-api:cn-north-1:210987654321:*,"
+    apis = "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w, arn:aws-cn:execute-api:cn-north-1:210987654321:*,"
     assert read(KEYTURN_GUARDED_APIS=apis).guarded_apis == {
-        "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5",
+        "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w",
         "arn:aws-cn:execute-api:cn-north-1:210987654321:*",
     }
 
@@ -355,7 +353,7 @@ def test_guarded_apis() -> None:
 @pytest.mark.parametrize(
     "api",
     [
-        *("*", "a1b2c3d4e5", "arn:aws:execute-api:eu-central-1:*:*", "arn:aws:execute-api:*:123456789012:a1b2c3d4e5"),
+        *("*", "qr7st2uv9w", "arn:aws:execute-api:eu-central-1:*:*", "arn:aws:execute-api:*:123456789012:qr7st2uv9w"),
         *("arn:aws:execute-api:eu-central-1:123456789012:a1b2*", "arn:aws:execute-api:eu-central-1:12345678901:a1"),
         *("arn:aws:execute-api:eu-central-1:123456789012:a1/prod", "arn:aws:execute-api:eu-central-1:123456789012:"),
         *("arn:aws:lambda:eu-central-1:123456789012:function", f"arn:aws:execute-api:eu-central-1:\u0661{'2' * 11}:a1"),
@@ -523,5 +521,5 @@ def test_readme_documents_every_variable() -> None:
 def test_readme_states_the_defaults() -> None:
     """A default that stands in the table is the one that holds."""
     stated: dict[str, Any] = {name: text.strip("`") for name, text in documented().items() if text.startswith("`")}
-    assert len(stated) >= 9
+    assert len(stated) >= 8
     assert read(**stated) == read()

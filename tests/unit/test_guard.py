@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 APIS = {
-    "rest-token": "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/*",
-    "rest-request": "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/*",
+    "rest-token": "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w/prod/*",
+    "rest-request": "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w/prod/*",
     "http-1.0": "arn:aws:execute-api:eu-central-1:123456789012:f6g7h8i9j0/$default/*",
     "http-2.0": "arn:aws:execute-api:eu-central-1:123456789012:f6g7h8i9j0/$default/*",
     "websocket": "arn:aws:execute-api:eu-central-1:123456789012:k1l2m3n4o5/live/*",

@@ -310,11 +310,11 @@ def test_names_that_are_no_text(guarded: Guarded) -> None:
 @pytest.mark.parametrize(
     "route",
     [
-        *(None, "", 7, [], "*", "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod", FUNCTION),
-        *("arn:aws:execute-api:*:123456789012:a1b2c3d4e5/prod/GET/", "arn:aws:execute-api:eu-central-1:*:a1/prod/GET/"),
+        *(None, "", 7, [], "*", "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w/prod", FUNCTION),
+        *("arn:aws:execute-api:*:123456789012:qr7st2uv9w/prod/GET/", "arn:aws:execute-api:eu-central-1:*:a1/prod/GET/"),
         *("arn:aws:execute-api:eu-central-1:123456789012:*/prod/GET/", "arn:aws:s3:eu-central-1:123456789012:a/b/c"),
-        *("arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/*/GET/", "\ud800", "a" * 100_000),
-        "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/pr*d/GET/",
+        *("arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w/*/GET/", "\ud800", "a" * 100_000),
+        "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w/pr*d/GET/",
     ],
     ids=range(15),
 )
