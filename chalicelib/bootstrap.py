@@ -86,7 +86,7 @@ def compose(
     federation = Federation(store, sessions, arrivals, identities, connected, states, clock, source, audit, config)
     authorization = Authorization(access_tokens, store, clock, audit, config)
     introspection = Introspection(authorization, refresh_tokens, store, clock)
-    revocation = Revocation(sessions, clock, access_tokens, refresh_tokens, audit)
+    revocation = Revocation(store, sessions, clock, access_tokens, refresh_tokens, audit)
     return Services(
         config,
         clock,

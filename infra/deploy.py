@@ -63,8 +63,9 @@ def deploy(root: Path, stage_name: str) -> str:
     chalice_deployment.record_state(root, stage, api_id)
     environment = {"KEYTURN_ISSUER": url, **stage.settings}
     deployed = chalice_deployment.deploy(root, stage, environment, built, session._session)  # noqa: SLF001  # chalice takes botocore's
-    verify(functions, deployed, built.digest)
+    # Who may ask is put right before anything else can fail: an API that is no longer listed must not go on asking.
     guards.ensure(functions, deployed, config.guards, own=own_api(session, api_id), guarded=config.guarded_apis)
+    verify(functions, deployed, built.digest)
     for resource in sorted({*stage.deployed_resources(functions)} - {*deployed}):
         delete_function(session, stage, resource)  # one that the app had once
     return url

@@ -90,6 +90,7 @@ class FakeStore:
         *,
         now: int,
         deny_until: int,
+        auth_time: int | None = None,
         session_digest: bytes | None = None,
     ) -> PasswordChanged:
         """Change login, account, session and blacklist together."""
@@ -105,7 +106,8 @@ class FakeStore:
                 return PasswordChanged.SESSION_GONE
             self._raise_epoch(account, deny_until, disabled=held.account.disabled)
             self.logins[account.email] = replace(self.logins[account.email], password_digest=new_digest)
-            moved = replace(session, epoch=account.epoch + 1, auth_time=now)
+            seen = now if auth_time is None else auth_time
+            moved = replace(session, epoch=account.epoch + 1, auth_time=seen)
             if session_digest is not None:
                 moved = replace(moved, digest=session_digest, generation=session.generation + 1)
             self.sessions[account.sub, sid] = moved

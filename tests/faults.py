@@ -78,6 +78,7 @@ class FaultyStore:
         *,
         now: int,
         deny_until: int,
+        auth_time: int | None = None,
         session_digest: bytes | None = None,
     ) -> PasswordChanged:
         """As Store."""
@@ -88,6 +89,7 @@ class FaultyStore:
             sid,
             now=now,
             deny_until=deny_until,
+            auth_time=auth_time,
             session_digest=session_digest,
         )
 

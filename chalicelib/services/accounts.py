@@ -154,13 +154,13 @@ class Accounts:
         )
         if wait:
             raise too_many(LOGIN_BY_ACCOUNT.kind, wait, self.audit, client)
-        amr = self._reauthenticate(principal, login, current, client)
+        amr, auth_time = self._reauthenticate(principal, login, current, client, now)
         if login is None:
             raise InvalidCredentials
         # The session moves to the next epoch, and with it the access token that is signed here.
         moved = replace(login.account, epoch=login.account.epoch + 1)
         if session is None:
-            grant, session_digest = self.tokens.grant_access(moved, principal.sid, now, amr), None
+            grant, session_digest = self.tokens.grant_access(moved, principal.sid, now, amr, auth_time), None
         else:
             grant, session_digest = self.tokens.renew(moved, session, now)
         outcome = self.store.change_password(
@@ -169,6 +169,7 @@ class Accounts:
             principal.sid,
             now=now,
             deny_until=self.sessions.deny_until(now),
+            auth_time=auth_time,
             session_digest=session_digest,
         )
         if outcome is PasswordChanged.SESSION_GONE:
@@ -210,18 +211,19 @@ class Accounts:
         return account, session
 
     def _reauthenticate(
-        self, principal: Principal, login: Login | None, current: str | None, client: Client
-    ) -> tuple[str, ...]:
-        """How the person is known now, who is about to set a new password."""
+        self, principal: Principal, login: Login | None, current: str | None, client: Client, now: int
+    ) -> tuple[tuple[str, ...], int]:
+        """How and when the person was authenticated, who is about to set a new password."""
         if current is None:
             if login is not None and login.password_digest is not None:
                 detail = "current_password is missing."
                 raise InvalidRequest(detail)
-            return self.sessions.require_recent_login(principal).amr
+            session = self.sessions.require_recent_login(principal)
+            return session.amr, session.auth_time
         if not self.hasher.verify(login.password_digest if login else None, current):
             self.audit.record("password_change_refused", client, sub=principal.sub, why="invalid_credentials")
             raise InvalidCredentials
-        return PASSWORD
+        return PASSWORD, now
 
     def _raise_epoch(self, sub: str, *, disable: bool) -> None:
         for _ in range(EPOCH_ATTEMPTS):

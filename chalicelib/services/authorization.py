@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chalicelib import deadline
 from chalicelib.crypto.refresh_tokens import digest, same
 from chalicelib.domain.records import Principal
 from chalicelib.domain.roles import scope_of
@@ -57,7 +58,7 @@ class Authorization:
             idle_expires_at = now + self.config.refresh_idle_ttl
             # The verdict stands, whatever becomes of the note: the next request makes it. It is not written down
             # either, because a table that takes no writes would fill the log with what other lines say already.
-            with suppress(Unavailable):
+            with suppress(Unavailable), deadline.start(deadline.ONE_ATTEMPT_SECONDS):
                 self.store.touch_session(session, idle_expires_at=idle_expires_at, now=now, client=client)
         return Principal(
             sub=account.sub,

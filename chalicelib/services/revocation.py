@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.records import TRANSPORTS
 from chalicelib.errors import InvalidGrant, InvalidToken
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Client
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
     from chalicelib.services.sessions import Sessions
+    from chalicelib.store.protocol import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """Clients are public: the token itself is what gives the right to revoke it."""
 
+    store: Store
     sessions: Sessions
     clock: Clock
     access_tokens: AccessTokenCodec
@@ -27,12 +30,24 @@ class Revocation:
     def revoke(self, token: str, client: Client) -> None:
         """End what the token stands for. Safe to repeat; a string that is no living token of ours changes nothing.
 
-        A cookie's credential is not taken: scripts cannot read it, and `/logout` asks for its CSRF token.
+        What a cookie holds is taken too: whoever has found one may end it, and no page sends it in a body by itself.
         """
-        try:
-            presented = self.refresh_tokens.decode(token, "body")
-        except InvalidGrant:
-            self._revoke_access_token(token, client)
+        for transport in TRANSPORTS:
+            try:
+                presented = self.refresh_tokens.decode(token, transport)
+            except InvalidGrant:
+                continue
+            self._revoke_session(presented, client)
+            return
+        self._revoke_access_token(token, client)
+
+    def _revoke_session(self, presented: RefreshToken, client: Client) -> None:
+        session, account = self.store.find_session_and_account(presented.sub, presented.sid)
+        # One that is over has no access token left. Were it put on the blacklist all the same, enough old tokens would
+        # fill it, and the user's living sessions would be denied with them.
+        if session is None or account is None or session.epoch != account.epoch:
+            return
+        if self.clock.now() >= session.absolute_expires_at:
             return
         # RFC 7009 section 2.1: with a refresh token the access tokens of the same grant SHOULD be invalidated too.
         self.sessions.end(presented.sub, presented.sid)

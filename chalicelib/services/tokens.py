@@ -74,9 +74,9 @@ class Tokens:
         access_token = self._access_token(account, session.sid, session.auth_time, session.amr, now)
         return Grant(account, session.sid, access_token, self.config.access_ttl, refresh)
 
-    def grant_access(self, account: Account, sid: str, now: int, amr: tuple[str, ...]) -> Grant:
-        """A grant of an access token alone, for a session whose user has just been authenticated by `amr`."""
-        access_token = self._access_token(account, sid, now, amr, now)
+    def grant_access(self, account: Account, sid: str, now: int, amr: tuple[str, ...], auth_time: int) -> Grant:
+        """A grant of an access token alone, for a session whose user was authenticated by `amr` at `auth_time`."""
+        access_token = self._access_token(account, sid, auth_time, amr, now)
         return Grant(account, sid, access_token, self.config.access_ttl, refresh=None)
 
     def renew(self, account: Account, session: Session, now: int) -> tuple[Grant, bytes]:

@@ -89,11 +89,19 @@ class DynamoDBStore:
         *,
         now: int,
         deny_until: int,
+        auth_time: int | None = None,
         session_digest: bytes | None = None,
     ) -> PasswordChanged:
         """Update login, state, session and blacklist in one transaction: 8 write units."""
         writes = epochs.change_password(
-            self._table, login, new_digest, sid, now=now, deny_until=deny_until, session_digest=session_digest
+            self._table,
+            login,
+            new_digest,
+            sid,
+            now=now,
+            auth_time=now if auth_time is None else auth_time,
+            deny_until=deny_until,
+            session_digest=session_digest,
         )
         try:
             transact(self._client, writes)

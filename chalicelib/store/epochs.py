@@ -31,6 +31,7 @@ def change_password(
     sid: str,
     *,
     now: int,
+    auth_time: int,
     deny_until: int,
     session_digest: bytes | None,
 ) -> list[Request]:
@@ -38,8 +39,8 @@ def change_password(
     account = login.account
     epochs = {":epoch": number(account.epoch), ":next_epoch": number(account.epoch + 1)}
     same_password, digest = requests.same_password(login)
-    session_change = f"{_RAISE}, #auth_time = :now"
-    session_values = {":now": number(now), **epochs}
+    session_change = f"{_RAISE}, #auth_time = :auth_time"
+    session_values = {":now": number(now), ":auth_time": number(auth_time), **epochs}
     if session_digest is not None:
         session_change += ", #digest = :session_digest, #generation = #generation + :one"
         session_values |= {":session_digest": binary(session_digest), ":one": number(1)}

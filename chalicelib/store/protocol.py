@@ -99,6 +99,7 @@ class Store(Protocol):
         *,
         now: int,
         deny_until: int,
+        auth_time: int | None = None,
         session_digest: bytes | None = None,
     ) -> PasswordChanged:
         """Set the digest and raise the epoch in one transaction; the session `sid` moves along, every other one dies.
@@ -106,7 +107,8 @@ class Store(Protocol):
         With `session_digest` that session has another secret, as its next generation, from the same write on (transport
         `session`).
 
-        Who gives the password has just authenticated: the session's auth_time becomes `now`.
+        Who gives the password has just authenticated: the session's auth_time becomes `now`. Who sets a first one has
+        not: `auth_time` is when they were.
 
         Conditions: the login still has the digest and the epoch that were read; the session lives in that epoch.
         `deny_until` is when the blacklist entry may expire.

@@ -95,13 +95,13 @@ def test_expired_access_token_changes_nothing(keyturn: Keyturn) -> None:
 
 
 @pytest.mark.parametrize("transport", ["cookie", "session"])
-def test_credential_of_a_cookie_is_not_taken(keyturn: Keyturn, transport: str) -> None:
-    """It is none that travels in a body: nothing happens."""
-    sign_up(keyturn.services)
+def test_credential_of_a_cookie_is_taken(keyturn: Keyturn, transport: str) -> None:
+    """Whoever has found one may end its session; the user's other one goes on."""
+    other = sign_up(keyturn.services)
     grant = log_in(keyturn.services, transport=transport)  # type: ignore[arg-type]  # a Transport
-    before = contents(keyturn.store)
     revoke(keyturn, long_lived(grant).refresh_token)
-    assert contents(keyturn.store) == before
+    assert_dead(keyturn, grant)
+    assert_works(keyturn, other)
 
 
 def test_tokens_that_are_not_ours_cost_nothing(keyturn: Keyturn) -> None:

@@ -66,12 +66,21 @@ def ask(
 
 
 def ask_with(
-    keyturn: Keyturn, handle: Callable[..., Response], cookies: str, body: dict[str, Any] | None = None, **more: Any
+    keyturn: Keyturn,
+    handle: Callable[..., Response],
+    cookies: str,
+    body: dict[str, Any] | None = None,
+    *,
+    bearer: str | None = None,
+    **more: Any,
 ) -> Response:
-    """As `ask`, with this whole Cookie header."""
+    """As `ask`, with this whole Cookie header, and this access token."""
 
     def handle_with(request: Request, services: Services) -> Response:
-        return handle(replace(request, headers={**request.headers, "cookie": (cookies,)}), services)
+        headers = {**request.headers, "cookie": (cookies,)}
+        if bearer is not None:
+            headers["authorization"] = (f"Bearer {bearer}",)
+        return handle(replace(request, headers=headers), services)
 
     return ask(keyturn, handle_with, body, **more)
 
@@ -329,6 +338,7 @@ def test_password_change_by_bearer_leaves_a_stray_cookie(keyturn: Keyturn) -> No
         accounts.change_password,
         f"__Host-session={long_lived(stray).refresh_token}",
         {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+        bearer=mine.access_token,
         principal=keyturn.principal(mine.access_token),
     )
     assert isinstance(answer.body, dict)

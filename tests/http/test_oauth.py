@@ -106,7 +106,7 @@ def test_unknown_tokens_are_no_error(app_user: Held, browser: Held) -> None:
         "\u00e9\u4e2d",
         "A" * 12_000,
         "kt1.x.y",
-        browser.refresh_token,
+        f"{browser.refresh_token}x",
         f"{app_user.refresh_token}x",
         app_user.refresh_token[:-4] + "AAAA",
         f"{access_token(app_user)}x",
@@ -160,7 +160,7 @@ def test_active_refresh_token(server: Server, client: Client, transport: str) ->
 
 
 def test_active_session_cookie(client: Client) -> None:
-    """What a session's cookie holds is told as a refresh token is, from the login on; it cannot be revoked this way."""
+    """What a session's cookie holds is told as a refresh token is, from the login on, and revoked as one."""
     held = sign_up(client, "session")
     reply = introspect(client, held.refresh_token)
     assert_answer(reply, 200, OF_REFRESH_TOKEN)
@@ -168,9 +168,6 @@ def test_active_session_cookie(client: Client) -> None:
     assert (reply.json["sid"], reply.json["sub"]) == (held.session_id, held.reply.json["user"]["sub"])
     assert abs(reply.json["iat"] - time.time()) < 60
     revoke(client, held.refresh_token)
-    assert introspect(client, held.refresh_token).body == reply.body
-    logged_out = client.post("/logout", headers=held.page)
-    assert logged_out.status == 204
     assert introspect(client, held.refresh_token).body == INACTIVE
 
 

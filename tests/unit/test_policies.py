@@ -13,6 +13,12 @@ CHALICE = Path(__file__).resolve().parents[2] / ".chalice"
 CONFIG = json.loads((CHALICE / "config.json").read_text())
 STAGES = sorted(CONFIG["stages"])
 
+# What noting a session's use names. The account's state lies beside its sessions: its rights are not among these.
+TOUCHED = [
+    *("pk", "sk", "digest", "epoch", "rotated_at", "idle_expires_at", "absolute_expires_at", "expires_at"),
+    *("address", "user_agent"),
+]
+
 
 def statements(stage: str, function: str) -> dict[str, dict[str, Any]]:
     """The statements of the function's policy, by Sid. Each must allow: what is not allowed is denied."""
@@ -91,11 +97,20 @@ def test_guard(stage: str) -> None:
     assert statements(stage, "guard") == {
         "Blacklist": statements(stage, "authorize")["Blacklist"],
         "Sessions": {
-            "Action": ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+            "Action": "dynamodb:BatchGetItem",
             "Resource": table,
             "Condition": {
                 "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["user#*"]},
                 "Null": {"dynamodb:LeadingKeys": "false"},
+            },
+        },
+        "LastUse": {
+            "Action": "dynamodb:UpdateItem",
+            "Resource": table,
+            "Condition": {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["user#*"]},
+                "ForAllValues:StringEquals": {"dynamodb:Attributes": TOUCHED},
+                "Null": {"dynamodb:LeadingKeys": "false", "dynamodb:Attributes": "false"},
             },
         },
         "Keys": {"Action": "ssm:GetParameters", "Resource": [f"{parameters}/{name}" for name in ("public", "root")]},
