@@ -121,7 +121,10 @@ def play(stage: Stage, people: int) -> None:
     grants = [body_of(stage.call("api_handler", person.post("/login", person.credentials))) for person in crowd]
     contexts = [stage.call("authorize", token_event(grant["access_token"]))["context"] for grant in grants]
     passwords = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    changes = [api_event("POST", "/password/change", passwords, principal=context) for context in contexts]
+    changes = [
+        api_event("POST", "/password/change", passwords, principal=context, bearer=grant["access_token"])
+        for grant, context in zip(grants, contexts, strict=True)
+    ]
     measure(stage, PASSWORD_CHANGE, changes)
     measure(stage, EVERYWHERE, [api_event("POST", "/logout/all", principal=context) for context in contexts])
 
@@ -144,6 +147,7 @@ def api_event(
     source_ip: str = "198.18.0.1",
     query: str = "",
     cookie: str | None = None,
+    bearer: str | None = None,
     provider: str | None = None,
 ) -> Event:
     """The proxy event of a request with these members as JSON. `provider` is the part of the path that names one."""
@@ -158,6 +162,7 @@ def api_event(
         ("X-Forwarded-Port", "443"),
         ("X-Forwarded-Proto", "https"),
         *([] if cookie is None else [("Cookie", cookie)]),
+        *([] if bearer is None else [("Authorization", f"Bearer {bearer}")]),
     ]
     route = proxy.Route(path, {})
     if provider is not None:
