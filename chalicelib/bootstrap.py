@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from chalicelib import deadline, providers
+from chalicelib import deadline
 from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.aws.parameters import make_client as make_parameters_client
@@ -15,7 +15,6 @@ from chalicelib.clock import SystemClock
 from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.csrf_tokens import CsrfTokens
-from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.login_states import LoginStates
 from chalicelib.crypto.passwords import PROFILES, Argon2PasswordHasher
@@ -37,7 +36,7 @@ from chalicelib.store.dynamodb import DynamoDBStore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.ports import AuditLog, Clock, IdentityProvider
+    from chalicelib.ports import AuditLog, Clock, IdentityProvider, ParameterSource
     from chalicelib.store.protocol import Store
 
 clock = SystemClock()
@@ -59,8 +58,19 @@ def services() -> Services:
     with deadline.start():
         keys.signing_key()
         keys.root_secret()
-    connected = providers.connect(config.providers, parameters, JwtIdTokenVerifier(), clock)
-    return compose(config, keys, DynamoDBStore(make_dynamodb_client(session), config.table), connected, clock, audit)
+    store = DynamoDBStore(make_dynamodb_client(session), config.table)
+    return compose(config, keys, store, _connected(config, parameters), clock, audit)
+
+
+def _connected(config: Config, parameters: ParameterSource) -> Mapping[str, IdentityProvider]:
+    """The providers that are switched on."""
+    if not config.providers:
+        return {}
+    # 9 ms of a cold start, which a stage without providers need not pay.
+    from chalicelib import providers  # noqa: PLC0415
+    from chalicelib.crypto.id_tokens import JwtIdTokenVerifier  # noqa: PLC0415
+
+    return providers.connect(config.providers, parameters, JwtIdTokenVerifier(), clock)
 
 
 def compose(
