@@ -43,6 +43,9 @@ class Revocation:
 
     def _revoke_session(self, presented: RefreshToken, client: Client) -> None:
         session, account = self.store.find_session_and_account(presented.sub, presented.sid)
+        if session and account and session.epoch != account.epoch:
+            # The two were read side by side, maybe on both sides of a password change, which takes a session along.
+            session, account = self.store.find_session_and_account(presented.sub, presented.sid)
         # One that is over has no access token left. Were it put on the blacklist all the same, enough old tokens would
         # fill it, and the user's living sessions would be denied with them.
         if session is None or account is None or session.epoch != account.epoch:

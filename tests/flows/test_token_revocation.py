@@ -13,7 +13,16 @@ from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.contents import contents
-from tests.flows.steps import assert_dead, assert_works, bearer, log_in, long_lived, refresh, sign_up
+from tests.flows.steps import (
+    assert_dead,
+    assert_works,
+    bearer,
+    change_password,
+    log_in,
+    long_lived,
+    refresh,
+    sign_up,
+)
 
 
 def revoke(keyturn: Keyturn, token: str | None) -> None:
@@ -37,6 +46,22 @@ def test_refresh_token_ends_its_session(anywhere: Keyturn) -> None:
     revoke(anywhere, long_lived(later).refresh_token)
     assert_dead(anywhere, later, here)
     assert_works(anywhere, there)
+
+
+def test_session_that_moves_along_is_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password change between the readings of session and account hides no living session: 200 means revoked."""
+    store = FakeStore()
+    keyturn = Keyturn(store)
+    grant = sign_up(keyturn.services)
+    before, _ = store.find_session_and_account(grant.account.sub, grant.session_id)
+    changed = change_password(keyturn.services, keyturn.principal(bearer(grant)))
+    _, account = store.find_session_and_account(grant.account.sub, grant.session_id)
+    torn = iter([(before, account)])
+    whole = store.find_session_and_account
+    monkeypatch.setattr(store, "find_session_and_account", lambda sub, sid: next(torn, None) or whole(sub, sid))
+    keyturn.services.revocation.revoke(long_lived(grant).refresh_token, CLIENT)
+    assert_dead(keyturn, grant)
+    assert_denied(keyturn, changed.access_token)
 
 
 def test_access_token_alone_is_revoked(anywhere: Keyturn) -> None:
