@@ -1,4 +1,7 @@
-"""The identity providers. A new one is a file with its Profile and a line here."""
+"""Services outside AWS: the identity providers, and the list of breached passwords (breached.py).
+
+A new identity provider is a file with its Profile and a line here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from chalicelib.providers.openid import OpenIdProvider
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.config import ProviderSettings
+    from chalicelib.environment import ProviderSettings
     from chalicelib.ports import Clock, IdTokenVerifier, ParameterSource
     from chalicelib.providers.profile import Profile
 

@@ -28,8 +28,8 @@ from chalicelib.providers.remembered import Remembered
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.config import ProviderSettings
     from chalicelib.domain.records import AuthorizationCode
+    from chalicelib.environment import ProviderSettings
     from chalicelib.ports import Clock, IdTokenVerifier, ParameterSource
     from chalicelib.providers.http import Answer
     from chalicelib.providers.profile import Profile

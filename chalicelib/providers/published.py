@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.config import HOSTS_OF_THIS_MACHINE
+from chalicelib.environment import HOSTS_OF_THIS_MACHINE
 from chalicelib.errors import ProviderError
 from chalicelib.providers import http
 from chalicelib.providers.remembered import Remembered

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from chalicelib import providers
-from chalicelib.config import ProviderSettings
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.domain.records import AuthorizationCode
+from chalicelib.environment import ProviderSettings
 from tests.fakes import FrozenClock, MemoryParameters
 from tests.providers.hostile import StandIn
 

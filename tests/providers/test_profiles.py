@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from chalicelib import providers
-from chalicelib.config import ProviderSettings
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
+from chalicelib.environment import ProviderSettings
 from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError
 from chalicelib.providers import PROFILES, http
 from chalicelib.providers.profile import Use

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.config import DAY, Config, ProviderSettings
+from chalicelib.config import DAY, Config
 from chalicelib.crypto.passwords import PROFILES
 from chalicelib.domain.requirements import Requirement
+from chalicelib.environment import ProviderSettings
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers import PROFILES as PROVIDERS
 
@@ -97,6 +98,12 @@ def test_all_problems_come_at_once() -> None:
         ("KEYTURN_REFRESH_ABSOLUTE_TTL", "refresh_absolute_ttl", 14 * DAY, 400 * DAY),
         ("KEYTURN_ROTATION_WINDOW", "rotation_window", 0, 60),
         ("KEYTURN_PASSWORD_MIN_LENGTH", "password_min_length", 8, 64),
+        ("KEYTURN_LOGIN_ATTEMPTS", "login_attempts", 5, 1000),
+        ("KEYTURN_ADDRESS_ATTEMPTS", "address_attempts", 20, 100_000),
+        ("KEYTURN_SIGNUP_ATTEMPTS", "signup_attempts", 5, 100_000),
+        ("KEYTURN_THROTTLE_RATE", "throttle_rate", 1, 10_000),
+        ("KEYTURN_THROTTLE_BURST", "throttle_burst", 1, 5000),
+        ("KEYTURN_WAF_RATE", "waf_rate", 0, 20_000_000),
     ],
 )
 def test_numbers_have_bounds(name: str, field: str, least: int, most: int) -> None:
@@ -129,6 +136,32 @@ def test_numbers_are_plain_digits(text: str) -> None:
     """Signs, units, fractions and digits of other scripts are no numbers; int() would read some of them."""
     (problem,) = problems(KEYTURN_ACCESS_TTL=text)
     assert problem.startswith("KEYTURN_ACCESS_TTL must be a whole number of seconds from 60 to 3600")
+
+
+def test_waf_takes_no_small_rate() -> None:
+    """AWS refuses a rate below 10: deployment says so before it begins."""
+    assert read(KEYTURN_WAF_RATE="10").waf_rate == 10
+    for rate in ("1", "9"):
+        (problem,) = problems(KEYTURN_WAF_RATE=rate)
+        assert problem == "KEYTURN_WAF_RATE must be 0, which is no limit, or at least 10"
+
+
+def test_context_words() -> None:
+    """Words are taken in lower case; what is too short to be a word is told."""
+    assert read(KEYTURN_CONTEXT_WORDS=" Acme ,ordershop,, ").context_words == {"acme", "ordershop"}
+    (problem,) = problems(KEYTURN_CONTEXT_WORDS="acme,it")
+    assert problem == "KEYTURN_CONTEXT_WORDS holds 'it', which is no word: it has fewer than 3 characters"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.pwnedpasswords.com/range", "https://a/range/", "https://a/range?x", "a", "*"]
+)
+def test_breached_passwords_are_looked_up_by_tls(url: str) -> None:
+    """What is asked there is the beginning of a digest, and the answer decides: neither goes in the clear."""
+    (problem,) = problems(KEYTURN_BREACHED_PASSWORDS=url)
+    assert problem.startswith("KEYTURN_BREACHED_PASSWORDS must be an https URL")
+    good = "https://api.pwnedpasswords.com/range"
+    assert read(KEYTURN_BREACHED_PASSWORDS=good).breached_passwords == good
 
 
 def test_idle_limit_is_within_the_absolute_one() -> None:

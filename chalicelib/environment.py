@@ -1,0 +1,244 @@
+"""The environment, read variable by variable: each kind of setting has one form, and what has not is remembered."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from chalicelib.domain import requirements
+from chalicelib.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.domain.requirements import Requirement
+
+HOSTS_OF_THIS_MACHINE = {"localhost", "127.0.0.1", "[::1]"}
+
+
+# Scheme, host, port and path as they are compared, byte for byte: a host in ASCII, no user, no query. Placeholders and
+# wildcards match nothing that a browser or a token says, so they are refused here.
+URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>/[\w.~/-]*)?",
+    re.ASCII,
+)
+DEFAULT_PORTS = {"https": "443", "http": "80"}
+
+# Each identity provider has these, with its name in capitals. Which names there are, chalicelib/providers knows.
+PROVIDER_VARIABLE = re.compile(
+    r"KEYTURN_([A-Z][A-Z0-9]*)_(?:CLIENT_ID|CLIENT_SECRET_PARAMETER|ISSUER|NATIVE_CLIENT_IDS)"
+)
+# Where an app is called back (RFC 8252 section 7): a web address, or a scheme of its own, which holds a dot (7.1).
+APP_REDIRECT = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[\w./~-]*", re.ASCII)
+
+
+# A guard's name is a Lambda alias. AWS takes a name of digits for a version.
+GUARD = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,128}", re.ASCII)
+# The least that an invoke permission can name: one API, or every API of one account in one region.
+GUARDED_API = re.compile(r"arn:aws[a-z-]*:execute-api:[a-z0-9-]+:[0-9]{12}:(?:[a-z0-9]+|\*)", re.ASCII)
+
+
+LEAST_WORD = 3  # characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """One identity provider's settings. `issuer` is empty where the provider's own is meant.
+
+    `native_clients`: the public client's id by the redirect URI that it is registered with (RFC 8252 section 8.4).
+    """
+
+    client_id: str
+    secret_parameter: str
+    issuer: str = ""
+    native_clients: Mapping[str, str] = field(default_factory=dict)
+
+
+class Environment:
+    """Reads variables one by one and keeps what is wrong, so that the operator sees all of it at once.
+
+    What is wrong reads as the setting's default, or as empty, until `finish` tells.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[str] = []
+
+    def problem(self, name: str, what: str) -> None:
+        """Remember what is wrong with a variable."""
+        self._problems.append(f"{name} {what}")
+
+    def finish(self) -> None:
+        """ConfigurationError, which names every problem, if there is one."""
+        if self._problems:
+            raise ConfigurationError(debug="; ".join(self._problems))
+
+    def text(self, name: str) -> str:
+        """Any text, which must be there."""
+        value = self._environ.get(name, "").strip()
+        if not value:
+            self.problem(name, "is not set")
+        return value
+
+    def number(self, name: str, default: int, least: int, most: int, unit: str = "") -> int:
+        """A whole number between two bounds; `unit` is said to who gives another one."""
+        text = self._environ.get(name, "").strip()
+        if not text:
+            return default
+        value = _whole(text)
+        if not least <= value <= most:
+            self.problem(name, f"must be a whole number{unit} from {least} to {most}, not {text!r}")
+            return default
+        return value
+
+    def seconds(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number of seconds between two bounds."""
+        return self.number(name, default, least, most, " of seconds")
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of the choices; the first where nothing is said."""
+        value = self._environ.get(name, "").strip() or choices[0]
+        if value not in choices:
+            self.problem(name, f"must be one of {', '.join(choices)}, not {value!r}")
+        return value
+
+    def issuer(self, name: str) -> str:
+        """An https URL without query, fragment or trailing slash, which must be there."""
+        value = self.text(name)
+        if value and not _is_origin_with_path(value):
+            self.problem(name, f"must be an https URL without query, fragment or trailing slash, not {value!r}")
+        return value
+
+    def prefix(self, name: str) -> str:
+        """A parameter-store path, which must be there."""
+        value = self.text(name)
+        if value and (not value.startswith("/") or value.endswith("/")):
+            self.problem(name, f"must be a parameter-store path such as /keyturn/prod, not {value!r}")
+        return value
+
+    def origins(self, name: str) -> frozenset[str]:
+        """Origins between commas, as browsers send them."""
+        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        for value in sorted(values):
+            # A browser compares byte for byte: lower case, no default port, no path (RFC 6454 section 6.2).
+            if not _is_origin_with_path(value) or value.count("/") > 2 or value != value.lower():  # noqa: PLR2004  # of https://
+                self.problem(name, f"holds {value!r}, which is no origin such as https://app.example.com")
+        return frozenset(values)
+
+    def words(self, name: str) -> frozenset[str]:
+        """Words between commas, in lower case, each long enough that a password holds it on purpose."""
+        words = frozenset(word.strip().lower() for word in self._environ.get(name, "").split(",") if word.strip())
+        for word in sorted(words):
+            if len(word) < LEAST_WORD:
+                self.problem(name, f"holds {word!r}, which is no word: it has fewer than {LEAST_WORD} characters")
+        return words
+
+    def url(self, name: str) -> str:
+        """An https URL without query, fragment or trailing slash, or nothing."""
+        value = self._environ.get(name, "").strip()
+        if value and not _is_origin_with_path(value):
+            self.problem(name, f"must be an https URL without query, fragment or trailing slash, not {value!r}")
+        return value
+
+    def pages(self, name: str) -> frozenset[str]:
+        """Pages between commas, each an https URL without query or fragment."""
+        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        for value in sorted(values):
+            if not _is_page(value):
+                self.problem(name, f"holds {value!r}, which is no page such as https://app.example.com/welcome")
+        return frozenset(values)
+
+    def grouped(self, name: str, form: str) -> dict[str, tuple[str, ...]]:
+        """`key=member member; key=…`, each key with one member at least."""
+        groups: dict[str, tuple[str, ...]] = {}
+        for entry in filter(None, (entry.strip() for entry in self._environ.get(name, "").split(";"))):
+            key, equals, members = entry.partition("=")
+            if not equals or not key.strip() or not members.split():
+                self.problem(name, f"holds {entry!r}, which is not {form}")
+            groups[key.strip()] = tuple(members.split())
+        return groups
+
+    def apis(self, name: str) -> frozenset[str]:
+        """ARNs of APIs between commas."""
+        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        for value in sorted(values):
+            if not GUARDED_API.fullmatch(value):
+                example = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5"
+                self.problem(name, f"holds {value!r}, which is no API's ARN such as {example}, or `*` for the API's id")
+        return frozenset(values)
+
+    def guards(self, name: str) -> dict[str, Requirement]:
+        """Guards by name, each with what it asks for."""
+        guards: dict[str, Requirement] = {}
+        for entry in filter(None, (entry.strip() for entry in self._environ.get(name, "").split(";"))):
+            guard, _, text = entry.partition(":")
+            requirement = requirements.parse(text)
+            if requirement is None or not GUARD.fullmatch(guard.strip()):
+                form = "name: role=… scope=… max_age=seconds answer=policy|simple"
+                self.problem(name, f"holds {entry!r}, which is not {form}")
+                continue
+            if guard.strip() in guards:
+                self.problem(name, f"names {guard.strip()!r} twice")
+            guards[guard.strip()] = requirement
+        return guards
+
+    def providers(self) -> dict[str, ProviderSettings]:
+        """The settings of each identity provider that any variable names."""
+        matches = (PROVIDER_VARIABLE.fullmatch(name) for name, value in self._environ.items() if value.strip())
+        return {name.lower(): self._provider(name) for name in sorted({match[1] for match in matches if match})}
+
+    def _provider(self, name: str) -> ProviderSettings:
+        issuer = f"KEYTURN_{name}_ISSUER"
+        return ProviderSettings(
+            client_id=self.text(f"KEYTURN_{name}_CLIENT_ID"),
+            secret_parameter=self.text(f"KEYTURN_{name}_CLIENT_SECRET_PARAMETER"),
+            issuer=self._providers_issuer(issuer),
+            native_clients=self._native_clients(f"KEYTURN_{name}_NATIVE_CLIENT_IDS"),
+        )
+
+    def _providers_issuer(self, name: str) -> str:
+        # To the letter as the provider says it, which may end with a slash.
+        value = self._environ.get(name, "").strip()
+        if value and not _is_page(value):
+            self.problem(name, f"must be an https URL without query or fragment, not {value!r}")
+        return value
+
+    def _native_clients(self, name: str) -> dict[str, str]:
+        clients: dict[str, str] = {}
+        for client_id, redirects in self.grouped(name, "client_id=redirect_uri redirect_uri").items():
+            for redirect in redirects:
+                if not _is_page(redirect) and not APP_REDIRECT.fullmatch(redirect):
+                    self.problem(
+                        name, f"holds {redirect!r}, which is no redirect URI such as com.example.app:/callback"
+                    )
+                if redirect in clients:
+                    self.problem(name, f"names {redirect!r} for two clients")
+                clients[redirect] = client_id
+        return clients
+
+
+def _whole(text: str) -> int:
+    """The number that plain digits are, -1 for anything else."""
+    # isdecimal alone takes digits of every script; int() would read them.
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1  # noqa: PLR2004  # digits
+
+
+def _is_origin_with_path(url: str) -> bool:
+    return not url.endswith("/") and _is_page(url)
+
+
+def _is_page(url: str) -> bool:
+    match = URL.fullmatch(url)
+    return (
+        match is not None
+        and match["port"] != DEFAULT_PORTS[match["scheme"]]
+        and int(match["port"] or 0) < 2**16
+        and (match["scheme"] == "https" or is_local(url))
+    )
+
+
+def is_local(url: str) -> bool:
+    """Whether the URL is of this machine, whose pages browsers treat as secure without TLS."""
+    match = URL.fullmatch(url)
+    return match is not None and match["host"] in HOSTS_OF_THIS_MACHINE
