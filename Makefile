@@ -65,7 +65,7 @@ check: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.sync
 	git ls-files -z tests | xargs -0 .venv/bin/detect-secrets-hook --disable-plugin KeywordDetector
 	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
 
-rehearse: .venv/.synced ## Deploy into an AWS that moto plays, and drive what was deployed
+rehearse: .venv/.synced infra/npm/node_modules/.synced ## Deploy into an AWS that moto plays, and drive what was deployed
 	$(PY) -m pytest tests/rehearsal -p no:randomly -n 0 --timeout 600
 
 browse: .venv/.browser $(CHROMIUM) ## Log in with Chromium at a running Keyturn; keeps screenshots

@@ -109,6 +109,13 @@ class IdentityProvider(Protocol):
         """The identity with address and `email_verified`, for which userinfo is asked if one is missing."""
 
 
+class BreachedPasswords(Protocol):
+    """Passwords that breaches have made known, by the digits that their SHA-1 begins with."""
+
+    def suffixes(self, prefix: str) -> frozenset[str]:
+        """The other 35 capital hex digits of every one whose SHA-1 begins with these 5. Unavailable, ProviderError."""
+
+
 class ParameterSource(Protocol):
     """Reads named configuration and key material from where the operator keeps it."""
 

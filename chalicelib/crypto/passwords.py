@@ -5,11 +5,23 @@ The cost is the point: whoever has stolen the table pays it for every guess. A f
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import TIMEOUT_MAX, BoundedSemaphore
+from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher as Argon2Hasher
 from argon2 import Type
 from argon2.exceptions import InvalidHashError, VerificationError
+
+from chalicelib import deadline
+from chalicelib.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCAL_MEMORY = 512  # MB that hashes may reckon with where no Lambda function sets the bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +43,26 @@ PROFILES = {
 }
 
 
-class Argon2PasswordHasher:
-    """ports.PasswordHasher with one profile."""
+def hashes_at_once(profile: Profile, memory: int) -> int:
+    """How many hashes half of `memory` MB bears, one at least. The other half is for Python and the request's own."""
+    return max(1, memory * 1024 // 2 // profile.memory_cost)
 
-    def __init__(self, profile: Profile) -> None:
+
+def breach_digest(password: str) -> str:
+    """The 40 capital hex digits that lists of breached passwords have of a password: its SHA-1. It protects nothing."""
+    return hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
+
+
+class Argon2PasswordHasher:
+    """ports.PasswordHasher with one profile, on a machine that gives it `memory` MB.
+
+    Every hash takes the profile's memory for as long as it runs. As many run at once as the memory bears; the next one
+    waits, within the request's deadline, and is Unavailable after it. One request at a time, as Lambda has it, never
+    waits; threads that share a process do.
+    """
+
+    def __init__(self, profile: Profile, memory: int = LOCAL_MEMORY) -> None:
+        self._turns = BoundedSemaphore(hashes_at_once(profile, memory))
         self._argon2 = Argon2Hasher(
             time_cost=profile.time_cost,
             memory_cost=profile.memory_cost,
@@ -51,13 +79,15 @@ class Argon2PasswordHasher:
         )
 
     def hash(self, password: str) -> str:
-        """A PHC string with a fresh 16-byte salt."""
-        return self._argon2.hash(password)
+        """A PHC string with a fresh 16-byte salt. Unavailable where too many hash at once."""
+        with self._turn():
+            return self._argon2.hash(password)
 
     def verify(self, password_digest: str | None, password: str) -> bool:
-        """Whether the digest is this password's; None costs one hash and is False."""
+        """Whether the digest is this password's; None costs one hash and is False. Unavailable as `hash`."""
         try:
-            self._argon2.verify(password_digest or self._nobody, password)
+            with self._turn():
+                self._argon2.verify(password_digest or self._nobody, password)
         except (VerificationError, InvalidHashError):
             return False
         return password_digest is not None
@@ -65,3 +95,12 @@ class Argon2PasswordHasher:
     def needs_rehash(self, password_digest: str) -> bool:
         """Whether other parameters made the digest."""
         return self._argon2.check_needs_rehash(password_digest)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.acquire(timeout=min(max(deadline.remaining(), 0), TIMEOUT_MAX)):
+            raise Unavailable(debug="too many passwords are hashed at once")
+        try:
+            yield
+        finally:
+            self._turns.release()

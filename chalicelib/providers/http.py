@@ -1,4 +1,4 @@
-"""One HTTP call to an identity provider, which is somebody else's machine: bounded in time and size, and not followed.
+"""One HTTP call to an outside service, which is somebody else's machine: bounded in time and size, and not followed.
 
 urllib3 comes with botocore, so it costs the package nothing. What reads its answers is used here without its pools,
 retries, redirects and proxies: none of them is wanted, and a connection that is used once cannot be found dead.
@@ -60,7 +60,7 @@ class Answer:
     body: bytes
 
     def require_ok(self, what: str) -> None:
-        """Unavailable where the provider fails or asks to come later, ProviderError for any other status but 200."""
+        """Unavailable where the service fails or asks to come later, ProviderError for any other status but 200."""
         if self.status == TOO_MANY_REQUESTS or self.status >= SERVER_ERROR:
             raise Unavailable(debug=f"{what}: HTTP {self.status}")
         if self.status != OK:
@@ -89,7 +89,7 @@ def call(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[st
     seconds = min(CALL_SECONDS, deadline.remaining())
     host = url.split("/")[2]
     if seconds <= 0:
-        raise Unavailable(debug=f"{host}: the time for providers is spent")
+        raise Unavailable(debug=f"{host}: the time for outside services is spent")
     line, done = _Line(), Future[Answer]()
 
     def run() -> None:

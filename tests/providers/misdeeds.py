@@ -86,7 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.stand_in.requests.append((path, dict(self.headers), form))
         status, value = self.stand_in.answer(path.removeprefix("/elsewhere"), self.headers, form)
         self.close_connection = True
-        fault, body = self.stand_in.faults.get(path), json.dumps(value).encode()
+        fault = self.stand_in.faults.get(path)
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
         if fault is None:
             self.answer(status, body, self.stand_in.headers.get(path, {}))
         elif fault in _STREAMED:

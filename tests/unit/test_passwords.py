@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
+from contextlib import ExitStack
 
 import pytest
 from argon2 import PasswordHasher as Argon2Hasher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.crypto.passwords import PROFILES, Argon2PasswordHasher, Profile
+from chalicelib import bootstrap, deadline
+from chalicelib.crypto.passwords import LOCAL_MEMORY, PROFILES, Argon2PasswordHasher, Profile, hashes_at_once
 from chalicelib.domain.passwords import MAX_LENGTH, accept_new, normalised
-from chalicelib.errors import InvalidRequest, PasswordRejected
+from chalicelib.errors import InvalidRequest, PasswordRejected, Unavailable
 
 EMAIL = "ada@example.com"
 bounded = settings(max_examples=100, deadline=None)
@@ -113,6 +117,113 @@ def test_older_parameters_are_noticed() -> None:
     assert not cheap.needs_rehash(cheap.hash("correct horse battery"))
 
 
+# How many hashes at once ----------------------------------------------------------------------------------------------
+
+
+class Slow(Argon2Hasher):
+    """argon2 that hashes until it is told to stop, and knows how many did at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self.running = self.most = 0
+        self.over = threading.Event()
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        """Wait instead of computing."""
+        del password, salt
+        with self.lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.over.wait(20)
+        with self.lock:
+            self.running -= 1
+        return "digest"
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]  # noqa: A002  # the base's name
+        """As `hash`."""
+        return bool(self.hash(password, salt=str(hash).encode()))
+
+
+def slow_hasher(at_once: int) -> tuple[Argon2PasswordHasher, Slow]:
+    """A hasher whose memory bears so many hashes at once."""
+    profile = PROFILES["default"]
+    hasher, slow = Argon2PasswordHasher(profile, memory=at_once * 2 * profile.memory_cost // 1024), Slow()
+    hasher._argon2 = slow
+    return hasher, slow
+
+
+def test_hashes_fit_into_half_of_the_memory() -> None:
+    """Whatever the profile and the function: the hashes that run at once leave half of it, and one always may."""
+    for name in ("default", "rfc9106"):
+        for memory in (128, 512, 1769, 10240):
+            at_once, cost = hashes_at_once(PROFILES[name], memory), PROFILES[name].memory_cost
+            assert at_once == 1 or at_once * cost <= memory * 1024 / 2 < (at_once + 1) * cost
+            assert at_once >= 1
+
+
+@pytest.mark.parametrize("operation", ["hash", "verify"])
+def test_no_more_hashes_run_than_memory_bears(operation: str) -> None:
+    """Of eight threads three hash, the others wait their turn, and all are served in the end."""
+    hasher, slow = slow_hasher(3)
+    done: list[object] = []
+
+    def work() -> None:
+        done.append(hasher.hash("x") if operation == "hash" else hasher.verify("digest", "x"))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    ends = time.monotonic() + 5
+    while slow.running < 3 and time.monotonic() < ends:
+        time.sleep(0.01)
+    time.sleep(0.1)  # for a fourth, if one were let in
+    assert (slow.running, slow.most, done) == (3, 3, [])
+    slow.over.set()
+    for thread in threads:
+        thread.join(10)
+    assert (len(done), slow.most) == (8, 3)
+
+
+@pytest.mark.parametrize("password_digest", ["digest", None])
+def test_waiting_ends_with_the_requests_time(password_digest: str | None) -> None:
+    """A request that gets no turn is Unavailable when its time is spent, and whoever comes later is served again."""
+    hasher, slow = slow_hasher(1)
+    first = threading.Thread(target=hasher.hash, args=("x",))
+    with ExitStack() as stack:
+        stack.callback(first.join, 10)
+        stack.callback(slow.over.set)
+        first.start()
+        ends = time.monotonic() + 5
+        while not slow.running and time.monotonic() < ends:
+            time.sleep(0.01)
+        for seconds in (0.2, 0):
+            began = time.monotonic()
+            with deadline.start(seconds), pytest.raises(Unavailable):
+                hasher.verify(password_digest, "x")
+            assert seconds <= time.monotonic() - began < seconds + 0.9
+        assert slow.most == 1
+    assert hasher.hash("x") == "digest"
+
+
+def test_failing_hash_gives_its_turn_back() -> None:
+    """Wrong passwords and broken digests, more of them than there are turns, keep none."""
+    hasher = Argon2PasswordHasher(PROFILES["testing"], memory=0)
+    for password_digest in (hasher.hash("right"), "broken", None) * 3:
+        assert not hasher.verify(password_digest, "wrong")
+    with pytest.raises(UnicodeEncodeError):
+        hasher.hash("\ud800")
+    assert hasher.hash("x")
+
+
+@pytest.mark.parametrize(
+    ("environ", "memory"), [({}, LOCAL_MEMORY), ({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}, 1769)]
+)
+def test_memory_is_the_functions(environ: dict[str, str], memory: int) -> None:
+    """Lambda says how much a function has; elsewhere a modest machine is reckoned with."""
+    assert bootstrap._memory(environ) == memory
+
+
 # The policy -----------------------------------------------------------------------------------------------------------
 
 
@@ -176,3 +287,108 @@ def test_address_is_no_password(password: str) -> None:
     with pytest.raises(PasswordRejected) as raised:
         accept_new(password, "ada.lovelace@example.com", min_length=8)
     assert "lovelace" not in str(raised.value.detail).lower()
+
+
+ADA = "ada.lovelace1990@mail.analytical-engine.example"
+
+
+@pytest.mark.parametrize(
+    ("password", "counting"),
+    [
+        # Whole parts of the address, and their words.
+        ("ada.lovelace1990", 0),
+        ("mail.analytical-engine", 0),
+        ("lovelace", 0),
+        ("analytical", 0),
+        ("1990ada1990ada1990", 12),
+        # Case and repetition.
+        ("LOVELACElovelaceLoveLace", 0),
+        ("Ada12345Ada", 5),
+        # Overlaps: `analytical` and `analytical-engine` cover one stretch.
+        ("analytical-engine", 0),
+        ("xanalytical-enginex", 2),
+        # What is beside them counts, whatever it is.
+        ("lovelace!!!!!!!!", 8),
+        ("lovelace        ", 8),
+        ("lovelace🔑🔑🔑", 3),
+        ("lovelac", 7),
+        ("l-o-v-e-l-a-c-e", 15),
+        # Neither the top-level domain nor two letters are words.
+        ("exampleexample", 14),
+        ("", 0),
+    ],
+)
+def test_context_words_count_for_nothing(password: str, counting: int) -> None:
+    """The person's address adds nothing to a password's length, in any case (ASVS V6.2.11)."""
+    if len(password) >= counting > 0:
+        accept_new(password, ADA, min_length=counting)
+    with pytest.raises(PasswordRejected):
+        accept_new(password, ADA, min_length=counting + 1)
+
+
+@pytest.mark.parametrize(
+    ("password", "words", "counting"),
+    [
+        ("acmewidgets", ["acme", "widgets"], 0),
+        ("acmeacmeacme", ["acme"], 0),
+        ("ababababab", ["abab"], 0),
+        ("xababax", ["aba"], 2),  # at two places, one into the other
+        ("ab" * 8, ["ab", "a", ""], 16),
+        ("Straße der Straßen", ["strasse"], 6),
+        ("STRASSEstraße", ["straße"], 0),
+        ("\u0390\u0390\u0390", ["\u03b9\u0308\u0301" * 3], 0),
+        ("überall", ["u\u0308ber"], 3),
+        ("\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2", ["\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c3"], 0),
+        ("a.c-e", ["a.c-e"], 0),
+        ("axc-e", ["a.c-e"], 5),
+    ],
+    ids=ascii,
+)
+def test_operators_words_count_for_nothing(password: str, words: list[str], counting: int) -> None:
+    """Nor does the product's name, however it is written, overlaps, or looks like a pattern (ASVS V6.1.2, V6.2.11)."""
+    if counting:
+        accept_new(password, "x@y.example", min_length=counting, words=words)
+    with pytest.raises(PasswordRejected):
+        accept_new(password, "x@y.example", min_length=counting + 1, words=words)
+
+
+def test_context_word_is_told_and_not_repeated() -> None:
+    """The person is told that the address is the reason and how much is missing, without a word of either."""
+    with pytest.raises(PasswordRejected) as raised:
+        accept_new("lovelace90", ADA, min_length=8)
+    detail = str(raised.value.detail).lower()
+    assert "address" in detail
+    assert "8" in detail
+    assert not [word for word in ("lovelace", "1990", "analytical") if word in detail]
+
+
+@bounded
+@given(st.text(alphabet="abcAB1. é", max_size=20), st.text(alphabet="abc1.", min_size=1, max_size=8))
+def test_context_words_by_definition(password: str, word: str) -> None:
+    """What counts is every character that stands in no occurrence of the word, as the naive way finds them."""
+    text, wanted = password.lower(), word.lower()
+    places = [start for start in range(len(text)) if text.startswith(wanted, start)] if len(wanted) >= 3 else []
+    counting = len(password) - len({place for start in places for place in range(start, start + len(wanted))})
+    if counting:
+        accept_new(password, "x@y.example", min_length=counting, words={word})
+    with pytest.raises(PasswordRejected):
+        accept_new(password, "x@y.example", min_length=counting + 1, words={word})
+
+
+@pytest.mark.parametrize(
+    ("password", "email"),
+    [
+        ("a" * 256, f"{'a' * 64}@{'.'.join(['a' * 63] * 3)}"),
+        ("ab" * 128, f"{'.'.join(['aba', 'bab'] * 8)}@{'.'.join(['abab'] * 37)}"),
+    ],
+    ids=["one letter", "many words"],
+)
+def test_context_words_take_no_time(password: str, email: str) -> None:
+    """The longest passwords and addresses, made of each other, take 0.3 ms here: well under a hash's 20."""
+    best = 60.0
+    for _ in range(5):
+        began = time.process_time()
+        with pytest.raises(PasswordRejected):
+            accept_new(password, email, min_length=8)
+        best = min(best, time.process_time() - began)
+    assert best < 0.01
