@@ -205,14 +205,17 @@ class LastWayIn(AuthError):
 
 
 class TooManyRequests(AuthError):
-    """The limiter asks the caller to wait `retry_after` seconds."""
+    """The limiter asks the caller to wait `retry_after` seconds.
+
+    `policy` is the name of what refused: it lets `quota` attempts through at once in `window` seconds.
+    """
 
     code = "too_many_requests"
     title = "Too many attempts"
 
-    def __init__(self, retry_after: int, *, debug: str = "") -> None:
+    def __init__(self, retry_after: int, *, policy: str, quota: int, window: int, debug: str = "") -> None:
         super().__init__(f"Wait {retry_after} s before the next attempt.", debug=debug)
-        self.retry_after = retry_after
+        self.retry_after, self.policy, self.quota, self.window = retry_after, policy, quota, window
 
 
 class Unavailable(AuthError):

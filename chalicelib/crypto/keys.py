@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MINIMUM_RSA_BITS = 3072  # 128 bits of strength (ASVS V11.2.3)
 ROOT_SECRET_BYTES = 32
+# Of RootSecret's keys, in their order.
+PURPOSES = ("refresh-token mac", "csrf token", "login state", "device token")
 PUBLISHED_MEMBERS = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
 REMEDY = "run `make deploy` (locally: `make run`), which makes what is missing"
 REPLACE = "run `make rotate-keys LEAKED=yes`, which replaces every key"
@@ -64,6 +66,7 @@ class RootSecret:
     refresh_key: bytes = field(repr=False)
     csrf_key: bytes = field(repr=False)
     state_key: bytes = field(repr=False)
+    device_key: bytes = field(repr=False)
 
 
 def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
@@ -116,8 +119,7 @@ def parse_root_secrets(document: str) -> tuple[RootSecret, ...]:
         if len(key) != ROOT_SECRET_BYTES or key.isascii() or len(set(key)) < ROOT_SECRET_BYTES // 2:
             message = f"root secret {identifier} is a placeholder or not {ROOT_SECRET_BYTES} random bytes; {REPLACE}"
             raise ConfigurationError(debug=message)
-        purposes = (_derive(key, purpose) for purpose in ("refresh-token mac", "csrf token", "login state"))
-        secrets.append(RootSecret(identifier, activate_at, *purposes))
+        secrets.append(RootSecret(identifier, activate_at, *(_derive(key, purpose) for purpose in PURPOSES)))
     return tuple(sorted(secrets, key=lambda secret: secret.activate_at))
 
 

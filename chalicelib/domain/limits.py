@@ -19,6 +19,11 @@ class LimitPolicy:
     tiers: tuple[tuple[int, int], ...]
     final_spacing: int
 
+    @property
+    def quota(self) -> int:
+        """How many attempts of one window need not be apart."""
+        return max((attempts for attempts, seconds in self.tiers if not seconds), default=0)
+
     def window_start(self, now: int) -> int:
         """Start of the window that `now` falls into, in seconds since the epoch."""
         return now - now % self.window
@@ -35,11 +40,43 @@ class LimitPolicy:
 
 HOUR = 3600
 
-# A person who mistypes does not get to 20 in an hour. A program that guesses does, and then gets one in five minutes.
-LOGIN_BY_ACCOUNT = LimitPolicy("login-account", HOUR, ((20, 0), (30, 30), (40, 120)), 300)
-# An office behind one address logs in a few hundred times an hour; the delay there stays short, the account's counts.
-LOGIN_BY_ADDRESS = LimitPolicy("login-address", HOUR, ((300, 0), (600, 2)), 10)
-SIGNUP_BY_ADDRESS = LimitPolicy("signup-address", HOUR, ((100, 0), (200, 10)), 60)
+# The settings' defaults stand in config.py. Whatever they are, an hour lets through so many, and then one in
+# `final_spacing` seconds at most.
+
+
+def login_by_account(attempts: int) -> LimitPolicy:
+    """How often a stranger may try an account's password, where so many in an hour are free (the setting, 20).
+
+    A person who mistypes does not get to 20 in an hour. A program that guesses does, and then gets one in five minutes:
+    47 in an hour, which is two years for the million passwords that people use most.
+    """
+    return _by_password("login-account", attempts)
+
+
+def login_by_device(attempts: int) -> LimitPolicy:
+    """The same for one device that has logged in to the account before, which strangers' attempts do not count for."""
+    return _by_password("login-device", attempts)
+
+
+def change_by_device(attempts: int) -> LimitPolicy:
+    """The same for the current password, asked of a session on such a device."""
+    return _by_password("change-device", attempts)
+
+
+def login_by_address(attempts: int) -> LimitPolicy:
+    """How often one client address may try, whatever the account, where so many in an hour are free (the setting, 300).
+
+    An office behind one address logs in a few hundred times an hour; the delay there stays short, the account's counts.
+    """
+    return LimitPolicy("login-address", HOUR, ((attempts, 0), (2 * attempts, 2)), 10)
+
+
+def signup_by_address(attempts: int) -> LimitPolicy:
+    """How often one client address may sign up, where so many in an hour are free (the setting, 100).
+
+    A class that signs up together does not get to 100. Nothing is guessed by it: it costs a hash and seven write units.
+    """
+    return LimitPolicy("signup-address", HOUR, ((attempts, 0), (2 * attempts, 10)), 60)
 
 
 def address_bucket(address: str) -> str:
@@ -56,3 +93,7 @@ def address_bucket(address: str) -> str:
     if parsed.ipv4_mapped:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((parsed, 64), strict=False))
+
+
+def _by_password(kind: str, attempts: int) -> LimitPolicy:
+    return LimitPolicy(kind, HOUR, ((attempts, 0), (attempts * 3 // 2, 30), (2 * attempts, 120)), 300)

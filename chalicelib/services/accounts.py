@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
-from chalicelib.domain.emails import canonical_email
-from chalicelib.domain.limits import LOGIN_BY_ACCOUNT, LOGIN_BY_ADDRESS, SIGNUP_BY_ADDRESS, address_bucket
-from chalicelib.domain.passwords import accept_new, normalised
+from chalicelib.domain.passwords import normalised
 from chalicelib.domain.records import Account, Login
+from chalicelib.emails import canonical_email
 from chalicelib.errors import EmailTaken, InvalidCredentials, InvalidRequest, InvalidToken, Unavailable
-from chalicelib.services.attempts import too_many
 from chalicelib.services.together import together
 from chalicelib.store.protocol import PasswordChanged
 
 if TYPE_CHECKING:
     from chalicelib.config import Config
+    from chalicelib.crypto.device_tokens import Device, DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Client, Principal, Session, Transport
     from chalicelib.ports import AuditLog, Clock, PasswordHasher, TokenSource
+    from chalicelib.services.attempts import Attempts
+    from chalicelib.services.passwords import Passwords
     from chalicelib.services.sessions import Sessions
     from chalicelib.services.tokens import Grant, Tokens
     from chalicelib.store.protocol import Store
@@ -32,15 +33,19 @@ EPOCH_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What signup and login take, with the sessions that the browser came with, if any."""
+    """What signup and login take, with the sessions that the browser came with, if any.
+
+    `device_token` is what an earlier login left on the device, unverified.
+    """
 
     email: str
     password: str
     transport: Transport
     carried: tuple[RefreshToken, ...] = ()
+    device_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Accounts:
     """The use cases of an account and its password."""
 
@@ -50,7 +55,10 @@ class Accounts:
     clock: Clock
     source: TokenSource
     hasher: PasswordHasher
+    passwords: Passwords
     refresh_tokens: RefreshTokenCodec
+    attempts: Attempts
+    devices: DeviceTokens
     audit: AuditLog
     config: Config
 
@@ -61,11 +69,10 @@ class Accounts:
         """
         email = canonical_email(credentials.email)
         password = normalised(credentials.password)
-        accept_new(password, email, min_length=self.config.password_min_length)
+        self.passwords.accept_new(password, email)
         now = self.clock.now()
-        wait = self.store.count_attempt(SIGNUP_BY_ADDRESS, address_bucket(client.address), now)
-        if wait:
-            raise too_many(SIGNUP_BY_ADDRESS.kind, wait, self.audit, client)
+        self.attempts.sign_up(client)
+        self.passwords.require_unbreached(password, client)
         account = Account(b64url(self.source.token(ID_BYTES)), email, roles=NEW_ACCOUNT_ROLES)
         session, refresh_token = self.sessions.new(
             account,
@@ -78,6 +85,7 @@ class Accounts:
         )
         # Signed before it is written: a key that is away must not leave a session behind that nobody holds.
         grant = self.tokens.grant(account, session, refresh_token, now)
+        grant = replace(grant, device_token=self.devices.issue(email, account.epoch, now))
         if not self.store.create_account(Login(account, self.hasher.hash(password)), session):
             self.audit.record("signup_refused", client, why="email_taken")
             raise EmailTaken
@@ -90,17 +98,21 @@ class Accounts:
 
         InvalidCredentials for an unknown address, a wrong password and a disabled account alike: the same steps in the
         same order, with the same hash (ASVS V6.3.8). TooManyRequests before the hash.
+
+        A known device counts by itself. It is one as long as the account is there and of the device's epoch, which only
+        the account tells: else the attempt counts as a stranger's too, still before the hash.
         """
         email = canonical_email(credentials.email)
         password = normalised(credentials.password)
         now = self.clock.now()
-        waits = together(
-            lambda: self.store.count_attempt(LOGIN_BY_ACCOUNT, email, now),
-            lambda: self.store.count_attempt(LOGIN_BY_ADDRESS, address_bucket(client.address), now),
-        )
-        if any(waits):
-            raise too_many(LOGIN_BY_ACCOUNT.kind, max(waits), self.audit, client)
+        device = self.devices.verify(credentials.device_token, email, now)
+        if device:
+            self.attempts.log_in_from(device, client)
+        else:
+            self.attempts.log_in(email, client)
         login = self.store.find_login(email)
+        if device and not _is_known(device, login):
+            self.attempts.log_in(email, client)
         matches = self.hasher.verify(login.password_digest if login else None, password)
         if login is None or login.password_digest is None or not matches or login.account.disabled:
             self.audit.record("login_refused", client, **_why_refused(login))
@@ -115,6 +127,7 @@ class Accounts:
             auth_time=now,
         )
         grant = self.tokens.grant(login.account, session, refresh_token, now)
+        grant = replace(grant, device_token=self.devices.issue(email, login.account.epoch, now, device))
         self.sessions.end_carried(credentials.carried, client)
         digest = login.password_digest
         if self.hasher.needs_rehash(digest):
@@ -135,34 +148,39 @@ class Accounts:
         client: Client,
         *,
         cookie: RefreshToken | None = None,
+        device_token: str | None = None,
     ) -> Grant:
         """Set a new password; every other session of every transport ends, this one goes on (ASVS V6.2.3, V7.4.3).
 
         `cookie` is the principal's genuine session cookie, if that is how it came: its secret is renewed in the same
         write, and the one of before is dead (ASVS V7.2.4).
 
-        A wrong current password counts on the same limiter as a login's (regressions: CVE-2026-9798). An account that a
-        provider has opened has none: its owner sets the first one without, soon after a login.
+        A wrong current password counts on the same limiter as a login's (regressions: CVE-2026-9798), except from a
+        known device, which has one of its own: strangers' guesses are why somebody may want another password. An
+        account that a provider has opened has none: its owner sets the first one without, soon after a login.
+
+        Every device is unknown afterwards, except the one that asks, if its `device_token` is genuine.
         """
         now = self.clock.now()
         current, new = normalised(current) if current is not None else None, normalised(new)
         account, session = self._account_and_session(principal, cookie, now)
-        accept_new(new, account.email, min_length=self.config.password_min_length)
-        wait, login = together(
-            lambda: self.store.count_attempt(LOGIN_BY_ACCOUNT, account.email, now),
-            lambda: self.store.find_login(account.email),
-        )
-        if wait:
-            raise too_many(LOGIN_BY_ACCOUNT.kind, wait, self.audit, client)
+        self.passwords.accept_new(new, account.email)
+        device = self.devices.verify(device_token, account.email, now)
+        if device and device.epoch != account.epoch:
+            device = None
+        login = self.attempts.reauthenticate(account, device, client, lambda: self.store.find_login(account.email))
         amr, auth_time = self._reauthenticate(principal, login, current, client, now)
         if login is None:
             raise InvalidCredentials
+        self.passwords.require_unbreached(new, client)
         # The session moves to the next epoch, and with it the access token that is signed here.
         moved = replace(login.account, epoch=login.account.epoch + 1)
         if session is None:
             grant, session_digest = self.tokens.grant_access(moved, principal.sid, now, amr, auth_time), None
         else:
             grant, session_digest = self.tokens.renew(moved, session, now)
+        if device:
+            grant = replace(grant, device_token=self.devices.issue(account.email, moved.epoch, now, device))
         outcome = self.store.change_password(
             login,
             self.hasher.hash(new),
@@ -241,6 +259,10 @@ class Accounts:
             self.store.replace_password_digest(login.account.email, old_digest, self.hasher.hash(password))
         except Unavailable as error:
             self.audit.record("rehash_failed", client, sub=login.account.sub, why=error.debug)
+
+
+def _is_known(device: Device, login: Login | None) -> bool:
+    return login is not None and not login.account.disabled and login.account.epoch == device.epoch
 
 
 def _why_refused(login: Login | None) -> dict[str, str]:

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
-from chalicelib.domain.emails import canonical_email
 from chalicelib.domain.records import Account, LinkedIdentity, Login
+from chalicelib.emails import canonical_email
 from chalicelib.errors import AccessDenied, EmailRequired, EmailTaken, InvalidEmail, Unavailable
 from chalicelib.services.accounts import NEW_ACCOUNT_ROLES
 from chalicelib.services.together import together
 from chalicelib.store.protocol import Linked
 
 if TYPE_CHECKING:
+    from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Client, Identity, Session, Transport
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
@@ -37,14 +38,15 @@ LINK_IT = "Log in to the account in another way; then link this identity."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Who arrives, and how the session that begins is to travel."""
+    """Who arrives, and how the session that begins is to travel; `device_token` as in accounts.Credentials."""
 
     transport: Transport
     client: Client
     carried: tuple[RefreshToken, ...] = ()
+    device_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Arrivals:
     """The one use case: begin a session for an identity that a provider has vouched for."""
 
@@ -54,6 +56,7 @@ class Arrivals:
     clock: Clock
     source: TokenSource
     refresh_tokens: RefreshTokenCodec
+    devices: DeviceTokens
     audit: AuditLog
 
     def log_in(self, identity: Identity, provider: IdentityProvider, visit: Visit) -> Grant:
@@ -173,7 +176,9 @@ class Arrivals:
             auth_time=now if identity.auth_time is None else identity.auth_time,
         )
         # Signed before anything is written: a key that is away must not leave a session behind that nobody holds.
-        return session, self.tokens.grant(account, session, refresh_token, now)
+        grant = self.tokens.grant(account, session, refresh_token, now)
+        device = self.devices.verify(visit.device_token, account.email, now)
+        return session, replace(grant, device_token=self.devices.issue(account.email, account.epoch, now, device))
 
 
 def link_of(identity: Identity, now: int) -> LinkedIdentity:

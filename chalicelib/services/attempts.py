@@ -1,17 +1,157 @@
-"""What every use case does that the limiter has refused."""
+"""The limiter: every attempt is counted before anything is hashed, or asked of a provider, for it.
+
+What counts on what (the policies are in domain/limits.py):
+
+    login by a stranger              account and client address, both at once
+    login from a known device        that device, and nothing that strangers can fill
+    password change                  account, as a login; from a known device that device
+    login at a provider, linking     client address
+    sign-up                          client address
+
+Where a counter cannot be asked, Unavailable goes through: nobody hashes what nobody has counted.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
 
+from chalicelib.domain import limits
 from chalicelib.errors import TooManyRequests
+from chalicelib.services.together import together
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Client
-    from chalicelib.ports import AuditLog
+    from collections.abc import Callable, Mapping
+
+    from chalicelib.config import Config
+    from chalicelib.crypto.device_tokens import Device
+    from chalicelib.domain.limits import LimitPolicy
+    from chalicelib.domain.records import Account, Client
+    from chalicelib.ports import AuditLog, Clock
+    from chalicelib.store.protocol import Store
+
+    Counter = tuple[LimitPolicy, str]  # a policy, and the value that it counts
+
+T = TypeVar("T")
+
+# Refusals that one container keeps in mind; half a megabyte of them at the longest addresses. Forgetting one costs a
+# write, so that whoever makes it forget has spent as much.
+REMEMBERED = 1024
 
 
-def too_many(what: str, wait: int, audit: AuditLog, client: Client) -> TooManyRequests:
-    """The refusal of an attempt that the limiter `what` wants `wait` seconds later, written down."""
-    audit.record("too_many_attempts", client, what=what, retry_after=wait)
-    return TooManyRequests(wait)
+class Refusals:
+    """What the table has refused, for as long as it is bound to go on refusing.
+
+    A refusal holds until the last attempt's spacing is over or its window ends. Attempts that others get through
+    meanwhile only move that further away, so that nothing is held back here which the table would let through.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str, int], int] = {}
+        self._lock = Lock()
+
+    def remember(self, policy: LimitPolicy, value: str, now: int, wait: int) -> None:
+        """Keep that the table wanted the next attempt `wait` seconds after `now`. The oldest makes room."""
+        key = (policy.kind, value, policy.window_start(now))
+        with self._lock:
+            self._until.pop(key, None)
+            self._until[key] = now + wait
+            if len(self._until) > REMEMBERED:
+                del self._until[next(iter(self._until))]
+
+    def wait(self, policy: LimitPolicy, value: str, now: int) -> int:
+        """How many seconds the table is bound to refuse for, as far as is known here; 0: ask it."""
+        # By window: a clock that is set back asks another counter.
+        key = (policy.kind, value, policy.window_start(now))
+        with self._lock:
+            until = self._until.get(key, 0)
+            if until and until <= now:
+                del self._until[key]
+        return max(0, until - now)
+
+
+class Attempts:
+    """Asks the counters; TooManyRequests where one refuses, written down with what refused and why."""
+
+    def __init__(self, store: Store, clock: Clock, audit: AuditLog, config: Config) -> None:
+        self._store = store
+        self._clock = clock
+        self._audit = audit
+        self._refusals = Refusals()
+        self.by_account = limits.login_by_account(config.login_attempts)
+        self.by_device = limits.login_by_device(config.login_attempts)
+        self.change_by_device = limits.change_by_device(config.login_attempts)
+        self.by_address = limits.login_by_address(config.address_attempts)
+        self.by_signup = limits.signup_by_address(config.signup_attempts)
+
+    def log_in(self, email: str, client: Client) -> None:
+        """Count a login of a stranger, on account and address in one round trip.
+
+        The account's slot is not used up by an address that is known to be refused.
+        """
+        account, address = (self.by_account, email), self._address(client)
+        now = self._clock.now()
+        self._refuse_from_memory(client, now, account, address)
+        waits = together(lambda: self._count(account, now), lambda: self._count(address, now))
+        self._refuse(client, {self.by_account: waits[0], self.by_address: waits[1]})
+
+    def log_in_from(self, device: Device, client: Client) -> None:
+        """Count a login from a known device.
+
+        By its epoch too: a token of before a password change, stolen before it, delays nothing that comes after it.
+        """
+        self._ask(client, (self.by_device, f"{device.id}.{device.epoch}"))
+
+    def reauthenticate(self, account: Account, device: Device | None, client: Client, beside: Callable[[], T]) -> T:
+        """Count an attempt at the password of a session's account, and do `beside` in the same round trip.
+
+        `device` is known, and of the account's epoch. It counts by its id alone: each change of the password raises the
+        epoch, and would begin to count anew.
+        """
+        counter = (self.change_by_device, device.id) if device else (self.by_account, account.email)
+        now = self._clock.now()
+        self._refuse_from_memory(client, now, counter, sub=account.sub)
+        wait, answer = together(lambda: self._count(counter, now), beside)
+        self._refuse(client, {counter[0]: wait}, sub=account.sub)
+        return answer
+
+    def log_in_elsewhere(self, client: Client, beside: Callable[[], object] | None = None) -> None:
+        """Count a login at a provider, and do `beside` in the same round trip."""
+        self._ask(client, self._address(client), beside)
+
+    def sign_up(self, client: Client) -> None:
+        """Count a sign-up."""
+        self._ask(client, (self.by_signup, limits.address_bucket(client.address)))
+
+    def _address(self, client: Client) -> Counter:
+        return self.by_address, limits.address_bucket(client.address)
+
+    def _ask(self, client: Client, counter: Counter, beside: Callable[[], object] | None = None) -> None:
+        now = self._clock.now()
+        self._refuse_from_memory(client, now, counter)
+        count = partial(self._count, counter, now)
+        wait = together(count, beside)[0] if beside else count()
+        self._refuse(client, {counter[0]: wait})
+
+    def _count(self, counter: Counter, now: int) -> int:
+        wait = self._store.count_attempt(*counter, now)
+        if wait:
+            self._refusals.remember(*counter, now, wait)
+        return wait
+
+    def _refuse_from_memory(self, client: Client, now: int, *counters: Counter, **who: str) -> None:
+        waits = {policy: self._refusals.wait(policy, value, now) for policy, value in counters}
+        self._refuse(client, waits, from_memory=True, **who)
+
+    def _refuse(
+        self, client: Client, waits: Mapping[LimitPolicy, int], *, from_memory: bool = False, **who: str
+    ) -> None:
+        """TooManyRequests where one has to wait. Of two, the caller is told the one that takes longer."""
+        policy = max(waits, key=lambda policy: waits[policy])
+        wait = waits[policy]
+        if wait:
+            self._audit.record(
+                "too_many_attempts", client, what=policy.kind, retry_after=wait, from_memory=from_memory, **who
+            )
+            raise TooManyRequests(wait, policy=policy.kind, quota=policy.quota, window=policy.window)

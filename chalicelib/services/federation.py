@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.login_states import BROWSER_SECRET_BYTES, IDENTIFIER_BYTES, Binding, bind, page_tag
-from chalicelib.domain.limits import LOGIN_BY_ADDRESS, address_bucket
 from chalicelib.domain.records import AuthorizationCode, LoginTransaction
 from chalicelib.errors import (
     AccessDenied,
@@ -25,8 +24,6 @@ from chalicelib.errors import (
     Unavailable,
 )
 from chalicelib.services.arrivals import Visit
-from chalicelib.services.attempts import too_many
-from chalicelib.services.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +34,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Client, Identity, Principal, Transport
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
     from chalicelib.services.arrivals import Arrivals
+    from chalicelib.services.attempts import Attempts
     from chalicelib.services.identities import Identities
     from chalicelib.services.sessions import Sessions
     from chalicelib.services.tokens import Grant
@@ -89,6 +87,7 @@ class Callback:
     iss: str | None
     browser_secret: bytes | None
     carried: tuple[RefreshToken, ...]
+    device_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class Return:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Federation:
     """The use cases of logging in, and of linking, at an identity provider."""
 
@@ -110,6 +109,7 @@ class Federation:
     identities: Identities
     providers: Mapping[str, IdentityProvider]
     states: LoginStates
+    attempts: Attempts
     clock: Clock
     source: TokenSource
     audit: AuditLog
@@ -216,10 +216,10 @@ class Federation:
             )
         except Unavailable:
             # Whoever keeps asking while the provider is away keeps functions waiting for it.
-            self._count(client)
+            self.attempts.log_in_elsewhere(client)
             raise
         transaction = LoginTransaction(name, request.return_to, request.transport, expires_at, linking, request.max_age)
-        together(lambda: self._count(client), lambda: self.store.create_transaction(binding.digest, transaction))
+        self.attempts.log_in_elsewhere(client, lambda: self.store.create_transaction(binding.digest, transaction))
         return Departure(url, b64url(secret))
 
     def _conclude(
@@ -244,7 +244,12 @@ class Federation:
         identity = provider.identify(code)
         self._require_recent(identity, transaction)
         if transaction.linking is None:
-            visit = Visit(transport=transaction.transport, client=client, carried=callback.carried)
+            visit = Visit(
+                transport=transaction.transport,
+                client=client,
+                carried=callback.carried,
+                device_token=callback.device_token,
+            )
             return self.arrivals.log_in(identity, provider, visit)
         sub, sid = transaction.linking
         self.identities.link(sub, sid, identity, provider, client)
@@ -264,14 +269,8 @@ class Federation:
         if code.redirect_uri not in self.config.return_to and not provider.knows_redirect(code.redirect_uri):
             detail = "redirect_uri is not configured."
             raise InvalidRequest(detail)
-        self._count(client)
+        self.attempts.log_in_elsewhere(client)
         return provider.identify(code)
-
-    def _count(self, client: Client) -> None:
-        """Count one login. TooManyRequests where the address has had its share."""
-        wait = self.store.count_attempt(LOGIN_BY_ADDRESS, address_bucket(client.address), self.clock.now())
-        if wait:
-            raise too_many(LOGIN_BY_ADDRESS.kind, wait, self.audit, client)
 
     def _callback_url(self, name: str) -> str:
         return f"{self.config.issuer}/login/{name}/callback"

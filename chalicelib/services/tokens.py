@@ -42,9 +42,10 @@ class Grant:
     access_token: str | None  # None where the session's cookie is looked up at every request
     expires_in: int  # seconds
     refresh: RefreshGrant | None  # None where the client keeps the refresh token that it has
+    device_token: str | None = None  # what the device is known by at its next login; None where it keeps what it has
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Tokens:
     """Issues grants and rotates refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14)."""
 

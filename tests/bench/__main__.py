@@ -24,11 +24,11 @@ import boto3
 
 from infra import dynoxide, keys, table
 from infra.failure import Failure
-from tests.bench import federated, guarded, report
+from tests.bench import attacks, federated, guarded, report
 from tests.bench.costs import MeteredStage
 from tests.bench.deployed import HANDLERS, ColdStart, Runner, WarmStage, cold_start
 from tests.bench.packages import build_ours, build_plain
-from tests.bench.script import api_event, play, refresh_event, sign_up, token_event
+from tests.bench.script import LOGIN_ATTEMPTS, api_event, play, refresh_event, sign_up, token_event
 from tests.providers.hostile import StandIn
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.runtime import runtime_client
@@ -58,6 +58,7 @@ SETTINGS = {
     "KEYTURN_AUDIENCE": "keyturn-bench",
     "KEYTURN_ALLOWED_ORIGINS": "https://app.example.com",
     "KEYTURN_RETURN_TO": federated.PAGE,
+    "KEYTURN_LOGIN_ATTEMPTS": str(LOGIN_ATTEMPTS),
     "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": CLIENT_SECRET,
 }
 CHEAP_HASH = {"KEYTURN_ARGON2_PROFILE": "testing"}
@@ -104,6 +105,8 @@ def main() -> int:
         cpu, cpu_with_argon2 = (_cpu(runner, ours, {**settings, **profile}, script) for profile, script in scripts)
         _say("measuring cold starts")
         starts = _cold_starts(runner, ours, plain, (grant, cookie), settings)
+    _say("attacking")
+    attacks.report(attacks.AS_FAST_AS_POSSIBLE)
     contract_holds = report.operations(metered.costs, cpu, cpu_with_argon2)
     login_is_cheap = report.login_at_a_provider(metered.costs)
     starts_are_short = report.cold_starts(

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.crypto.encoding import b64url
-from chalicelib.domain.limits import LOGIN_BY_ACCOUNT
 from tests import engines
 from tests.fakes import PASSWORD, Keyturn, key_documents
 from tests.flows.contents import contents, rows
 from tests.flows.federated import Federated
-from tests.flows.steps import EMAIL, WRONG_PASSWORD, assert_works, log_in, long_lived, sign_up
+from tests.flows.steps import EMAIL, WRONG_PASSWORD, assert_works, device_token, log_in, long_lived, sign_up
 from tests.flows.tables import a_table
 from tests.races.worker import Job
 
@@ -122,10 +121,24 @@ def test_guesses_do_not_outrun_the_limiter(workers: Workers, engine: str) -> Non
     by_change = {"sub": grant.account.sub, "sid": grant.session_id, "password": WRONG_PASSWORD}
     jobs = [("guess", {"email": EMAIL, "password": WRONG_PASSWORD}), ("guess_by_change", by_change)]
     outcomes = [how for how, _ in workers.race(store, engine, jobs)]
-    free = LOGIN_BY_ACCOUNT.tiers[0][0]
+    free = Keyturn(store).services.accounts.attempts.by_account.quota
     assert 0 < outcomes.count("InvalidCredentials") <= free
     assert outcomes.count("TooManyRequests") == CLIENTS - outcomes.count("InvalidCredentials")
     assert PASSWORD not in str(outcomes)
+
+
+def test_guesses_do_not_outrun_a_devices_limiter(workers: Workers, engine: str) -> None:
+    """Of 50 guesses at one moment with one device token as many reach the hash, and strangers can still try."""
+    store = a_table(engine)
+    keyturn = Keyturn(store)
+    token = device_token(sign_up(keyturn.services))
+    outcomes = workers.race(
+        store, engine, [("guess", {"email": EMAIL, "password": WRONG_PASSWORD, "device_token": token})]
+    )
+    hows = [how for how, _ in outcomes]
+    assert 0 < hows.count("InvalidCredentials") <= keyturn.services.accounts.attempts.by_device.quota
+    assert hows.count("TooManyRequests") == CLIENTS - hows.count("InvalidCredentials")
+    assert_works(keyturn, log_in(keyturn.services))
 
 
 def test_one_state_begins_one_session(workers: Workers, engine: str) -> None:

@@ -57,9 +57,9 @@ def register(services: Services, number: int, email: str) -> Grant:
     return sign_up(services, email=email, client=_client(number))
 
 
-def guess(services: Services, number: int, email: str, password: str) -> Grant:
-    """Guess the password by logging in."""
-    return log_in(services, password, email=email, client=_client(number))
+def guess(services: Services, number: int, email: str, password: str, device_token: str | None = None) -> Grant:
+    """Guess the password by logging in, as a stranger or from a known device."""
+    return log_in(services, password, email=email, device_token=device_token, client=_client(number))
 
 
 def guess_by_change(services: Services, number: int, sub: str, sid: str, password: str) -> Grant:

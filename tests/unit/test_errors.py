@@ -68,8 +68,9 @@ def test_details_are_for_callers_and_debugs_for_the_log() -> None:
 
 def test_waits_are_told() -> None:
     """The errors that pass say after how many seconds."""
-    assert TooManyRequests(30).retry_after == 30
-    assert "30 s" in str(TooManyRequests(30).detail)
+    refusal = TooManyRequests(30, policy="login-account", quota=20, window=3600)
+    assert refusal.retry_after == 30
+    assert "30 s" in str(refusal.detail)
     assert Unavailable().retry_after >= 1
 
 

@@ -93,6 +93,7 @@ def test_messages_and_records_show_no_secret(container: Container) -> None:
     root = container.ring.root_secret()
     assert "refresh_key" not in repr(root)
     assert "csrf_key" not in repr(root)
+    assert "device_key" not in repr(root)
     assert "key=" not in repr(container.ring.signing_key())
 
 
@@ -218,3 +219,5 @@ def test_purposes_have_keys_of_their_own(container: Container) -> None:
 
     assert root.refresh_key == derived(b"refresh-token mac")
     assert root.csrf_key == derived(b"csrf token")
+    assert root.state_key == derived(b"login state")
+    assert root.device_key == derived(b"device token")

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.limits import (
     HOUR,
-    LOGIN_BY_ACCOUNT,
-    LOGIN_BY_ADDRESS,
-    SIGNUP_BY_ADDRESS,
     LimitPolicy,
     address_bucket,
+    change_by_device,
+    login_by_account,
+    login_by_address,
+    login_by_device,
+    signup_by_address,
 )
-from tests.fakes import START
+from tests.fakes import START, config
 
-POLICIES = (LOGIN_BY_ACCOUNT, LOGIN_BY_ADDRESS, SIGNUP_BY_ADDRESS)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MADE_BY = (login_by_account, login_by_device, change_by_device, login_by_address, signup_by_address)
+LOGIN_BY_ACCOUNT = login_by_account(config().login_attempts)
+LOGIN_BY_ADDRESS = login_by_address(config().address_attempts)
+SIGNUP_BY_ADDRESS = signup_by_address(config().signup_attempts)
+POLICIES = (*(made_by(20) for made_by in MADE_BY), LOGIN_BY_ADDRESS, SIGNUP_BY_ADDRESS)
 bounded = settings(max_examples=150, deadline=None)
 policies = st.sampled_from(POLICIES)
 moments = st.integers(min_value=START, max_value=START + 10 * HOUR)
@@ -68,9 +79,30 @@ def test_wait_never_reaches_beyond_the_window() -> None:
 
 def test_policies_have_names_of_their_own() -> None:
     """Two policies never share a counter, and no name can reach into another's key."""
-    assert len({policy.kind for policy in POLICIES}) == len(POLICIES)
+    assert len({made_by(20).kind for made_by in MADE_BY}) == len(MADE_BY)
     assert all("#" not in policy.kind for policy in POLICIES)
-    assert all(list(policy.tiers) == sorted(policy.tiers) for policy in POLICIES)
+
+
+def test_defaults() -> None:
+    """What the settings' defaults come to: the table of docs/decisions/0017-limits.md."""
+    assert LimitPolicy("login-account", HOUR, ((20, 0), (30, 30), (40, 120)), 300) == LOGIN_BY_ACCOUNT
+    assert LimitPolicy("login-address", HOUR, ((300, 0), (600, 2)), 10) == LOGIN_BY_ADDRESS
+    assert LimitPolicy("signup-address", HOUR, ((100, 0), (200, 10)), 60) == SIGNUP_BY_ADDRESS
+    for made_by in (login_by_device, change_by_device):
+        assert (made_by(20).tiers, made_by(20).final_spacing) == (LOGIN_BY_ACCOUNT.tiers, 300)
+
+
+@bounded
+@given(st.sampled_from(MADE_BY), st.integers(min_value=5, max_value=100_000))
+def test_every_setting_makes_a_policy(made_by: Callable[[int], LimitPolicy], attempts: int) -> None:
+    """As many attempts as the setting says are free, then delays grow, tier by tier, and end with the window."""
+    policy = made_by(attempts)
+    assert policy.quota == attempts
+    assert policy.spacing(attempts - 1) == 0 < policy.spacing(attempts)
+    limits, seconds = zip(*policy.tiers, strict=True)
+    assert list(limits) == sorted(set(limits))
+    assert [*seconds, policy.final_spacing] == sorted({*seconds, policy.final_spacing})
+    assert policy.final_spacing < policy.window
 
 
 @pytest.mark.parametrize(

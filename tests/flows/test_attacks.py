@@ -1,0 +1,56 @@
+"""Attack runs: what ten thousand attempts of each kind come to, and that docs/attacks.md says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bench import attacks
+from tests.bench.attacks import ATTACKS, ATTEMPTS, HOME, OWNER, WRONG, Attack, Stage
+from tests.fakes import PASSWORD
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "attacks.md"
+ONE_ACCOUNT = ("guesses at one account",)
+MOST_GUESSES = 47  # of one hour: docs/decisions/0017-limits.md
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "-"))
+def test_attack_comes_to_what_is_documented(attack: Attack) -> None:
+    """The owner's device is let in at once; one account is guessed at 47 times an hour; the row is the document's."""
+    outcome = attacks.run(attack)
+    assert outcome.hashes + outcome.by_table + outcome.from_memory == ATTEMPTS
+    assert outcome.known_device_is_let_in
+    assert outcome.waits <= 300
+    if attack.what.startswith(ONE_ACCOUNT):
+        assert outcome.hashes <= MOST_GUESSES
+    row = attacks.rows([outcome])[-1]
+    assert row in DOCUMENT.read_text(encoding="utf-8").splitlines(), row
+
+
+def test_document_has_every_attack_and_no_other() -> None:
+    """Its table has the rows of the runs, in their order."""
+    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
+    assert attacks.rows([])[0] in lines
+    named = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")]
+    assert named[1:] == [attack.name for attack in ATTACKS]
+
+
+def test_bill_is_the_cost_contracts() -> None:
+    """What the runs count is what the contract has for a login and a sign-up, measured on a table elsewhere."""
+    stage = Stage()
+    attacks.log_in(stage.container(), PASSWORD, HOME)
+    assert (stage.store.reads, stage.store.writes, stage.hasher.hashes) == (1, 3, 1)
+    attacks.log_in(stage.container(), PASSWORD, HOME, device_token=stage.device_token)
+    assert (stage.store.reads, stage.store.writes, stage.hasher.hashes) == (2, 5, 2)
+    attacks.sign_up(stage, 0, HOME)
+    assert (stage.store.reads, stage.store.writes, stage.hasher.hashes) == (2, 12, 3)
+
+
+def test_attack_is_no_phantom() -> None:
+    """The attempts are what they say: a guess is wrong, and the owner's password is right."""
+    stage = Stage()
+    login = stage.store.find_login(OWNER)
+    assert login is not None
+    assert stage.hasher.verify(login.password_digest, PASSWORD)
+    assert not stage.hasher.verify(login.password_digest, WRONG)

@@ -1,0 +1,188 @@
+"""How device tokens travel: by the session's own way, and what comes another way counts for nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.fakes import PASSWORD
+from tests.http.client import (
+    DEVICE_COOKIE,
+    FROM_PAGE,
+    Client,
+    Held,
+    assert_answer,
+    assert_problem,
+    log_in,
+    new_email,
+    sign_up,
+)
+
+if TYPE_CHECKING:
+    from tests.http.client import Headers
+    from tests.http.server import Server
+    from tests.rehearsal.client import Reply
+
+WRONG = "wrong horse battery"
+CHANGED = "fresh horse battery"
+
+
+def attempt(client: Client, email: str, transport: str, headers: Headers = (), **members: Any) -> Reply:
+    """A login."""
+    body = {"email": email, "password": PASSWORD, "transport": transport, **members}
+    return client.post("/login", body, [FROM_PAGE, *headers])
+
+
+def fill(server: Server, email: str) -> None:
+    """Strangers guess at the account until it makes everybody wait who is not known."""
+    for _ in range(20):
+        assert_problem(attempt(Client(server.url), email, "body", password=WRONG), 401, "invalid_credentials")
+    assert_problem(attempt(Client(server.url), email, "body"), 429, "too_many_requests")
+
+
+@pytest.mark.parametrize("transport", ["cookie", "session"])
+def test_cookie_lets_its_browser_in(server: Server, client: Client, transport: str) -> None:
+    """While strangers guess, the browser that has logged in before is let in, and keeps being known."""
+    held = sign_up(client, transport)
+    fill(server, held.email)
+    reply = attempt(client, held.email, transport, [("Cookie", held.device_cookie)])
+    assert reply.status == 200, reply
+    renewed = Held(client, held.email, reply)
+    assert renewed.device_cookie.startswith(f"{DEVICE_COOKIE}=kd1.")
+    assert attempt(client, held.email, transport, [("Cookie", renewed.device_cookie)]).status == 200
+
+
+def test_token_lets_its_app_in(server: Server, client: Client) -> None:
+    """While strangers guess, the app that sends what it was given is let in."""
+    held = sign_up(client)
+    fill(server, held.email)
+    reply = attempt(client, held.email, "body", device_token=held.reply.json["device_token"])
+    assert reply.status == 200, reply
+    assert attempt(client, held.email, "body", device_token=reply.json["device_token"]).status == 200
+    assert not reply.all("Set-Cookie")
+
+
+def test_token_that_comes_another_way_counts_for_nothing(server: Server, client: Client) -> None:
+    """A stray cookie at a login by body, a member at one by cookie, two cookies: absent ones, whatever they hold."""
+    held = sign_up(client, "cookie")
+    name, _, token = held.device_cookie.partition("=")
+    fill(server, held.email)
+    assert_problem(attempt(client, held.email, "body", [("Cookie", held.device_cookie)]), 429, "too_many_requests")
+    for transport in ("cookie", "session"):
+        assert_problem(attempt(client, held.email, transport, device_token=token), 429, "too_many_requests")
+    for doubled in (f"{name}={token}; {name}={token}", f"{name}=x; {name}={token}", f"{name.upper()}={token}"):
+        assert_problem(attempt(client, held.email, "cookie", [("Cookie", doubled)]), 429, "too_many_requests")
+    assert attempt(client, held.email, "body", device_token=token).status == 200
+
+
+def test_token_opens_nothing(client: Client) -> None:
+    """In the place of a refresh token, a session cookie or an access token it is none of ours."""
+    token = sign_up(client).reply.json["device_token"]
+    assert_problem(client.post("/refresh", {"refresh_token": token}), 401, "invalid_grant")
+    assert_problem(
+        client.post("/refresh", headers=[FROM_PAGE, ("Cookie", f"__Host-refresh={token}")]), 401, "invalid_grant"
+    )
+    for credential in (("Authorization", f"Bearer {token}"), ("Cookie", f"__Host-session={token}")):
+        assert_problem(client.call("GET", "/me", headers=[credential]), 401, "invalid_token")
+
+
+@pytest.mark.parametrize("value", ["", "x", "kd1.a.b", "a" * 200, '"', "%00", "\u00e9", "kd1." + "A" * 4000])
+def test_spoilt_cookie_is_no_hindrance(client: Client, value: str) -> None:
+    """A browser that has a malformed one can log in, and has a good one then."""
+    email = sign_up(client).email
+    reply = attempt(client, email, "cookie", [("Cookie", f"{DEVICE_COOKIE}={value}")])
+    assert reply.status == 200, reply
+    assert Held(client, email, reply).device_cookie.startswith(f"{DEVICE_COOKIE}=kd1.")
+
+
+def test_doubled_cookie_does_not_stay(client: Client) -> None:
+    """After a change of SameSite a browser holds two. The login sets the one and removes the other, partitioned one."""
+    held = sign_up(client, "cookie")
+    doubled = f"{held.device_cookie}; {held.device_cookie}"
+    reply = attempt(client, held.email, "cookie", [("Cookie", doubled)])
+    assert reply.status == 200, reply
+    (removed,) = [cookie for cookie in reply.all("Set-Cookie") if "Max-Age=0" in cookie]
+    assert removed == f"{DEVICE_COOKIE}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
+
+
+def test_logout_leaves_it(browser: Held) -> None:
+    """Only the session's cookies go: the device stays known."""
+    reply = browser.client.post("/logout", headers=browser.page)
+    assert reply.status == 204
+    assert not [cookie for cookie in reply.all("Set-Cookie") if cookie.startswith(DEVICE_COOKIE)]
+
+
+def change(held: Held, headers: Headers = (), **members: str) -> Reply:
+    """Change the password with a bearer token."""
+    body = {"current_password": PASSWORD, "new_password": PASSWORD, **members}
+    reply = held.client.post("/password/change", body, [held.bearer, *headers])
+    assert reply.status == 200, reply
+    return reply
+
+
+def test_password_change_renews_it_as_it_came(server: Server, client: Client) -> None:
+    """In the body, or by cookie for a page that may be given one; where none came, none is given."""
+    members = {"access_token", "token_type", "expires_in", "session_id", "user"}
+    held = sign_up(client)
+    renewed = change(held, device_token=held.reply.json["device_token"])
+    assert_answer(renewed, 200, members | {"device_token"})
+    assert not renewed.all("Set-Cookie")
+    fill(server, held.email)
+    assert attempt(client, held.email, "body", device_token=renewed.json["device_token"]).status == 200
+    for answer in (change(sign_up(client)), change(sign_up(client), device_token=held.reply.json["device_token"])):
+        assert_answer(answer, 200, members)
+        assert not answer.all("Set-Cookie")
+
+
+def test_password_change_renews_a_cookie_for_allowed_pages(server: Server, client: Client) -> None:
+    """A page of nobody's, or a program with a stray cookie, is given none."""
+    held = sign_up(client, "cookie")
+    cookie = ("Cookie", held.device_cookie)
+    (renewed,) = change(held, [FROM_PAGE, cookie]).all("Set-Cookie")
+    assert renewed.startswith(f"{DEVICE_COOKIE}=kd1.")
+    fill(server, held.email)
+    assert attempt(client, held.email, "cookie", [("Cookie", renewed.partition(";")[0])]).status == 200
+    for headers in ([], [("Sec-Fetch-Site", "none")]):
+        other = sign_up(client, "cookie")
+        assert not change(other, [*headers, ("Cookie", other.device_cookie)]).all("Set-Cookie")
+
+
+def test_session_cookie_renews_its_device(server: Server, client: Client) -> None:
+    """Beside the next session cookie comes the device's."""
+    held = sign_up(client, "session")
+    cookies = ("Cookie", f"{held.cookie}; {held.device_cookie}")
+    headers = [FROM_PAGE, cookies, ("X-CSRF-Token", held.csrf_token)]
+    reply = client.post("/password/change", {"current_password": PASSWORD, "new_password": CHANGED}, headers)
+    assert reply.status == 200, reply
+    renewed = Held(client, held.email, reply)
+    fill(server, held.email)
+    known = [("Cookie", renewed.device_cookie)]
+    assert attempt(client, held.email, "session", known, password=CHANGED).status == 200
+
+
+def test_limits_are_told(server: Server, client: Client) -> None:
+    """A 429 says what refused and until when, for an address with an account and for one without."""
+    told = []
+    for email in (sign_up(client).email, new_email()):
+        fill(server, email)
+        reply = attempt(Client(server.url), email, "body")
+        assert reply.header("RateLimit-Policy") == '"login-account";q=20;w=3600'
+        wait = reply.header("Retry-After") or ""
+        assert reply.header("RateLimit") == f'"login-account";r=0;t={wait}'
+        assert 0 < int(wait) <= 30
+        told.append({name for name, _ in reply.headers})
+    assert told[0] == told[1]
+
+
+def test_known_device_is_told_its_own_limit(client: Client) -> None:
+    """Its guesses are counted, and nobody else waits for them."""
+    held = sign_up(client)
+    token = held.reply.json["device_token"]
+    for _ in range(20):
+        reply = attempt(client, held.email, "body", device_token=token, password=WRONG)
+        assert_problem(reply, 401, "invalid_credentials")
+    reply = attempt(client, held.email, "body", device_token=token)
+    assert_problem(reply, 429, "too_many_requests")
+    assert reply.header("RateLimit-Policy") == '"login-device";q=20;w=3600'
+    log_in(client, held.email)
