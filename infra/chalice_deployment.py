@@ -30,6 +30,7 @@ from chalice.deploy.sweeper import ResourceSweeper
 from chalice.policy import AppPolicyGenerator
 from chalice.utils import UI, OSUtils
 
+from chalicelib.config import Config as Settings
 from chalicelib.handlers.guarding import RequestAuthorizer
 from infra import gateway
 
@@ -59,15 +60,15 @@ class GivenPackage(BaseDeployStep):
 class Swagger(TemplatedSwaggerGenerator):
     """Chalice's Swagger document, with the stage's name, the gateway responses and our own kind of authorizer."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, allowed_origins: frozenset[str]) -> None:
         super().__init__()
-        self._title = title
+        self._title, self._allowed_origins = title, allowed_origins
 
     def generate_swagger(self, app: Chalice, rest_api: RestAPI | None = None) -> dict[str, Any]:
         """Generate the document that replaces the whole API."""
         document: dict[str, Any] = super().generate_swagger(app, rest_api)
         document["info"]["title"] = self._title
-        document[gateway.EXTENSION] = gateway.gateway_responses()
+        document[gateway.EXTENSION] = gateway.gateway_responses(self._allowed_origins)
         return document
 
     def _generate_security_from_auth_obj(self, api_config: dict[str, Any], authorizer: Authorizer) -> None:
@@ -85,8 +86,9 @@ def deploy(
 ) -> dict[str, str]:
     """Create or update roles, functions and the REST API. Returns the deployed functions' ARNs by chalice's name.
 
-    Raises what chalice and botocore raise.
+    Raises what chalice and botocore raise, and ConfigurationError for an environment that the functions would refuse.
     """
+    allowed_origins = Settings.from_env(environment).allowed_origins
     document = json.loads(json.dumps(stage.document))
     document["stages"][stage.name]["environment_variables"] = dict(environment)
     config = Config(
@@ -103,7 +105,7 @@ def deploy(
                 InjectDefaults(),
                 GivenPackage(package),
                 PolicyGenerator(policy_gen=AppPolicyGenerator(osutils), osutils=osutils),
-                SwaggerBuilder(Swagger(stage.api_name)),
+                SwaggerBuilder(Swagger(stage.api_name, allowed_origins)),
             ]
         ),
         plan_stage=PlanStage(osutils=osutils, remote_state=RemoteState(client, config.deployed_resources(stage.name))),

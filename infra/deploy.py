@@ -17,7 +17,7 @@ from chalice.deploy.deployer import ChaliceDeploymentError
 from chalicelib import providers
 from chalicelib.config import Config
 from chalicelib.errors import AuthError
-from infra import chalice_deployment, guards, keys, package, table
+from infra import chalice_deployment, edge, events, guards, keys, package, table
 from infra.destroy import delete_function
 from infra.failure import Failure
 from infra.stage import Stage
@@ -57,7 +57,8 @@ def deploy(root: Path, stage_name: str) -> str:
     url = f"https://{api_id}.execute-api.{session.region_name}.amazonaws.com/{stage.api_stage}"
     # Once more, with the issuer: some settings are right or wrong beside it alone.
     Config.from_env({"KEYTURN_ISSUER": url, **stage.settings})
-    ensure_log_groups(session.client("logs"), stage)
+    logs = session.client("logs")
+    ensure_log_groups(logs, stage)
 
     functions = session.client("lambda")
     chalice_deployment.record_state(root, stage, api_id)
@@ -65,7 +66,11 @@ def deploy(root: Path, stage_name: str) -> str:
     deployed = chalice_deployment.deploy(root, stage, environment, built, session._session)  # noqa: SLF001  # chalice takes botocore's
     # Who may ask is put right before anything else can fail: an API that is no longer listed must not go on asking.
     guards.ensure(functions, deployed, config.guards, own=own_api(session, api_id), guarded=config.guarded_apis)
+    edge.throttle(session.client("apigateway"), stage, api_id, config)
+    served = stage.served_by(api_id, session.region_name)
+    edge.guard_by_rate(session.client("wafv2"), stage, served, config.waf_rate)
     verify(functions, deployed, built.digest)
+    events.ensure(functions, logs, stage, deployed)
     for resource in sorted({*stage.deployed_resources(functions)} - {*deployed}):
         delete_function(session, stage, resource)  # one that the app had once
     return url

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra import edge, events
 from infra.failure import Failure
 from infra.package import ROOT
 from infra.stage import Stage
@@ -40,8 +41,11 @@ def destroy(root: Path, stage_name: str, *, with_table: bool) -> None:
     ssm, functions, apis = session.client("ssm"), session.client("lambda"), session.client("apigateway")
     # The API first, so that no request meets a half of the rest. Its recorded id last: it is how the API is found.
     api_id = stage.find_api(apis, ssm)
+    # What guards it by rate before it, though: WAF knows an ACL's association by the stage.
+    edge.remove(session.client("wafv2"), stage, stage.served_by(api_id, session.region_name) if api_id else None)
     if api_id:
         _delete(f"REST API {api_id}", apis.delete_rest_api, restApiId=api_id)
+    events.remove(session.client("logs"), stage)
     # Those that config.json names and those that are there: either may know of one that the other does not.
     for resource in sorted({*stage.resources, *stage.deployed_resources(functions)}):
         delete_function(session, stage, resource)

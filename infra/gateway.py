@@ -2,15 +2,22 @@
 
 They travel in the document because a redeploy replaces the whole API: responses that were set beside it would be gone.
 Every body is constant. The codes, titles and security headers are those of chalicelib/handlers/boundary.py.
+
+A gateway response cannot look into a list. Where one origin is allowed, it names that one; where there are several, it
+lets every page read it that asks. What there is to read is constant.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
+from chalicelib.handlers.cors import EXPOSED_HEADERS
 from chalicelib.handlers.responses import PROBLEM_JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXTENSION = "x-amazon-apigateway-gateway-responses"
 
@@ -45,24 +52,47 @@ HEADERS = {
     503: {"Retry-After": "1"},
 }
 
+# For all, beside Access-Control-Allow-Origin, without which they mean nothing.
+CORS = {
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Expose-Headers": EXPOSED_HEADERS,
+    "Vary": "Origin",
+}
+HEADER = "gatewayresponse.header."
+ORIGIN = "method.request.header.Origin"  # the request's; without quotes it is a mapping expression
 
-def gateway_responses() -> dict[str, Any]:
-    """Gateway responses by type, in the form of the Swagger extension."""
-    return {kind: _gateway_response(status) for kind, status in STATUS.items()}
+
+def gateway_responses(allowed_origins: frozenset[str]) -> dict[str, Any]:
+    """Gateway responses by type, in the form of the Swagger extension.
+
+    Pages of the one allowed origin may read them, none where there is none, and all where there are several.
+    """
+    values = [ORIGIN] if len(allowed_origins) > 1 else [f"'{origin}'" for origin in allowed_origins]
+    readers = {f"{HEADER}Access-Control-Allow-Origin": value for value in values}
+    return {kind: _gateway_response(status, readers) for kind, status in STATUS.items()}
 
 
-def _gateway_response(status: int) -> dict[str, Any]:
+def headers_for(response: Mapping[str, Any], origin: str | None) -> dict[str, str]:
+    """What the headers of one of these come to for a request with this Origin, or with none."""
+    parameters = {name.removeprefix(HEADER): value for name, value in response["responseParameters"].items()}
+    constant = {name: value[1:-1] for name, value in parameters.items() if value != ORIGIN}
+    return constant | ({name: origin for name, value in parameters.items() if value == ORIGIN} if origin else {})
+
+
+def _gateway_response(status: int, readers: Mapping[str, str]) -> dict[str, Any]:
     code, title = FRAMEWORK[status]
     body = {"type": "about:blank", "title": title, "status": status, "code": code}
     headers = {
         "Content-Type": PROBLEM_JSON,
         "Cache-Control": "no-store",
         **SECURITY_HEADERS,
+        **CORS,
         **HEADERS.get(status, {}),
     }
+    # API Gateway takes what stands between the outermost quotes as it is, quotes of the value included.
+    constant = {f"{HEADER}{name}": f"'{value}'" for name, value in headers.items()}
     return {
         "statusCode": str(status),
-        # API Gateway takes what stands between the outermost quotes as it is, quotes of the value included.
-        "responseParameters": {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()},
+        "responseParameters": {**constant, **readers},
         "responseTemplates": {"application/json": json.dumps(body)},
     }

@@ -14,25 +14,26 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import boto3
 from chalice.cli.factory import CLIFactory
 from chalice.local import ChaliceRequestHandler, LocalDevServer, LocalGatewayException
 from moto import mock_aws
 
+from chalicelib.audit import JsonAuditLog
 from infra import dynoxide, gateway, keys, stand_in, table
+from infra.local_events import LocalLog
 from infra.local_guard import LocalGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from types_boto3_ssm import SSMClient
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local"
 ENGINES = ("moto", "dynoxide")
-RESPONSES = gateway.gateway_responses()
 MAX_BODY = 10 * 1024 * 1024  # bytes; API Gateway's own limit
 STAND_IN_OFFSET = 1000  # from Keyturn's port to the stand-in's
 LAST_PORT = 65535
@@ -62,6 +63,8 @@ class Handler(ChaliceRequestHandler):
     # One request at a time: the app holds the request that it answers, and moto's transactions put back a copy of the
     # table, so that two at once would undo each other.
     turn = Lock()
+    audit = LocalLog()
+    responses: ClassVar[Mapping[str, Any]]
 
     def setup(self) -> None:
         """Put our guard where chalice's own would let everybody through."""
@@ -71,7 +74,10 @@ class Handler(ChaliceRequestHandler):
     def _generic_handle(self) -> None:
         try:
             with self.turn:
-                super()._generic_handle()
+                try:
+                    super()._generic_handle()
+                finally:
+                    self.audit.deliver()  # before the next request, so that its events are in the table for it
         except LocalGatewayException as error:
             self._send_error_response(error)
         except Exception as error:  # noqa: BLE001  # what an authorizer raises, as API Gateway reads it
@@ -114,13 +120,14 @@ class Handler(ChaliceRequestHandler):
         self._answer(kinds.get((error.CODE, kind), kind))
 
     def _answer(self, kind: str) -> None:
-        response = RESPONSES.get(kind, RESPONSES["DEFAULT_4XX"])
-        headers = {
-            name.removeprefix("gatewayresponse.header."): value[1:-1]  # between the quotes
-            for name, value in response["responseParameters"].items()
-        }
+        response = self.responses.get(kind, self.responses["DEFAULT_4XX"])
+        headers = gateway.headers_for(response, self.headers.get("Origin"))
         body = response["responseTemplates"]["application/json"]
         self._send_http_response(int(response["statusCode"]), headers, body)
+
+    def _send_http_response(self, code: int, headers: Any, body: str | bytes | None) -> None:  # noqa: ANN401  # chalice's types
+        # After HEAD no body may come: the connection's next answer would begin with it.
+        super()._send_http_response(code, headers, "" if self.command == "HEAD" else body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # the base class's names
         """Nothing: every request that matters has its line in the audit log, and a query may hold a code."""
@@ -199,9 +206,11 @@ def _server(port: int) -> LocalDevServer:
     config = factory.create_config_obj(chalice_stage_name="dev")
     app = config.chalice_app
     # Refuses to start with the remedy, as a container would refuse its first request.
-    from chalicelib import bootstrap  # noqa: PLC0415  # after moto stands in for AWS
+    from chalicelib import authorizers, bootstrap  # noqa: PLC0415  # after moto stands in for AWS
 
+    bootstrap.audit = authorizers.audit = JsonAuditLog(bootstrap.clock, Handler.audit.write)
     bootstrap.services()
+    Handler.responses = gateway.gateway_responses(bootstrap.config().allowed_origins)
     return LocalDevServer(app, config, "127.0.0.1", port, handler_cls=Handler)
 
 

@@ -28,8 +28,9 @@ RUNTIME = "python3.11"
 # python3.11 on Lambda is Amazon Linux 2, which has glibc 2.26: a wheel for a newer one imports here and dies there.
 PLATFORMS = ("manylinux_2_26_x86_64", "manylinux2014_x86_64")
 
-# Installed by the lock, never imported by a function: chalice's command line, and boto3 (the code calls botocore).
-UNUSED_PACKAGES = ("boto3", "click", "inquirer", "pip", "pyyaml", "setuptools", "wheel")
+# Installed by the lock, never imported by a function: chalice's command line, boto3 (the code calls botocore), and what
+# email-validator asks the DNS with, which it reads when it is to look a domain up.
+UNUSED_PACKAGES = ("boto3", "click", "dnspython", "inquirer", "pip", "pyyaml", "setuptools", "wheel")
 
 # Files of the packages that stay. argon2 and cryptography load cffi's compiled backend, not its Python side.
 UNUSED_FILES = (
@@ -48,7 +49,10 @@ UNUSED_FILES = (
 KEPT_FILE = "METADATA"
 # What the functions call. At a cold start a client parses its service's model and makes a method of each operation.
 OPERATIONS = {
-    "dynamodb": ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
+    "dynamodb": (
+        *("BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem"),
+        *("Query", "TransactWriteItems", "UpdateItem"),
+    ),
     "ssm": ("GetParameters",),
 }
 

@@ -90,6 +90,10 @@ class Stage:
         stage = self.document["stages"][self.name]
         return str(stage.get("api_gateway_stage") or self.document["api_gateway_stage"])
 
+    def served_by(self, api_id: str, region: str) -> str:
+        """The ARN of the API's stage, by which other services know it."""
+        return f"arn:aws:apigateway:{region}::/restapis/{api_id}/stages/{self.api_stage}"
+
     @property
     def api_tags(self) -> dict[str, str]:
         """What marks a REST API as this stage's, also where its name is taken by another."""

@@ -12,10 +12,10 @@ from chalicelib.store.items import user_agent
 from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Client, LinkedIdentity, LoginTransaction
+    from chalicelib.domain.records import Client, LinkedIdentity, LoginTransaction, SecurityEvent
     from chalicelib.store.protocol import Rotation
 
 
@@ -35,6 +35,7 @@ class FakeStore:
         self.taken_by: dict[bytes, str] = {}
         self.denials: dict[str, Denials] = {}
         self.deny_until: dict[str, int] = {}
+        self.events: dict[tuple[str, int, str], SecurityEvent] = {}
         self._lock = Lock()
 
     def count_attempt(self, policy: LimitPolicy, value: str, now: int) -> int:
@@ -284,6 +285,20 @@ class FakeStore:
         """Read the blacklist."""
         with self._lock:
             return self.denials.get(sub, Denials())
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        """Keep each under its key."""
+        with self._lock:
+            for event in events:
+                kept = replace(event, user_agent=user_agent(event.user_agent)["S"])
+                self.events[event.sub, event.at, event.id] = kept
+
+    def list_events(self, sub: str, limit: int) -> tuple[SecurityEvent, ...]:
+        """The last ones by their keys, the last one first."""
+        with self._lock:
+            owned = [event for event in self.events.values() if event.sub == sub]
+            owned.sort(key=lambda event: (event.outcome == "alarm", event.at, event.id), reverse=True)
+            return tuple(owned[:limit])
 
     def _at_epoch(self, account: Account) -> bool:
         login, state = self.logins.get(account.email), self.accounts.get(account.sub)

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from chalicelib.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Client, Denials, LinkedIdentity, Login, LoginTransaction, Session
+    from chalicelib.domain.records import (
+        Account,
+        Client,
+        Denials,
+        LinkedIdentity,
+        Login,
+        LoginTransaction,
+        SecurityEvent,
+        Session,
+    )
     from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated, Rotation, Store
 
     Call = tuple[str, int]
@@ -166,6 +175,14 @@ class FaultyStore:
     def find_denials(self, sub: str) -> Denials:
         """As Store."""
         return self._call(self.inner.find_denials, sub)
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        """As Store."""
+        self._call(self.inner.record_events, events)
+
+    def list_events(self, sub: str, limit: int) -> tuple[SecurityEvent, ...]:
+        """As Store."""
+        return self._call(self.inner.list_events, sub, limit)
 
     def _call(self, verb: Callable[Arguments, Outcome], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
         name = verb.__name__

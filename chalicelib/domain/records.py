@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Transport = Literal["cookie", "body", "session"]
 TRANSPORTS: tuple[Transport, ...] = ("cookie", "body", "session")
@@ -190,3 +193,23 @@ class Principal:
     scope: str
     email_verified: bool
     auth_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """One decision about an account, as its owner may read it until `expires_at`.
+
+    `id` tells events of one second apart, the same for each delivery of one event. `event` and `outcome` are of
+    domain/events.py; `facts` say why and by what, and hold no secret.
+    """
+
+    sub: str
+    at: int
+    id: str
+    event: str
+    outcome: str
+    request_id: str
+    address: str
+    user_agent: str
+    facts: Mapping[str, str]
+    expires_at: int

@@ -96,6 +96,23 @@ def send_batch(client: DynamoDBClient, request: Mapping[str, Any]) -> list[Item]
     return [item for found in send(read_all, request)["Responses"].values() for item in found]
 
 
+def write_batch(client: DynamoDBClient, request: Mapping[str, Any]) -> None:
+    """Write several items, each by itself; raises what `send` raises. Some may be written then.
+
+    What DynamoDB was too busy to write is sent again, and only that.
+    """
+    left = dict(request["RequestItems"])
+
+    def write_what_is_left() -> None:
+        response = client.batch_write_item(RequestItems=left)
+        if response.get("UnprocessedItems"):
+            left.clear()
+            left.update(response["UnprocessedItems"])
+            raise _AskAgain(debug="BatchWriteItem: unprocessed items")
+
+    send(write_what_is_left, {})
+
+
 def transact(client: DynamoDBClient, writes: Sequence[Mapping[str, Any]]) -> None:
     """Do all of the writes or none; raises what `send` raises.
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from chalicelib.store import denials, epochs, identities, items, keys, requests, sessions
-from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact
+from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact, write_batch
 from chalicelib.store.items import number, text
 from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
 
@@ -16,12 +16,23 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Client, Denials, LinkedIdentity, Login, LoginTransaction, Session
+    from chalicelib.domain.records import (
+        Account,
+        Client,
+        Denials,
+        LinkedIdentity,
+        Login,
+        LoginTransaction,
+        SecurityEvent,
+        Session,
+    )
     from chalicelib.store.items import Item, Value
     from chalicelib.store.protocol import Rotation
 
 # A counter outlives its window by what clocks may differ, so that no container misses it.
 _CLOCK_SKEW = 120
+
+_BATCH = 25  # items that BatchWriteItem takes
 
 
 class DynamoDBStore:
@@ -250,6 +261,17 @@ class DynamoDBStore:
     def find_denials(self, sub: str) -> Denials:
         """Read the blacklist and nothing else."""
         return items.denials_from(self._get(keys.deny(sub)))
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        """Put 25 at a time, a write unit each."""
+        kept = list({(event.sub, event.at, event.id): items.event_item(event) for event in events}.values())
+        for start in range(0, len(kept), _BATCH):
+            write_batch(self._client, requests.put_all(self._table, kept[start : start + _BATCH]))
+
+    def list_events(self, sub: str, limit: int) -> tuple[SecurityEvent, ...]:
+        """Read the end of the user's events: half a unit for each 4 KB. Fifty of them are no second page (1 MB)."""
+        page = send(self._client.query, requests.read_latest(self._table, keys.events(sub), limit))
+        return tuple(items.event_from(item) for item in page["Items"])
 
     def _get(self, key: keys.Key) -> Item:
         return send(self._client.get_item, requests.read(self._table, key)).get("Item", {})

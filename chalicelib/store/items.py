@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import Account, Denials, LinkedIdentity, Login, LoginTransaction, Session
+from chalicelib.domain.records import (
+    Account,
+    Denials,
+    LinkedIdentity,
+    Login,
+    LoginTransaction,
+    SecurityEvent,
+    Session,
+)
 from chalicelib.store import keys
 
 if TYPE_CHECKING:
@@ -130,6 +138,20 @@ def session_item(session: Session) -> Item:
     }
 
 
+def event_item(event: SecurityEvent) -> Item:
+    """A security event."""
+    return {
+        **keys.event(event.sub, event.at, event.id, alarm=event.outcome == "alarm"),
+        "event": text(event.event),
+        "outcome": text(event.outcome),
+        "request_id": text(event.request_id),
+        "address": text(event.address),
+        "user_agent": user_agent(event.user_agent),
+        "facts": {"M": {name: text(fact) for name, fact in event.facts.items()}},
+        "expires_at": number(event.expires_at),
+    }
+
+
 def login_from(item: Mapping[str, Any]) -> Login:
     """The login that the item holds. One from before there were identities has no attribute for them."""
     return Login(
@@ -178,6 +200,23 @@ def session_from(item: Mapping[str, Any]) -> Session:
         amr=tuple(value["S"] for value in item["amr"]["L"]),
         address=item["address"]["S"],
         user_agent=item["user_agent"]["S"],
+    )
+
+
+def event_from(item: Mapping[str, Any]) -> SecurityEvent:
+    """The security event that the item holds."""
+    sub, at, event_id = keys.event_of(item)
+    return SecurityEvent(
+        sub=sub,
+        at=at,
+        id=event_id,
+        event=item["event"]["S"],
+        outcome=item["outcome"]["S"],
+        request_id=item["request_id"]["S"],
+        address=item["address"]["S"],
+        user_agent=item["user_agent"]["S"],
+        facts={name: value["S"] for name, value in item["facts"]["M"].items()},
+        expires_at=int(item["expires_at"]["N"]),
     )
 
 

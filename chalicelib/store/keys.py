@@ -18,6 +18,8 @@ _USER = "user#"
 _LOGIN = "login#"
 _SESSION = "session#"
 _STATE = "state"
+_EVENTS = "events#"
+_ALARM = "alarm#"
 
 
 def _key(pk: str, sk: str) -> Key:
@@ -64,6 +66,19 @@ def transaction(digest: bytes) -> Key:
     return _key(f"once#{digest.hex()}", "login")
 
 
+def event(sub: str, at: int, event_id: str, *, alarm: bool) -> Key:
+    """One security event. Twelve digits keep the order of time until the year 33658.
+
+    Letters come after digits: read from the end, a user's events are the alarms and then all others.
+    """
+    return _key(_EVENTS + sub, f"{_ALARM if alarm else ''}{at:012d}#{event_id}")
+
+
+def events(sub: str) -> dict[str, str]:
+    """The partition that holds the user's security events: of its own, so that their writer may be allowed no other."""
+    return {"S": _EVENTS + sub}
+
+
 def email_of(item: Mapping[str, Any]) -> str:
     """The address that a login item belongs to."""
     pk: str = item["pk"]["S"]
@@ -85,3 +100,10 @@ def sid_of(item: Mapping[str, Any]) -> str:
 def is_state(item: Mapping[str, Any]) -> bool:
     """Whether an item of a user's partition is the account's state, and not a session."""
     return bool(item["sk"]["S"] == _STATE)
+
+
+def event_of(item: Mapping[str, Any]) -> tuple[str, int, str]:
+    """Whose event an item is, when it was (seconds since the epoch), and its id."""
+    pk: str = item["pk"]["S"]
+    at, _, event_id = item["sk"]["S"].removeprefix(_ALARM).partition("#")
+    return pk.removeprefix(_EVENTS), int(at), event_id

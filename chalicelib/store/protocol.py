@@ -1,8 +1,8 @@
 """The steps that services ask of the table. Each verb is one conditional write, one transaction or one read.
 
 Every verb raises Unavailable when the table did not answer in time, throttled the call, or two transactions met; the
-write may then have happened or not, and calling again is safe. Every read is strongly consistent. Verbs return what
-happened; services decide what it means.
+write may then have happened or not, and calling again is safe. Every read is strongly consistent, but for the list of
+events. Verbs return what happened; services decide what it means.
 """
 
 from __future__ import annotations
@@ -12,8 +12,19 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Client, Denials, LinkedIdentity, Login, LoginTransaction, Session
+    from chalicelib.domain.records import (
+        Account,
+        Client,
+        Denials,
+        LinkedIdentity,
+        Login,
+        LoginTransaction,
+        SecurityEvent,
+        Session,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +208,17 @@ class Store(Protocol):
 
     def find_denials(self, sub: str) -> Denials:
         """The user's blacklist; empty if there is none."""
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        """Keep the events until each one's `expires_at`. One that is kept already is kept once: its key is its own.
+
+        Unavailable may come after some of them are kept; sending all of them again is safe.
+        """
+
+    def list_events(self, sub: str, limit: int) -> tuple[SecurityEvent, ...]:
+        """The user's last `limit` events, expired ones included: alarms, then all others, of each the newest first.
+
+        So nobody pushes an alarm out of reach by making other events.
+
+        The one read that is not strongly consistent, for half the units: events come to the table late anyway.
+        """

@@ -50,6 +50,21 @@ def read_partition(table: str, pk: Value) -> Request:
     }
 
 
+def read_latest(table: str, pk: Value, limit: int) -> Request:
+    """The last items of a partition by their keys, the last one first, as some copy of the table has them."""
+    return {
+        **read_partition(table, pk),
+        "ConsistentRead": False,
+        "ScanIndexForward": False,
+        "Limit": limit,
+    }
+
+
+def put_all(table: str, items: Sequence[Item]) -> Request:
+    """Put several items, each whatever is there. Each has a key of its own: DynamoDB refuses two puts of one key."""
+    return {"RequestItems": {table: [{"PutRequest": {"Item": item}} for item in items]}}
+
+
 def delete(table: str, key: Key) -> Request:
     """Delete the item, if it is there."""
     return {"TableName": table, "Key": key}

@@ -26,6 +26,7 @@ def inventory(aws: LocalAws) -> set[str]:
         *(f"logs {item['logGroupName']}" for item in aws.client("logs").describe_log_groups()["logGroups"]),
         *(f"table {name}" for name in aws.client("dynamodb").list_tables()["TableNames"]),
         *(f"parameter {item['Name']}" for page in pages for item in page["Parameters"]),
+        *(f"web ACL {item['Name']}" for item in aws.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]),
     }
 
 
@@ -46,12 +47,15 @@ def test_two_deployments_and_the_end(aws: LocalAws, credentials: dict[str, Any])
             "table keyturn-prod",
             "function keyturn-prod",
             "function keyturn-prod-authorize",
+            "function keyturn-prod-chronicle",
             "function keyturn-prod-guard",
             "role keyturn-prod-api_handler",
             "role keyturn-prod-authorize",
+            "role keyturn-prod-chronicle",
             "role keyturn-prod-guard",
             "logs /aws/lambda/keyturn-prod",
             "logs /aws/lambda/keyturn-prod-authorize",
+            "logs /aws/lambda/keyturn-prod-chronicle",
             "logs /aws/lambda/keyturn-prod-guard",
             api,
         }
@@ -109,6 +113,12 @@ def test_functions_are_configured_as_written(aws: LocalAws, dev: RunningStack) -
     configured = {function["FunctionName"]: function for function in aws.client("lambda").list_functions()["Functions"]}
     api = configured["keyturn-dev"]
     assert (api["Handler"], api["MemorySize"], api["Timeout"]) == ("app.app", 1769, 10)
+    chronicle = configured["keyturn-dev-chronicle"]
+    assert (chronicle["Handler"], chronicle["MemorySize"], chronicle["Timeout"]) == (
+        "chalicelib.chronicle.keep",
+        512,
+        25,
+    )
     for name in ("authorize", "guard"):
         authorizer = configured[f"keyturn-dev-{name}"]
         assert authorizer["Handler"] == f"chalicelib.authorizers.{name}"
@@ -130,6 +140,7 @@ def test_who_may_do_what(aws: LocalAws, dev: RunningStack) -> None:
         ("api_handler", "keyturn-dev", "policy-dev.json"),
         ("authorize", "keyturn-dev-authorize", "policy-authorize-dev.json"),
         ("guard", "keyturn-dev-guard", "policy-guard-dev.json"),
+        ("chronicle", "keyturn-dev-chronicle", "policy-chronicle-dev.json"),
     ):
         role = f"keyturn-dev-{resource}"
         assert functions.get_function_configuration(FunctionName=name)["Role"].endswith(f"/{role}")
@@ -137,6 +148,8 @@ def test_who_may_do_what(aws: LocalAws, dev: RunningStack) -> None:
         assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
         policy = iam.get_role_policy(RoleName=role, PolicyName=role)["PolicyDocument"]
         assert policy == json.loads((dev.project / ".chalice" / document).read_text())
+        if resource == "chronicle":
+            continue  # who may invoke it: test_events.py
         (statement,) = json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]
         assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
         assert f":{dev.api_id}/" in json.dumps(statement["Condition"])
@@ -148,6 +161,7 @@ def test_logs_are_kept_for_a_time(aws: LocalAws, dev: RunningStack) -> None:
     assert {group["logGroupName"]: group.get("retentionInDays") for group in groups} == {
         "/aws/lambda/keyturn-dev": 90,
         "/aws/lambda/keyturn-dev-authorize": 90,
+        "/aws/lambda/keyturn-dev-chronicle": 90,
         "/aws/lambda/keyturn-dev-guard": 90,
     }
 

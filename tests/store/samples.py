@@ -6,7 +6,15 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.domain.records import Account, Client, LinkedIdentity, Login, LoginTransaction, Session
+from chalicelib.domain.records import (
+    Account,
+    Client,
+    LinkedIdentity,
+    Login,
+    LoginTransaction,
+    SecurityEvent,
+    Session,
+)
 from chalicelib.store.protocol import Rotation
 
 NOW = 1_800_000_000
@@ -105,3 +113,20 @@ def a_rotation(session: Session, **changes: Any) -> Rotation:
         "client": Client(address="2001:db8::1", user_agent="Mozilla/5.0 (X11; Linux)"),
     }
     return Rotation(**{**fields, **changes})
+
+
+def an_event(sub: str, **changes: Any) -> SecurityEvent:
+    """A login of the account, as `chronicle` keeps it."""
+    fields: dict[str, Any] = {
+        "sub": sub,
+        "at": NOW,
+        "id": f"{'7' * 56}#{uuid.uuid4()}#logged_in",
+        "event": "logged_in",
+        "outcome": "success",
+        "request_id": str(uuid.uuid4()),
+        "address": CLIENT.address,
+        "user_agent": CLIENT.user_agent,
+        "facts": {"method": "pwd", "session_id": identifier()},
+        "expires_at": NOW + 90 * 86400,
+    }
+    return SecurityEvent(**{**fields, **changes})

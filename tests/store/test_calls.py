@@ -16,7 +16,7 @@ from botocore.exceptions import (
 
 from chalicelib import deadline
 from chalicelib.errors import Unavailable
-from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact
+from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact, write_batch
 
 REQUEST = {"TableName": "table"}
 
@@ -201,6 +201,45 @@ def test_batch_that_stays_incomplete_is_unavailable() -> None:
     client = Batches(9)
     with pytest.raises(Unavailable, match="unprocessed"):
         send_batch(client, {"RequestItems": {}})  # type: ignore[arg-type]  # as above
+    assert len(client.requests) == 5
+
+
+class Writes:
+    """A client that writes one of the given items a time, and says that the others are not written."""
+
+    def __init__(self, busy: int) -> None:
+        self._busy = busy
+        self.written: list[dict[str, Any]] = []
+        self.requests: list[int] = []
+
+    def batch_write_item(self, RequestItems: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        """Write one, or all once it is busy no more."""
+        self.requests.append(len(RequestItems["table"]))
+        self._busy -= 1
+        done = RequestItems["table"] if self._busy < 0 else RequestItems["table"][:1]
+        self.written += done
+        left = RequestItems["table"][len(done) :]
+        return {"UnprocessedItems": {"table": left} if left else {}}
+
+
+def test_what_was_not_written_is_sent_again(waits: list[float]) -> None:
+    """Only that, a little later each time; the caller's request is left as it is."""
+    items = [{"PutRequest": {"Item": {"pk": {"S": str(number)}}}} for number in range(4)]
+    request = {"RequestItems": {"table": items}}
+    client = Writes(busy=2)
+    write_batch(client, request)  # type: ignore[arg-type]  # as above
+    assert client.written == items
+    assert client.requests == [4, 3, 2]
+    assert len(waits) == 2
+    assert request == {"RequestItems": {"table": items}}
+
+
+def test_writes_that_stay_undone_are_unavailable() -> None:
+    """The caller is told: what asked for them asks again."""
+    items: list[dict[str, Any]] = [{"PutRequest": {"Item": {}}} for _ in range(9)]
+    client = Writes(busy=9)
+    with pytest.raises(Unavailable, match="unprocessed"):
+        write_batch(client, {"RequestItems": {"table": items}})  # type: ignore[arg-type]  # as above
     assert len(client.requests) == 5
 
 

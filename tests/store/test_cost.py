@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.events import SHOWN_FACTS
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import Client, Denials
 from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
@@ -19,6 +20,7 @@ from tests.store.samples import (
     a_session,
     a_transaction,
     an_arrival,
+    an_event,
     an_identity,
     digest_of,
     elsewhere,
@@ -176,6 +178,24 @@ def test_identities_cost_two_units_more_each(costs: Costs) -> None:
     assert_cost(8, link)  # refused
     assert_cost(10, partial(store.take_over_account, unproven, an_identity(), deny_until=DENY_UNTIL))
     assert_cost(8, partial(store.take_over_account, costs.login, an_identity(), deny_until=DENY_UNTIL))
+
+
+def test_events_cost_a_unit_each_to_keep_and_half_a_unit_for_4_kb_to_read(costs: Costs) -> None:
+    """With the longest facts that `chronicle` keeps; 25 are one call."""
+    sub = costs.session.sub
+    facts = dict.fromkeys(SHOWN_FACTS.values(), "f" * 64)
+    many = [
+        an_event(
+            sub, address=CLIENT.address, user_agent=CLIENT.user_agent, facts=facts, event="password_change_refused"
+        )
+        for _ in range(60)
+    ]
+    assert costs.of(partial(costs.store.record_events, many)) == Cost(3, 0, 60, ["BatchWriteItem"] * 3)
+    assert costs.of(partial(costs.store.record_events, [])) == Cost()
+    read = costs.of(partial(costs.store.list_events, sub, 50))
+    assert (read.round_trips, read.operations) == (1, ["Query"])
+    assert read.read_units <= 50 / 4 / 2
+    assert costs.of(partial(costs.store.list_events, "nobody", 50)).read_units <= 1
 
 
 def test_calls_made_at_once_are_one_wait(costs: Costs) -> None:

@@ -25,6 +25,7 @@ from tests.store.samples import (
     a_session,
     a_transaction,
     an_arrival,
+    an_event,
     an_identity,
     digest_of,
     elsewhere,
@@ -58,6 +59,7 @@ class Scene:
         self.new_session = a_session(self.sub)
         self.identity = an_identity()
         self.transaction = a_transaction()
+        self.events = tuple(an_event(self.sub) for _ in range(3))
         self.direct.create_transaction(b"begun", self.transaction)
 
     @property
@@ -179,6 +181,11 @@ WRITES: dict[str, Verb] = {
         lambda s: s.store.delete_session(s.sub, s.session.sid),
         lambda nothing: nothing is None,
         lambda s: s.session_now is None,
+    ),
+    "record_events": Verb(
+        lambda s: s.store.record_events(s.events),
+        lambda nothing: nothing is None,
+        lambda s: {e.id for e in s.direct.list_events(s.sub, 50)} == {e.id for e in s.events},
     ),
 }
 EVERY_WRITE = pytest.mark.parametrize("verb", WRITES.values(), ids=WRITES.keys())

@@ -17,6 +17,7 @@ from tests.store.samples import (
     a_session,
     a_transaction,
     an_arrival,
+    an_event,
     an_identity,
     elsewhere,
     identifier,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 DENY_UNTIL = NOW + 1020
 TRANSACTION = {"provider", "return_to", "transport", "expires_at"}
+EVENT = {"event", "outcome", "request_id", "address", "user_agent", "facts", "expires_at"}
 STANDING = {"epoch", "disabled", "roles", "email_verified"}
 SESSION = {
     "generation", "digest", "wrapped", "key_id", "epoch", "created_at", "rotated_at", "idle_expires_at",
@@ -57,6 +59,8 @@ def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None
     table.store.create_transaction(bytes(32), a_transaction())
     table.store.create_transaction(bytes([255] * 32), a_transaction(linking=(sub, session.sid)))
     table.store.consume_transaction(bytes(32), "attempt", NOW)
+    event = an_event(sub)
+    table.store.record_events([event])
 
     rows = held(table)
     assert {key: set(row) for key, row in rows.items()} == {
@@ -68,6 +72,7 @@ def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None
         (f"once#{'ff' * 32}", "login"): {*TRANSACTION, "sub", "sid"},
         (f"deny#{sub}", "deny"): {"before_epoch", "sessions", "expires_at"},
         (f"limit#login-account#{email}", str(NOW - NOW % 3600)): {"n", "last_at", "expires_at"},
+        (f"events#{sub}", f"{NOW:012d}#{event.id}"): EVENT,
     }
 
 
@@ -213,3 +218,5 @@ def test_records_survive_the_round_trip() -> None:
     assert items.account_from(items.state_item(login.account)) == login.account
     assert items.session_from(items.session_item(session)) == session
     assert items.session_from(items.session_item(replace(session, amr=()))) == replace(session, amr=())
+    for event in (an_event("sub"), an_event("sub", facts={}, address="", id="a#b#c")):
+        assert items.event_from(items.event_item(event)) == event

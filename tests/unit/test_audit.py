@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from chalicelib.audit import MAX_FACT, JsonAuditLog
 from chalicelib.config import Config
+from chalicelib.domain.events import EVENTS
 from chalicelib.domain.records import Client
 from chalicelib.errors import ConfigurationError, InvalidCredentials, InvalidGrant
 from chalicelib.services.accounts import Credentials
-from tests.fakes import CLIENT, FrozenClock, Keyturn
+from tests.fakes import CLIENT, START, FrozenClock, Keyturn
 from tests.fakes_store import FakeStore
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def test_line_says_what_who_and_when() -> None:
     assert json.loads(line) == {
         "time": "2027-01-15T08:00:00+00:00",
         "event": "logged_in",
+        "outcome": "success",
         "request_id": "request-1",
         "address": "192.0.2.1",
         "user_agent": "tests",
@@ -75,6 +77,43 @@ def test_any_text_is_one_line(user_agent: str, fact: str) -> None:
     (line,) = written(("event", Client("a", user_agent), {"fact": fact}))
     assert json.loads(line)["fact"] == fact
     assert json.loads(line)["user_agent"] == user_agent
+
+
+def test_what_an_alarm_sees_is_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is in CloudWatch's embedded metric format: what its specification asks of each member holds."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "keyturn-dev")
+    with_metric = [name for name, kind in EVENTS.items() if kind.metric]
+    for name, line in zip(with_metric, written(*[(name, CLIENT, {"sub": "s"}) for name in with_metric]), strict=True):
+        members = json.loads(line)
+        assert members["_aws"].keys() == {"Timestamp", "CloudWatchMetrics"}
+        assert members["_aws"]["Timestamp"] == START * 1000  # milliseconds
+        (directive,) = members["_aws"]["CloudWatchMetrics"]
+        assert directive.keys() == {"Namespace", "Dimensions", "Metrics"}
+        assert directive["Namespace"] == "Keyturn"
+        assert directive["Dimensions"] == [["FunctionName"]]
+        assert members["FunctionName"] == "keyturn-dev"  # each dimension's value is a string at the line's root
+        assert directive["Metrics"] == [{"Name": EVENTS[name].metric, "Unit": "Count"}]
+        assert members[str(EVENTS[name].metric)] == 1  # and each metric's a number
+        assert (members["event"], members["sub"]) == (name, "s")
+
+
+def test_what_no_alarm_sees_is_no_metric() -> None:
+    """A login is counted by nobody: AWS bills each metric."""
+    plain = [name for name, kind in EVENTS.items() if not kind.metric]
+    for line in written(*[(name, CLIENT, {}) for name in plain]):
+        assert "_aws" not in json.loads(line)
+
+
+def test_lines_go_where_they_are_sent() -> None:
+    """Whole, each with its line break, and not to standard output."""
+    lines: list[str] = []
+    audit = JsonAuditLog(FrozenClock(), lines.append)
+    out = io.StringIO()
+    with redirect_stdout(out):
+        audit.record("logged_in", CLIENT)
+    (line,) = lines
+    assert line.endswith("}\n")
+    assert not out.getvalue()
 
 
 def test_facts_are_cut() -> None:

@@ -118,6 +118,22 @@ def test_guard(stage: str) -> None:
     }
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_chronicle(stage: str) -> None:
+    """It writes security events, blindly: no other item, no read, no parameter, whatever the log holds."""
+    assert statements(stage, "chronicle") == {
+        "Events": {
+            "Action": "dynamodb:BatchWriteItem",
+            "Resource": f"arn:aws:dynamodb:*:*:table/keyturn-{stage}",
+            "Condition": {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["events#*"]},
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            },
+        },
+        "Logs": logs(stage, "-chronicle"),
+    }
+
+
 @pytest.mark.parametrize("path", sorted(CHALICE.glob("policy*.json")), ids=lambda path: path.name)
 def test_no_wildcards(path: Path) -> None:
     """No action has a wildcard; a resource has one for region, account and the last part below a name at most."""

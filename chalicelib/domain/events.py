@@ -1,0 +1,75 @@
+"""Every event that is written down: what kind of outcome it has, who sees it, and what an alarm sees of it.
+
+Names and outcomes are in logs and in the table, so that none of them changes its meaning. docs/events.md says what each
+of them means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# success  what was asked for has happened
+# failure  it was refused
+# alarm    it is what an attack looks like
+# error    it was decided by nobody, because something is broken or away
+Outcome = Literal["success", "failure", "alarm", "error"]
+
+
+class Kind(NamedTuple):
+    """One kind of event. `shown`: the owner of the account that it names sees it. `metric`: its name as one."""
+
+    outcome: Outcome
+    shown: bool = False
+    metric: str | None = None
+
+
+EVENTS: Mapping[str, Kind] = {
+    # Accounts and sessions
+    "signed_up": Kind("success", shown=True),
+    "signup_refused": Kind("failure"),
+    "logged_in": Kind("success", shown=True),
+    "login_refused": Kind("failure", shown=True),
+    "too_many_attempts": Kind("failure", shown=True, metric="TooManyAttempts"),
+    "rehash_failed": Kind("error"),
+    "logged_out": Kind("success", shown=True),
+    "logged_out_everywhere": Kind("success", shown=True),
+    "session_ended": Kind("success", shown=True),
+    "token_revoked": Kind("success", shown=True),
+    "password_changed": Kind("success", shown=True, metric="PasswordChanged"),
+    "password_change_refused": Kind("failure", shown=True),
+    "breach_lookup_failed": Kind("error", metric="BreachLookupFailed"),
+    "account_disabled": Kind("success", shown=True),
+    # Identities
+    "identity_linked": Kind("success", shown=True),
+    "identity_unlinked": Kind("success", shown=True),
+    "account_taken_over": Kind("alarm", shown=True, metric="AccountTakenOver"),
+    "account_may_be_taken_over": Kind("alarm", shown=True, metric="AccountTakenOver"),
+    # What an attack looks like. A forgery takes a leaked key: it is the operator's to see, and whoever has the key must
+    # not be able to fill an owner's list.
+    "refresh_token_reused": Kind("alarm", shown=True, metric="RefreshTokenReused"),
+    "refresh_from_elsewhere": Kind("alarm", shown=True, metric="RefreshFromElsewhere"),
+    "refresh_token_forged": Kind("alarm", metric="TokenForged"),
+    "session_cookie_forged": Kind("alarm", metric="TokenForged"),
+    # Requests. What a guard denies is the guarded API's business, and may be every second request.
+    "token_refused": Kind("failure"),
+    "guard_refused": Kind("failure"),
+    "request_refused": Kind("failure"),
+    "authorizer_failed": Kind("error", metric="AuthorizerFailed"),
+    "unexpected_error": Kind("error", metric="UnexpectedError"),
+}
+
+# The facts that an owner sees, by the names that they have there. All others are for the operator alone.
+SHOWN_FACTS: Mapping[str, str] = {
+    "by": "by",
+    "kind": "kind",
+    "method": "method",
+    "provider": "provider",
+    "sid": "session_id",
+    "what": "what",
+    "why": "why",
+}
+
+KEPT = 90 * 86400  # seconds: as long as the log (infra/deploy.py) and the longest session

@@ -1,0 +1,27 @@
+"""Security events: what was decided about an account, for its owner to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chalicelib.domain.records import Principal, SecurityEvent
+    from chalicelib.ports import Clock
+    from chalicelib.store.protocol import Store
+
+SHOWN = 50
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class SecurityEvents:
+    """The one use case: the owner's own events."""
+
+    store: Store
+    clock: Clock
+
+    def list(self, principal: Principal) -> list[SecurityEvent]:
+        """The principal's alarms and last other events that have not expired, 50 together, the newest first."""
+        now = self.clock.now()
+        events = [event for event in self.store.list_events(principal.sub, SHOWN) if event.expires_at > now]
+        return sorted(events, key=lambda event: (event.at, event.id), reverse=True)

@@ -1,0 +1,112 @@
+"""The catalogue of events: every one that code records, no other, and what docs/events.md says of each."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from chalicelib.domain.events import EVENTS, KEPT, SHOWN_FACTS
+from chalicelib.services.security_events import SHOWN, SecurityEvents
+from infra.deploy import LOGS_KEPT
+from tests.fakes import START, FrozenClock, Keyturn
+from tests.fakes_store import FakeStore
+from tests.flows.steps import sign_up
+from tests.store.samples import an_event
+
+ROOT = Path(__file__).resolve().parents[2]
+RESERVED = {"time", "event", "outcome", "request_id", "address", "user_agent", "client", "_aws", "FunctionName"}
+
+
+def records() -> list[ast.Call]:
+    """Every call of AuditLog.record in the product."""
+    calls = [
+        node
+        for path in sorted((ROOT / "chalicelib").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "record"
+    ]
+    assert len(calls) > 20
+    return calls
+
+
+def test_catalogue_is_what_is_recorded() -> None:
+    """Each call names its event itself, and the two lists are one."""
+    names = [call.args[0].value if isinstance(call.args[0], ast.Constant) else ast.unparse(call) for call in records()]
+    assert set(names) == set(EVENTS)
+
+
+def test_no_fact_takes_the_place_of_what_every_line_says() -> None:
+    """Who, when and what of a line are not a caller's to overwrite, nor a metric."""
+    facts = {keyword.arg for call in records() for keyword in call.keywords if keyword.arg}
+    assert not facts & (RESERVED | {kind.metric for kind in EVENTS.values()})
+    assert not set(SHOWN_FACTS.values()) & RESERVED
+
+
+def test_owner_sees_what_is_about_the_account() -> None:
+    """What takes no account, or a leaked key, is not shown; a change of a way in always is (ASVS V6.3.7)."""
+    shown = {name for name, kind in EVENTS.items() if kind.shown}
+    assert shown >= {
+        *("logged_in", "login_refused", "password_changed", "password_change_refused", "logged_out_everywhere"),
+        *("refresh_token_reused", "identity_linked", "identity_unlinked", "account_taken_over", "account_disabled"),
+    }
+    assert not shown & {"refresh_token_forged", "session_cookie_forged", "guard_refused", "unexpected_error"}
+
+
+def test_alarms_and_our_own_faults_are_metrics() -> None:
+    """What an attack looks like can be alarmed on, without exception."""
+    assert [name for name, kind in EVENTS.items() if kind.outcome == "alarm" and not kind.metric] == []
+    metrics = {kind.metric for kind in EVENTS.values()} - {None}
+    assert metrics >= {"RefreshTokenReused", "TooManyAttempts", "PasswordChanged", "UnexpectedError"}
+    assert all(re.fullmatch(r"[A-Z][A-Za-z]+", str(metric)) for metric in metrics)
+
+
+def test_document_lists_them() -> None:
+    """docs/events.md has one line for each, with outcome, owner and metric as the catalogue has them."""
+    text = (ROOT / "docs/events.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (yes|\S) \| (`\w+`|\S) \| \S.* \|$", text, re.MULTILINE)
+    listed = {name: (outcome, owner == "yes", metric[1:-1] or None) for name, outcome, owner, metric in rows}
+    assert len(listed) == len(rows)
+    assert listed == {name: (kind.outcome, kind.shown, kind.metric) for name, kind in EVENTS.items()}
+
+
+def test_events_are_kept_as_long_as_the_log() -> None:
+    """The table shows nothing that the log does not have any more."""
+    assert KEPT == LOGS_KEPT * 86400
+
+
+def test_owner_reads_the_last_fifty_that_have_not_expired() -> None:
+    """The newest first; the table's TTL may lag behind."""
+    keyturn = Keyturn(FakeStore())
+    principal = keyturn.principal(sign_up(keyturn.services).access_token)
+    events = [an_event(principal.sub, at=START + second) for second in range(60)]
+    keyturn.store.record_events(events)
+    listed = SecurityEvents(keyturn.store, keyturn.clock).list(principal)
+    assert listed == events[: -SHOWN - 1 : -1]
+    assert len(listed) == SHOWN == 50
+
+
+def test_owner_reads_alarms_in_the_order_of_time() -> None:
+    """An old alarm is on the list beside the last of the others, and stands where its time belongs."""
+    keyturn = Keyturn(FakeStore())
+    principal = keyturn.principal(sign_up(keyturn.services).access_token)
+    alarm = an_event(principal.sub, at=START, outcome="alarm")
+    others = [an_event(principal.sub, at=START + second) for second in range(1, 60)]
+    between = an_event(principal.sub, at=START + 40, id="0", outcome="alarm")
+    keyturn.store.record_events([alarm, *others, between])
+    listed = SecurityEvents(keyturn.store, keyturn.clock).list(principal)
+    assert listed == [*others[:38:-1], between, *others[38:10:-1], alarm]
+    assert len(listed) == SHOWN
+
+
+@pytest.mark.parametrize(("later", "seen"), [(-1, True), (0, False), (1, False)])
+def test_expired_events_are_not_shown(later: int, *, seen: bool) -> None:
+    """From the second on at which they expire."""
+    keyturn = Keyturn(FakeStore())
+    principal = keyturn.principal(sign_up(keyturn.services).access_token)
+    event = an_event(principal.sub)
+    keyturn.store.record_events([event])
+    services = SecurityEvents(keyturn.store, FrozenClock(event.expires_at + later))
+    assert services.list(principal) == ([event] if seen else [])
