@@ -35,10 +35,12 @@ from chalicelib.store.dynamodb import DynamoDBStore
 if TYPE_CHECKING:
     from chalice.app import AuthRequest
 
+    from chalicelib.ports import AuditLog
+
 authorizers = Blueprint("chalicelib.authorizers")
 
 clock = SystemClock()
-audit = JsonAuditLog(clock)
+audit: AuditLog = JsonAuditLog(clock)
 
 
 @lru_cache(maxsize=1)

@@ -15,19 +15,23 @@ from chalicelib.clock import SystemClock
 from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.csrf_tokens import CsrfTokens
+from chalicelib.crypto.device_tokens import DeviceTokens
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.login_states import LoginStates
-from chalicelib.crypto.passwords import PROFILES, Argon2PasswordHasher
+from chalicelib.crypto.passwords import LOCAL_MEMORY, PROFILES, Argon2PasswordHasher
 from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.services import Services
 from chalicelib.services.accounts import Accounts
 from chalicelib.services.arrivals import Arrivals
+from chalicelib.services.attempts import Attempts
 from chalicelib.services.authorization import Authorization
 from chalicelib.services.federation import Federation
 from chalicelib.services.identities import Identities
 from chalicelib.services.introspection import Introspection
+from chalicelib.services.passwords import Passwords
 from chalicelib.services.revocation import Revocation
+from chalicelib.services.security_events import SecurityEvents
 from chalicelib.services.sessions import Sessions
 from chalicelib.services.tokens import Tokens
 from chalicelib.store.calls import make_client as make_dynamodb_client
@@ -36,11 +40,17 @@ from chalicelib.store.dynamodb import DynamoDBStore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.ports import AuditLog, Clock, IdentityProvider, ParameterSource
+    from chalicelib.ports import AuditLog, BreachedPasswords, Clock, IdentityProvider, ParameterSource
     from chalicelib.store.protocol import Store
 
 clock = SystemClock()
-audit = JsonAuditLog(clock)
+audit: AuditLog = JsonAuditLog(clock)
+
+
+@lru_cache(maxsize=1)
+def config() -> Config:
+    """The settings. ConfigurationError where one is missing or wrong, which is not remembered."""
+    return Config.from_env(os.environ)
 
 
 @lru_cache(maxsize=1)
@@ -50,16 +60,16 @@ def services() -> Services:
     ConfigurationError where a setting, a key or a secret is missing or a placeholder; Unavailable where the parameter
     store is away. Neither is remembered: the next request asks again.
     """
-    config = Config.from_env(os.environ)
+    ours = config()
     session = new_session()
     parameters = SystemsManagerParameters(make_parameters_client(session))
-    keys = KeyRing(parameters, config.parameters, clock, with_secrets=True)
+    keys = KeyRing(parameters, ours.parameters, clock, with_secrets=True)
     # Asked now, so that a container without keys refuses its first request whole, and not in the middle of a login.
     with deadline.start():
         keys.signing_key()
         keys.root_secret()
-    store = DynamoDBStore(make_dynamodb_client(session), config.table)
-    return compose(config, keys, store, _connected(config, parameters), clock, audit)
+    store = DynamoDBStore(make_dynamodb_client(session), ours.table)
+    return compose(ours, keys, store, _connected(ours, parameters), clock, audit)
 
 
 def _connected(config: Config, parameters: ParameterSource) -> Mapping[str, IdentityProvider]:
@@ -71,6 +81,21 @@ def _connected(config: Config, parameters: ParameterSource) -> Mapping[str, Iden
     from chalicelib.crypto.id_tokens import JwtIdTokenVerifier  # noqa: PLC0415
 
     return providers.connect(config.providers, parameters, JwtIdTokenVerifier(), clock)
+
+
+def _breached(config: Config) -> BreachedPasswords | None:
+    """The list of breached passwords, where the operator names one."""
+    if not config.breached_passwords:
+        return None
+    # 9 ms of a cold start: it brings the room of outside services, which a stage without a list need not pay.
+    from chalicelib.providers.breached import BreachedPasswords  # noqa: PLC0415
+
+    return BreachedPasswords(config.breached_passwords)
+
+
+def _memory(environ: Mapping[str, str]) -> int:
+    """MB that hashes may reckon with: Lambda tells its functions how much each has."""
+    return int(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or LOCAL_MEMORY)
 
 
 def compose(
@@ -88,12 +113,19 @@ def compose(
     csrf_tokens = CsrfTokens(keys)
     sessions = Sessions(store, clock, source, audit, config)
     tokens = Tokens(store, sessions, clock, source, access_tokens, refresh_tokens, csrf_tokens, audit, config)
-    hasher = Argon2PasswordHasher(PROFILES[config.argon2_profile])
-    accounts = Accounts(store, sessions, tokens, clock, source, hasher, refresh_tokens, audit, config)
-    arrivals = Arrivals(store, sessions, tokens, clock, source, refresh_tokens, audit)
+    hasher = Argon2PasswordHasher(PROFILES[config.argon2_profile], _memory(os.environ))
+    passwords = Passwords(_breached(config), audit, config)
+    attempts = Attempts(store, clock, audit, config)
+    devices = DeviceTokens(keys, source)
+    accounts = Accounts(
+        store, sessions, tokens, clock, source, hasher, passwords, refresh_tokens, attempts, devices, audit, config
+    )
+    arrivals = Arrivals(store, sessions, tokens, clock, source, refresh_tokens, devices, audit)
     identities = Identities(store, sessions, connected, clock, audit)
     states = LoginStates(keys)
-    federation = Federation(store, sessions, arrivals, identities, connected, states, clock, source, audit, config)
+    federation = Federation(
+        store, sessions, arrivals, identities, connected, states, attempts, clock, source, audit, config
+    )
     authorization = Authorization(access_tokens, store, clock, audit, config)
     introspection = Introspection(authorization, refresh_tokens, store, clock)
     revocation = Revocation(store, sessions, clock, access_tokens, refresh_tokens, audit)
@@ -111,4 +143,5 @@ def compose(
         identities,
         introspection,
         revocation,
+        SecurityEvents(store, clock),
     )

@@ -73,9 +73,12 @@ FRAMEWORK: dict[int, tuple[str, str]] = {
 SECURITY_HEADERS = {
     "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
@@ -116,6 +119,9 @@ def _refused(error: errors.AuthError, request: Request, audit: AuditLog, form: C
     headers: dict[str, str] = {}
     if isinstance(error, errors.TooManyRequests | errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.TooManyRequests):  # draft-ietf-httpapi-ratelimit-headers-10 sections 3 and 4
+        headers["RateLimit-Policy"] = f'"{error.policy}";q={error.quota};w={error.window}'
+        headers["RateLimit"] = f'"{error.policy}";r=0;t={error.retry_after}'
     if isinstance(error, errors.InvalidToken):
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750 section 3
     if isinstance(error, errors.InvalidClient):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 REFRESH = "__Host-refresh"
 SESSION = "__Host-session"
 LOGIN = "__Host-login"
+DEVICE = "__Host-device"
 
 # The cookie of each transport that has one.
 OF_TRANSPORT: Mapping[Transport, str] = {"session": SESSION, "cookie": REFRESH}
@@ -34,6 +35,16 @@ def login_cookie(browser_secret: str, max_age: int) -> str:
     SameSite=Lax whatever the setting says: the callback is a navigation that another site begins.
     """
     return f"{LOGIN}={browser_secret}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite=Lax"
+
+
+def device_cookie(device_token: str, max_age: int, config: Config) -> str:
+    """The Set-Cookie value by which this browser is known at its next login. A logout leaves it: it opens nothing."""
+    return _set_cookie(DEVICE, device_token, max_age, config, partitioned=config.cookie_samesite == "None")
+
+
+def other_device_cookie(config: Config) -> str:
+    """The Set-Cookie value that removes the one of another SameSite setting, beside which ours counts for nothing."""
+    return _set_cookie(DEVICE, "", 0, config, partitioned=config.cookie_samesite != "None")
 
 
 def cleared(names: Iterable[str], config: Config) -> list[str]:

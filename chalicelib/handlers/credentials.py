@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from chalicelib.domain.records import TRANSPORTS
 from chalicelib.errors import InvalidGrant, InvalidRequest
 from chalicelib.handlers import cookies
 from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Transport
+    from chalicelib.handlers.bodies import Fields
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
 
@@ -48,9 +48,9 @@ def named_cookies(request: Request) -> list[str]:
     return [name for name in cookies.OF_TRANSPORT.values() if request.names_cookie(name)]
 
 
-def body_refresh_token(request: Request) -> str | None:
+def body_refresh_token(request: Request, body: Fields) -> str | None:
     """The `refresh_token` of the body. InvalidRequest where a credential cookie came along: one is not meant."""
-    refresh_token = request.fields(optional=("refresh_token",)).get("refresh_token")
+    refresh_token = request.fields(body).get("refresh_token")
     if refresh_token is not None and named_cookies(request):
         detail = "Send the credential as a cookie or in the body, not both."
         raise InvalidRequest(detail)
@@ -58,13 +58,13 @@ def body_refresh_token(request: Request) -> str | None:
 
 
 def transport_of(fields: Mapping[str, str]) -> Transport:
-    """The transport that a login's body asks for. InvalidRequest where there is no such one."""
-    name = fields.get("transport", "cookie")
-    for transport in TRANSPORTS:
-        if name == transport:
-            return transport
-    detail = f"transport must be one of {', '.join(TRANSPORTS)}."
-    raise InvalidRequest(detail)
+    """The transport that a login asks for, by fields that have been read."""
+    return cast("Transport", fields.get("transport", "cookie"))
+
+
+def device_token_of(request: Request, fields: Mapping[str, str], transport: Transport) -> str | None:
+    """What the device says it is known by, unverified. One that does not come the way of this transport is ignored."""
+    return request.cookie(cookies.DEVICE) if transport in cookies.OF_TRANSPORT else fields.get("device_token")
 
 
 def sessions_to_end(request: Request, services: Services, transport: Transport) -> tuple[RefreshToken, ...]:
@@ -88,4 +88,8 @@ def displaced_cookies(request: Request, services: Services, transport: Transport
     if transport not in cookies.OF_TRANSPORT:
         return []
     others = (name for name in named_cookies(request) if name != cookies.OF_TRANSPORT[transport])
-    return cookies.cleared(others, services.config)
+    displaced = cookies.cleared(others, services.config)
+    if request.names_cookie(cookies.DEVICE) and request.cookie(cookies.DEVICE) is None:
+        # Two of one name, as after a change of SameSite: the device would never be known again.
+        displaced.append(cookies.other_device_cookie(services.config))
+    return displaced

@@ -19,7 +19,7 @@ from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.requirements import Requirement
 from chalicelib.errors import ConfigurationError, CsrfTokenInvalid, InvalidToken, OriginRefused
 from chalicelib.handlers import cookies
-from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
+from chalicelib.handlers.browsers import SAFE_METHODS, require_allowed_page, require_csrf_token
 from chalicelib.services.authorization import principal_of
 
 if TYPE_CHECKING:
@@ -31,14 +31,11 @@ if TYPE_CHECKING:
     from chalicelib.handlers.guard_events import Question
     from chalicelib.services.authorization import Authorization
 
-# RFC 9110 section 9.2.1, without TRACE, which no browser sends.
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-
 # Its last part is the qualifier: an alias, a version, or none where the function itself was named.
 INVOKED = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:[^:]+(?::(.+))?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Guard:
     """What judging takes: bootstrap's part of the product for this function, and the settings that it decides by."""
 

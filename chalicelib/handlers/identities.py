@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.handlers import cookies
+from chalicelib.handlers.bodies import BEGIN_LINKING, LINK
 from chalicelib.handlers.browsers import require_allowed_page
-from chalicelib.handlers.federation import CODE_FIELDS, authorization_code
+from chalicelib.handlers.federation import authorization_code
 from chalicelib.handlers.responses import json_response, no_content
 from chalicelib.services.federation import TRANSACTION_SECONDS, LoginRequest
 
@@ -48,7 +49,7 @@ def link(request: Request, services: Services, provider: str) -> Response:
     """204: the identity that the code stands for opens the account. 409 `identity_taken` where it cannot."""
     principal = request.principal()
     services.federation.provider(provider)
-    code = authorization_code(request.fields(*CODE_FIELDS))
+    code = authorization_code(request.fields(LINK))
     services.federation.link(principal, provider, code, request.client)
     return no_content()
 
@@ -57,7 +58,7 @@ def begin_linking(request: Request, services: Services, provider: str) -> Respon
     """200 with the URL to send this browser to; what comes back is linked to the account of this session."""
     principal = request.principal()
     services.federation.provider(provider)
-    fields = request.fields("return_to")
+    fields = request.fields(BEGIN_LINKING)
     require_allowed_page(request, services.config.allowed_origins, cookies=True)
     departure = services.federation.begin_linking(
         principal,

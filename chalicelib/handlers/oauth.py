@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.records import AccessTokenClaims
-from chalicelib.errors import InvalidClient, InvalidRequest
+from chalicelib.errors import InvalidClient
+from chalicelib.handlers.bodies import INTROSPECT, REVOKE
 from chalicelib.handlers.browsers import require_allowed_page
 from chalicelib.handlers.responses import json_response
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def revoke(request: Request, services: Services) -> Response:
     """200, whatever the token was: it is good for nothing afterwards (RFC 7009 section 2.2)."""
     require_allowed_page(request, services.config.allowed_origins, cookies=False)
-    services.revocation.revoke(_token(request), request.client)
+    services.revocation.revoke(request.form(REVOKE)["token"], request.client)
     return json_response({})
 
 
@@ -36,25 +37,12 @@ def introspect(request: Request, services: Services) -> Response:
     """
     if not request.caller:
         raise InvalidClient(debug="no AWS caller")
-    found = services.introspection.introspect(_token(request))
+    found = services.introspection.introspect(request.form(INTROSPECT)["token"])
     if found is None:
         return json_response({"active": False})
     if isinstance(found, AccessTokenClaims):
         return json_response(_of_access_token(found, services.config))
     return json_response(_of_session(found, services.config))
-
-
-def _token(request: Request) -> str:
-    """The token to look at, of any length and alphabet: what it is worth is not the form's business.
-
-    Both RFCs have the server look among all kinds of tokens where `token_type_hint` is wrong or unknown. Keyturn sees
-    the kind from the token itself, so that the hint is of no use.
-    """
-    token = request.form().get("token")
-    if token is None:
-        detail = "token is missing."
-        raise InvalidRequest(detail)
-    return token
 
 
 def _of_access_token(claims: AccessTokenClaims, config: Config) -> dict[str, Any]:

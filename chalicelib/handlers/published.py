@@ -1,4 +1,4 @@
-"""GET /.well-known/jwks.json, GET /.well-known/openid-configuration, GET /health."""
+"""GET /.well-known/jwks.json, GET /.well-known/openid-configuration, GET /openapi.json, GET /health."""
 
 from __future__ import annotations
 
@@ -65,6 +65,13 @@ def metadata(_request: Request, services: Services) -> Response:
     if scopes:  # section 4.2: claims with zero elements MUST be omitted
         body["scopes_supported"] = scopes
     return json_response(body, headers=PUBLIC)
+
+
+def openapi(_request: Request, services: Services) -> Response:
+    """The API's own description (OpenAPI 3.1)."""
+    from chalicelib.handlers.openapi import document  # noqa: PLC0415  # for this route alone; no cold start pays for it
+
+    return json_response(document(services.config), headers=PUBLIC)
 
 
 def health(_request: Request, _services: Services) -> Response:

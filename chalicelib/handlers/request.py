@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from chalice.app import Request as ChaliceRequest
 
-MAX_BODY = 16 * 1024  # bytes; the largest body that a route takes is under 4 KiB
-MAX_FIELD = 4096  # characters
+    from chalicelib.handlers.bodies import Fields
+
+MAX_BODY = 16 * 1024  # bytes
+MAX_HEADER = 10_240  # characters; API Gateway takes no more of all headers together
+MAX_COOKIE = 4096  # characters of its value
 MAX_USER_AGENT = 160  # bytes, which is what a session keeps of it
 
 MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -43,45 +46,56 @@ class Request:
     caller: str = ""  # the ARN of an AWS caller whose signature the gateway has verified, and whose permission
 
     def header(self, name: str) -> str | None:
-        """The header's value; None where it is missing, or came more than once and so says nothing for certain."""
+        """The header's value; None where it is missing, too long, or came twice and so says nothing for sure."""
         values = self.headers.get(name, ())
-        return values[0] if len(values) == 1 else None
+        return values[0] if len(values) == 1 and len(values[0]) <= MAX_HEADER else None
 
-    def parameter(self, name: str) -> str | None:
-        """The query's parameter; None where it is missing or empty, or came more than once (RFC 6749 section 3.1)."""
-        values = self.query.get(name, ())
-        return values[0] or None if len(values) == 1 and len(values[0]) <= MAX_FIELD else None
+    def parameters(self, query: Fields) -> dict[str, str]:
+        """What the query says; empty parameters are left out, and unknown ones (RFC 6749 section 3.1).
+
+        InvalidRequest where one is given twice, is missing, or has not its form.
+        """
+        found = {name: values for name, values in self.query.items() if name in query.members}
+        for name, values in found.items():
+            if len(values) > 1:
+                _malformed(f"{name} is given twice.")
+        return _checked({name: values[0] for name, values in found.items() if any(values)}, query)
+
+    def readable_parameters(self, query: Fields) -> dict[str, str]:
+        """As `parameters`, but what is malformed or given twice is left out: who brings it back has not made it."""
+        found = {name: self.query.get(name, ()) for name in query.members}
+        return {
+            name: values[0]
+            for name, values in found.items()
+            if len(values) == 1 and values[0] and not query.members[name].problem(values[0])
+        }
 
     def cookie(self, name: str) -> str | None:
-        """The cookie's value. Two of one name count as none: which is ours cannot be told (RFC 6265 section 5.4)."""
+        """The cookie's value. Two of one name count as none: which is ours cannot be told (RFC 6265 section 5.4).
+
+        Nor does one that is longer than browsers keep (section 6.1).
+        """
         values = self._cookies(name)
-        return values[0] if len(values) == 1 else None
+        return values[0] if len(values) == 1 and len(values[0]) <= MAX_COOKIE else None
 
     def names_cookie(self, name: str) -> bool:
         """Whether a cookie of this name came at all, readable or not."""
         return bool(self._cookies(name))
 
-    def fields(self, *required: str, optional: tuple[str, ...] = ()) -> dict[str, str]:
-        """The body's members: a JSON object of strings, with every required one, and no other than the two lists name.
+    def fields(self, body: Fields) -> dict[str, str]:
+        """The members of a JSON object: every required one, each in its form, and no other than the body has.
 
         No body at all is an object without members. UnsupportedMediaType, PayloadTooLarge or InvalidRequest otherwise.
         """
         members = self._object()
-        for name, value in members.items():
-            if name not in required and name not in optional:
+        for name in members:
+            if name not in body.members:
                 # ASVS V15.3.3: what is not documented is refused, `roles` and `email_verified` included.
                 _malformed(f"Unknown member {name[:64]!a}.")
-            if not isinstance(value, str) or len(value) > MAX_FIELD:
-                _malformed(f"{name} must be a string of at most {MAX_FIELD} characters.")
-            if not _encodable(value):
-                _malformed(f"{name} holds an unpaired surrogate.")
-        for name in required:
-            if name not in members:
-                _malformed(f"{name} is missing.")
-        return members
+        return _checked(members, body)
 
-    def form(self) -> dict[str, str]:
-        """The body's parameters as OAuth has them (RFC 6749 section 3.2): form-encoded, those without a value left out.
+    def form(self, form: Fields) -> dict[str, str]:
+        """The form's parameters, as OAuth has them (RFC 6749 section 3.2): those without a value are left out.
 
         Unknown ones are let pass, because servers MUST ignore them; one that is given twice is refused.
         UnsupportedMediaType, PayloadTooLarge or InvalidRequest otherwise.
@@ -95,7 +109,7 @@ class Request:
             if name in parameters:
                 _malformed("A parameter is given twice.")
             parameters[name] = value
-        return {name: value for name, value in parameters.items() if value}
+        return _checked({name: parameters[name] for name in form.members if parameters.get(name)}, form)
 
     def principal(self) -> Principal:
         """Whom the authorizer let in. InvalidToken where there is none: a route that nobody guards serves nobody."""
@@ -212,12 +226,16 @@ def _moment(value: object) -> int:
     return int(value) if isinstance(value, str) and MOMENT.fullmatch(value) else 0
 
 
-def _encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _checked(found: dict[str, Any], fields: Fields) -> dict[str, str]:
+    """What was found, each member of which is declared, when it has the declared form and nothing is missing."""
+    for name, value in found.items():
+        problem = fields.members[name].problem(value)
+        if problem:
+            _malformed(f"{name} {problem}")
+    for name in fields.required:
+        if name not in found:
+            _malformed(f"{name} is missing.")
+    return found
 
 
 def _malformed(detail: str) -> NoReturn:

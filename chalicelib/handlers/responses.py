@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from chalice.app import Response
 
+from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.handlers import cookies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chalicelib.config import Config
+    from chalicelib.domain.records import Transport
     from chalicelib.services.tokens import Grant
 
 JSON = "application/json"
@@ -31,11 +33,28 @@ def no_content(set_cookies: list[str] | None = None) -> Response:
     return Response(body="", status_code=204, headers=headers)
 
 
-def token_response(grant: Grant, config: Config, status: int = 200, *, displaced: Sequence[str] = ()) -> Response:
-    """The token response (RFC 6749 section 5.1); the refresh token goes the way that the session's transport says.
+def grant_cookies(grant: Grant, config: Config) -> list[str]:
+    """The Set-Cookie values of a grant that travels by cookie: its long-lived half, and what the device is known by."""
+    credential = cookies.credential_cookie(grant.refresh, config) if grant.refresh else None
+    set_cookies = [credential] if credential else []
+    if grant.device_token is not None:
+        set_cookies.append(cookies.device_cookie(grant.device_token, LIFE, config))
+    return set_cookies
+
+
+def token_response(
+    grant: Grant,
+    config: Config,
+    status: int = 200,
+    *,
+    transport: Transport | None = None,
+    displaced: Sequence[str] = (),
+) -> Response:
+    """The token response (RFC 6749 section 5.1); what is long-lived goes the way that the session's transport says.
 
     A session cookie stands for both tokens: then there is neither in the body. `displaced` are the Set-Cookie values
-    that remove what another transport has left in the browser.
+    that remove what another transport has left in the browser. Where the grant has no long-lived half, `transport` is
+    how a device token goes.
     """
     account, refresh = grant.account, grant.refresh
     body: dict[str, Any] = {
@@ -50,12 +69,13 @@ def token_response(grant: Grant, config: Config, status: int = 200, *, displaced
     }
     if grant.access_token is not None:
         body |= {"access_token": grant.access_token, "token_type": "Bearer"}
-    cookie = cookies.credential_cookie(refresh, config) if refresh else None
-    if refresh and cookie:
+    if (refresh.transport if refresh else transport) == "body":
+        members = {"refresh_token": refresh and refresh.refresh_token, "device_token": grant.device_token}
+        body |= {name: value for name, value in members.items() if value is not None}
+        return json_response(body, status)
+    if refresh:
         body["csrf_token"] = refresh.csrf_token
-    elif refresh:
-        body["refresh_token"] = refresh.refresh_token
-    set_cookies = [*([cookie] if cookie else ()), *displaced]
+    set_cookies = [*grant_cookies(grant, config), *displaced]
     return json_response(body, status, {"Set-Cookie": set_cookies} if set_cookies else {})
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.bearer import bearer_token
 from chalicelib.errors import InvalidGrant, InvalidToken
 from chalicelib.handlers import cookies
+from chalicelib.handlers.bodies import LOG_OUT, REFRESH
 from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
 from chalicelib.handlers.credentials import body_refresh_token, carried, carried_sessions, named_cookies
 from chalicelib.handlers.responses import json_response, no_content, token_response
@@ -23,7 +24,7 @@ def refresh(request: Request, services: Services) -> Response:
 
     RFC 6749 section 6.
     """
-    text = body_refresh_token(request)
+    text = body_refresh_token(request, REFRESH)
     if text is not None:
         require_allowed_page(request, services.config.allowed_origins, cookies=False)
         presented = services.refresh_tokens.decode(text, "body")
@@ -43,7 +44,7 @@ def log_out(request: Request, services: Services) -> Response:
     A genuine refresh token or session cookie names the session, or an access token of ours, an expired one included
     (ASVS V7.4.4).
     """
-    text = body_refresh_token(request)
+    text = body_refresh_token(request, LOG_OUT)
     came = named_cookies(request)
     require_allowed_page(request, services.config.allowed_origins, cookies=bool(came))
     by_cookie = carried_sessions(request, services)
@@ -59,7 +60,11 @@ def log_out(request: Request, services: Services) -> Response:
 
 
 def csrf(request: Request, services: Services) -> Response:
-    """The CSRF token of the session whose cookie came. The MAC alone is checked: no table is asked."""
+    """The CSRF token of the session whose cookie came, for an allowed page or a program.
+
+    The MAC alone is checked: no table is asked. CORS keeps other pages from reading the answer; they get none either.
+    """
+    require_allowed_page(request, services.config.allowed_origins, cookies=False)
     by_cookie = carried_sessions(request, services)
     if not by_cookie:
         raise InvalidGrant(debug="no genuine cookie")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TOUCH_SECONDS = 60
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Authorization:
     """What decides about an access token: a signature and the blacklist; about a session cookie: a MAC and its item."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.emails import canonical_email
+from chalicelib.emails import canonical_email
 from chalicelib.errors import IdentityNotFound, IdentityTaken, InvalidEmail, InvalidToken, LastWayIn, Unavailable
 from chalicelib.services.arrivals import link_of
 from chalicelib.store.protocol import Linked
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Identities:
     """The use cases of an account's identities."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chalicelib.store.protocol import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Introspection:
     """One consistent look at the table for a token of ours; none for what cannot be genuine."""
 

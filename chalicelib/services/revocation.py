@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.store.protocol import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Revocation:
     """Clients are public: the token itself is what gives the right to revoke it."""
 

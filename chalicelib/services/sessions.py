@@ -25,7 +25,7 @@ DENY_ATTEMPTS = 4
 RECENT_SECONDS = 600
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Sessions:
     """The use cases around sessions that need no refresh token."""
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
 from tests.fakes import PASSWORD
+from tests.http.described import assert_described
 from tests.http.server import ADDRESS, ORIGIN
 from tests.rehearsal.client import Reply
 
@@ -28,8 +29,10 @@ JSON = ("Content-Type", "application/json")
 FROM_PAGE = ("Origin", ORIGIN)
 COOKIE = "__Host-refresh"
 SESSION_COOKIE = "__Host-session"
+DEVICE_COOKIE = "__Host-device"
 JWKS = "/.well-known/jwks.json"
 METADATA = "/.well-known/openid-configuration"
+OPENAPI = "/openapi.json"
 
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 5.2
 
@@ -64,6 +67,7 @@ class Client:
                 response.begin()
                 reply = Reply(response.status, response.getheaders(), response.read())
         _assert_holds_for_every_answer(method, path, reply)
+        assert_described(method, path, reply)
         return reply
 
     def call(self, method: str, path: str, members: Any = None, headers: Headers = ()) -> Reply:
@@ -98,7 +102,17 @@ class Held:
     @property
     def cookie(self) -> str:
         """The refresh or session cookie as a browser sends it back: name=value."""
-        (cookie,) = (cookie for cookie in self.reply.all("Set-Cookie") if "Max-Age=0" not in cookie)
+        (cookie,) = (
+            cookie
+            for cookie in self.reply.all("Set-Cookie")
+            if "Max-Age=0" not in cookie and not cookie.startswith(DEVICE_COOKIE)
+        )
+        return cookie.partition(";")[0]
+
+    @property
+    def device_cookie(self) -> str:
+        """The device cookie as a browser sends it back: name=value."""
+        (cookie,) = (cookie for cookie in self.reply.all("Set-Cookie") if cookie.startswith(DEVICE_COOKIE))
         return cookie.partition(";")[0]
 
     @property
@@ -190,7 +204,7 @@ def assert_no_content(reply: Reply) -> None:
 def _assert_holds_for_every_answer(method: str, path: str, reply: Reply) -> None:
     for name, value in SECURITY_HEADERS.items():
         assert reply.all(name) == [value], (name, reply)
-    published = reply.status == 200 and path.startswith((JWKS, METADATA))
+    published = reply.status == 200 and path.startswith((JWKS, METADATA, OPENAPI))
     assert reply.header("Cache-Control") == ("public, max-age=300" if published else "no-store"), reply
     if path.startswith("/token/") and reply.status in {400, 401}:  # RFC 6749 section 5.2
         assert reply.header("Content-Type") == "application/json", reply

@@ -24,11 +24,13 @@ from chalice.deploy.planner import StringFormat
 from chalice.local import LocalChalice
 
 import app
-from chalicelib import authorizers, bootstrap, deadline, providers
+from chalicelib import authorizers, bootstrap, chronicle, deadline, providers
+from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from infra import keys
 from infra.chalice_deployment import Swagger
+from infra.local_events import LocalLog
 from tests import engines
 from tests.providers.hostile import StandIn
 from tests.rehearsal.gateway import Gateway
@@ -37,9 +39,11 @@ from tests.rehearsal.runtime import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from chalicelib.config import Config
     from chalicelib.handlers.guards import Guard
     from chalicelib.services import Services
     from chalicelib.services.authorization import Authorization
+    from chalicelib.store.protocol import Store
 
 # Says which address the connection comes from. Of a real one the gateway knows it by itself.
 ADDRESS = "X-Test-Address"
@@ -87,9 +91,11 @@ class Containers:
     """What the functions keep between requests: nothing before their first one."""
 
     def __init__(self) -> None:
+        self.config: Callable[[], Config] = lru_cache(maxsize=1)(bootstrap.config.__wrapped__)
         self.services: Callable[[], Services] = lru_cache(maxsize=1)(bootstrap.services.__wrapped__)
         self.authorization: Callable[[], Authorization] = lru_cache(maxsize=1)(authorizers.authorization.__wrapped__)
         self.guarding: Callable[[], Guard] = lru_cache(maxsize=1)(authorizers.guarding.__wrapped__)
+        self.table: Callable[[], Store] = lru_cache(maxsize=1)(chronicle.table.__wrapped__)
 
     def start(self) -> None:
         """Have all read their settings and keys, before any request waits for it."""
@@ -131,6 +137,7 @@ class Server:
         keys.ensure(self.parameters, self.prefix, ALGORITHM, int(time.time()) - 60)
         secret = self.environment["KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER"]
         self.parameters.put_parameter(Name=secret, Value=provider.client_secret, Type="SecureString")
+        self.log = LocalLog()
         self.warm = Containers()
         with self.running(self.warm):
             self.warm.start()
@@ -151,9 +158,13 @@ class Server:
         with (
             mock.patch.dict(os.environ, self.environment | dict(environment)),
             mock.patch.object(deadline.start.__wrapped__, "__defaults__", (seconds,)),  # type: ignore[attr-defined]  # of contextmanager
+            mock.patch.object(bootstrap, "config", containers.config),
             mock.patch.object(bootstrap, "services", containers.services),
             mock.patch.object(authorizers, "authorization", containers.authorization),
             mock.patch.object(authorizers, "guarding", containers.guarding),
+            mock.patch.object(chronicle, "table", containers.table),
+            mock.patch.object(bootstrap, "audit", JsonAuditLog(bootstrap.clock, self.log.write)),
+            mock.patch.object(authorizers, "audit", JsonAuditLog(authorizers.clock, self.log.write)),
         ):
             yield
 
@@ -194,7 +205,7 @@ def serve() -> Iterator[Server]:
     """Serve on loopback until the end of the block."""
     handlers = {API: app.app, AUTHORIZE: authorizers.authorize, GUARD: authorizers.guard}
     functions = {name: InProcessFunction(handler, name) for name, handler in handlers.items()}
-    document = _resolved(Swagger("keyturn-http").generate_swagger(app.app))
+    document = _resolved(Swagger("keyturn-http", frozenset({ORIGIN, SECOND_ORIGIN})).generate_swagger(app.app))
     kind, app.app.__class__ = app.app.__class__, LocalChalice
     try:
         # On Lambda a container has one request at a time. Here threads stand for containers: each sees its own request.

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes import PASSWORD
-from tests.http.client import FROM_PAGE, Client, Held, assert_problem, log_in, new_email, sign_up
+from tests.http.client import FROM_PAGE, Held, assert_problem, log_in, new_email, sign_up
 from tests.http.server import ORIGIN, SECOND_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.client import Headers
+    from tests.http.client import Client, Headers
     from tests.rehearsal.client import Reply
 
     Action = Callable[[Held, Held, Headers], Reply]
@@ -104,6 +104,9 @@ REFUSED_PAGES: list[Headers] = [
     [FROM_PAGE, ("Origin", "https://evil.example")],
     [("Origin", "https://evil.example"), FROM_PAGE],
     [FROM_PAGE, FROM_PAGE],
+    *([FROM_PAGE, ("Sec-Fetch-Site", site)] for site in ("none", "", "Cross-Site", "cross-site, same-site", "?")),
+    [FROM_PAGE, ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "cross-site")],
+    [FROM_PAGE, FROM_PAGE, ("Sec-Fetch-Site", "same-origin")],
     [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")],
     [("Referer", f"{ORIGIN}/"), ("Origin", "https://evil.example")],
     [("X-Forwarded-Host", "app.example.com"), ("Origin", "https://evil.example")],
@@ -113,6 +116,7 @@ ALLOWED_PAGES: list[Headers] = [
     [("Origin", SECOND_ORIGIN)],
     [("origin", ORIGIN)],
     [FROM_PAGE, ("Sec-Fetch-Site", "cross-site")],
+    [FROM_PAGE, ("Sec-Fetch-Site", "same-site")],
     [("Sec-Fetch-Site", "same-origin")],
     # What a browser says for a form of our own host under `Referrer-Policy: no-referrer`.
     [("Origin", "null"), ("Sec-Fetch-Site", "same-origin")],
@@ -178,12 +182,36 @@ def test_csrf_token(browser: Held, app_user: Held) -> None:
     browser.assert_lives().assert_lives()
 
 
-def test_preflight_gets_no_permission(client: Client) -> None:
-    """No answer lets another origin's page read it: there is no CORS yet, and none by accident."""
-    headers = [("Origin", "https://evil.example"), ("Access-Control-Request-Method", "POST")]
-    replies = [
-        client.call(method, path, headers=headers) for method in ("OPTIONS", "POST") for path in ("/login", "/x")
-    ]
-    assert {
-        name for reply in replies for name, _ in reply.headers if name.lower().startswith("access-control")
-    } == set()
+# What may not ask for a CSRF token: a page elsewhere, and what a browser would not say.
+NOT_FOR_CSRF: list[Headers] = [
+    [("Origin", "https://evil.example")],
+    [("Origin", "null")],
+    [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")],
+    [("Sec-Fetch-Site", "cross-site")],
+    [("Sec-Fetch-Site", "same-site")],
+    [("Sec-Fetch-Site", "?")],
+    [FROM_PAGE, FROM_PAGE],
+]
+FOR_CSRF: list[Headers] = [
+    [],
+    [("Sec-Fetch-Site", "none")],
+    [("Sec-Fetch-Site", "same-origin")],
+    [FROM_PAGE],
+    [FROM_PAGE, ("Sec-Fetch-Site", "cross-site")],
+]
+
+
+@pytest.mark.parametrize("headers", NOT_FOR_CSRF, ids=str)
+def test_csrf_token_is_for_allowed_pages(client: Client, browser: Held, headers: Headers) -> None:
+    """A page elsewhere is refused the token, and learns not even whether the browser has a session."""
+    with_cookie = client.call("GET", "/csrf", headers=[("Cookie", browser.cookie), *headers])
+    without = client.call("GET", "/csrf", headers=headers)
+    assert_problem(with_cookie, 403, "origin_refused")
+    assert without.body == with_cookie.body
+
+
+@pytest.mark.parametrize("headers", FOR_CSRF, ids=str)
+def test_who_gets_the_csrf_token(client: Client, browser: Held, headers: Headers) -> None:
+    """An allowed page gets the token, and so does a program or a typed address, which no page can read."""
+    reply = client.call("GET", "/csrf", headers=[("Cookie", browser.cookie), *headers])
+    assert (reply.status, reply.json) == (200, {"csrf_token": browser.csrf_token})

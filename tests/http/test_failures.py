@@ -17,7 +17,7 @@ import pytest
 from chalicelib.crypto.encoding import b64url
 from chalicelib.deadline import REQUEST_SECONDS
 from tests.fakes import PASSWORD
-from tests.http.client import JSON, JWKS, METADATA, Client, Held, assert_no_content, assert_problem, log_in
+from tests.http.client import JSON, JWKS, METADATA, OPENAPI, Client, Held, assert_no_content, assert_problem, log_in
 from tests.http.hostile import FORM, ROUTES, Route, every_route, filled, form_for, members_for
 from tests.http.server import NO_PROVIDER, PAGE
 from tests.http.surfer import LOGIN_COOKIE
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SECONDS = 3.5  # the 3 s of the contract, and this machine's own
 OPEN = [route for route in ROUTES if not route.guarded]
-NEEDS_NO_TABLE = {"/csrf", JWKS, METADATA, "/health"}
+NEEDS_NO_TABLE = {"/csrf", JWKS, METADATA, OPENAPI, "/health"}
 
 
 @contextmanager

@@ -48,6 +48,7 @@ def test_guarded_routes() -> None:
     """These are the routes that need an access token; the rest is open on purpose."""
     assert set(GUARDED) == {
         ("GET", "/me"),
+        ("GET", "/security-events"),
         ("GET", "/sessions"),
         ("DELETE", "/sessions/{session_id}"),
         ("POST", "/password/change"),

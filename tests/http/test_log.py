@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tests.rehearsal.client import Reply
 
 
+GIVEN_OUT = ("access_token", "refresh_token", "csrf_token", "device_token")
+
+
 class Witness(Client):
     """A client that remembers every secret that it sends or is given."""
 
@@ -39,7 +42,7 @@ class Witness(Client):
         reply = super().send(method, path, headers, body)
         if reply.body and method != "HEAD":
             given = reply.json
-            self.secrets |= {given[name] for name in ("access_token", "refresh_token", "csrf_token") if name in given}
+            self.secrets |= {given[name] for name in GIVEN_OUT if name in given}
         self.secrets |= {cookie.partition(";")[0].partition("=")[2] for cookie in reply.all("Set-Cookie")} - {""}
         return reply
 

@@ -52,6 +52,38 @@ def assert_guards_by_cookie(client: Client) -> None:
     assert_problem(client.call("GET", "/me", headers=[cookie]), 401, "invalid_token")
 
 
+def assert_tells_owner(client: Client) -> None:
+    """What happens is in the owner's list at the next request."""
+    held = sign_up(client)
+    client.post("/login", {"email": held.email, "password": "wrong", "transport": "body"})
+    events = client.call("GET", "/security-events", headers=[held.bearer]).json["events"]
+    assert [event["event"] for event in events] == ["login_refused", "signed_up"]
+
+
+def assert_is_read_across_origins(client: Client) -> None:
+    """An allowed page's preflight passes the guard, and it reads what the app says and what the gateway would say."""
+    preflight = client.send("OPTIONS", "/me", [("Origin", ORIGIN), ("Access-Control-Request-Method", "GET")])
+    assert_no_content(preflight)
+    assert preflight.header("Access-Control-Allow-Methods") == "GET"
+    for path in ("/health", "/csrf", "/me", "/nothing"):
+        reply = client.send("GET", path, [("Origin", ORIGIN)])
+        assert reply.header("Access-Control-Allow-Origin") == ORIGIN
+        assert reply.header("Access-Control-Allow-Credentials") == "true"
+    assert client.send("OPTIONS", "/nothing", [("Origin", ORIGIN)]).status == 404
+    # The one allowed page is named to every other one, which so reads nothing.
+    for path in ("/me", "/nothing"):
+        reply = client.send("GET", path, [("Origin", "https://evil.example")])
+        assert reply.all("Access-Control-Allow-Origin") == [ORIGIN]
+
+
+def answers_to_head_and_get(port: int, path: str) -> bytes:
+    """All that comes back where GET /health follows HEAD in the same connection."""
+    requests = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"{requests}Connection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 def answers_to_unreadable_length(port: int, length: str) -> list[bytes]:
     """Statuses of what comes back where a second request hides in a body that cannot be read: its own and no other."""
     hidden = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -83,9 +115,15 @@ def test_make_run() -> None:
         assert_problem(client.call("GET", "/me"), 401, "invalid_token")
         assert_problem(client.call("GET", "/nothing"), 404, "not_found")
         assert_problem(client.call("DELETE", "/me"), 405, "method_not_allowed")
+        for path in ("/me", "/nothing"):  # no answer to HEAD has a body (RFC 9110 section 9.3.2)
+            first, _, rest = answers_to_head_and_get(port, path).partition(b"\r\n\r\n")
+            assert re.match(rb"HTTP/1\.1 40[45] ", first)
+            assert rest.startswith(b"HTTP/1.1 200 ")
         assert answers_to_unreadable_length(port, "abc") == [b"400"]
         assert answers_to_unreadable_length(port, "99999999999") == [b"413"]
         assert_guards_by_cookie(client)
+        assert_is_read_across_origins(client)
+        assert_tells_owner(client)
         assert_logs_in(port)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=20)

@@ -64,7 +64,8 @@ def test_nothing_but_a_cookie_is_given_out(page: Held, path: str) -> None:
     reply = page.client.post(path, members, [FROM_PAGE])
     assert_answer(reply, 200 if path == "/login" else 201, MEMBERS)
     assert reply.json["expires_in"] == NINETY_DAYS
-    (cookie,) = reply.all("Set-Cookie")
+    cookie, device = reply.all("Set-Cookie")
+    assert device.startswith("__Host-device=")
     held = Held(page.client, email, reply)
     assert cookie == f"{SESSION_COOKIE}={value_of(held)}; Max-Age={NINETY_DAYS}; {ATTRIBUTES}"
     assert value_of(held) not in reply.body.decode()
@@ -171,7 +172,7 @@ def test_browser_never_holds_two(client: Client, before: str, now: str) -> None:
     former.assert_dead()
     set_cookies = reply.all("Set-Cookie")
     fresh = [cookie for cookie in set_cookies if "Max-Age=0" not in cookie]
-    assert [cookie.partition("=")[0] for cookie in fresh] == ([LOGINS[now]] if now in LOGINS else [])
+    assert [cookie.partition("=")[0] for cookie in fresh] == ([LOGINS[now], "__Host-device"] if now in LOGINS else [])
     left = now in LOGINS and now != before
     assert [cookie for cookie in set_cookies if cookie not in fresh] == (cleared(LOGINS[before]) if left else [])
     Held(client, former.email, reply).assert_lives()

@@ -9,12 +9,24 @@ import pytest
 
 from chalicelib.domain.limits import LimitPolicy
 from tests.fakes import PASSWORD
-from tests.http.client import COOKIE, FROM_PAGE, Client, Held, assert_answer, assert_problem, log_in, new_email, sign_up
+from tests.http.client import (
+    COOKIE,
+    DEVICE_COOKIE,
+    FROM_PAGE,
+    Client,
+    Held,
+    assert_answer,
+    assert_problem,
+    log_in,
+    new_email,
+    sign_up,
+)
 
 if TYPE_CHECKING:
     from tests.http.server import Server
 
 TOKEN_RESPONSE = {"access_token", "token_type", "expires_in", "session_id", "user"}
+DEVICE_TOKEN = r"kd1\.[\w-]{1,32}\.[\w-]{54}"
 REFRESH_TOKEN = r"kt1\.[\w-]{1,32}\.[\w-]{112}"
 ROUTES = [("/signup", 201), ("/login", 200)]
 
@@ -33,18 +45,21 @@ def test_cookie_transport(client: Client, path: str, status: int, named: dict[st
     reply = client.post(path, members | named, [FROM_PAGE])
     assert_answer(reply, status, TOKEN_RESPONSE | {"csrf_token"})
     assert (reply.json["token_type"], reply.json["expires_in"]) == ("Bearer", 900)
-    (cookie,) = reply.all("Set-Cookie")
+    cookie, device = reply.all("Set-Cookie")
     attributes = "; Max-Age=1209600; Path=/; Secure; HttpOnly; SameSite=Lax"
     assert re.fullmatch(COOKIE + "=" + REFRESH_TOKEN + re.escape(attributes), cookie)
+    attributes = "; Max-Age=15552000; Path=/; Secure; HttpOnly; SameSite=Lax"
+    assert re.fullmatch(DEVICE_COOKIE + "=" + DEVICE_TOKEN + re.escape(attributes), device)
     assert cookie.partition("=")[2][:20].encode() not in reply.body
 
 
 @pytest.mark.parametrize(("path", "status"), ROUTES)
 def test_body_transport(client: Client, path: str, status: int) -> None:
-    """The refresh token travels in the body, and no cookie is set."""
+    """The refresh token and the device token travel in the body, and no cookie is set."""
     reply = client.post(path, account(client, path) | {"transport": "body"})
-    assert_answer(reply, status, TOKEN_RESPONSE | {"refresh_token"})
+    assert_answer(reply, status, TOKEN_RESPONSE | {"refresh_token", "device_token"})
     assert re.fullmatch(REFRESH_TOKEN, reply.json["refresh_token"])
+    assert re.fullmatch(DEVICE_TOKEN, reply.json["device_token"])
     assert not reply.all("Set-Cookie")
 
 
@@ -139,11 +154,13 @@ def test_too_many_wrong_passwords(app_user: Held) -> None:
 
 
 @pytest.mark.parametrize("path", ["/signup", "/login"])
-def test_limiter_goes_by_the_connection(client: Client, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limiter_goes_by_the_connection(
+    server: Server, client: Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No header and no spelling of the path is another address to the limiter (CVE-2023-36456, GHSA-x732-6j76-qmhm)."""
-    name = {"/signup": "SIGNUP_BY_ADDRESS", "/login": "LOGIN_BY_ADDRESS"}[path]
+    name = {"/signup": "by_signup", "/login": "by_address"}[path]
     policy = LimitPolicy(f"{path[1:]}-address", 3600, ((3, 0),), 300)
-    monkeypatch.setattr(f"chalicelib.services.accounts.{name}", policy)
+    monkeypatch.setattr(server.services.accounts.attempts, name, policy)
 
     def attempt(*headers: tuple[str, str], at: str = path) -> int:
         return client.post(at, {"email": new_email(), "password": PASSWORD, "transport": "body"}, headers).status
@@ -161,7 +178,7 @@ def test_limiter_goes_by_the_connection(client: Client, path: str, monkeypatch: 
 def test_limiter_takes_ipv6_by_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Addresses of one /64 are one party, those of another are another (CVE-2026-45364)."""
     policy = LimitPolicy("signup-network", 3600, ((1, 0),), 300)
-    monkeypatch.setattr("chalicelib.services.accounts.SIGNUP_BY_ADDRESS", policy)
+    monkeypatch.setattr(server.services.accounts.attempts, "by_signup", policy)
 
     def attempt(address: str) -> int:
         members = {"email": new_email(), "password": PASSWORD, "transport": "body"}

@@ -34,10 +34,10 @@ class Reply:
 
 
 class Client:
-    """Requests to one base URL."""
+    """Requests to one base URL, from one of this machine's own addresses: limiters count by address."""
 
-    def __init__(self, base: str) -> None:
-        self._base = urlsplit(base)
+    def __init__(self, base: str, address: str = "127.0.0.1") -> None:
+        self._base, self._address = urlsplit(base), address
 
     def call(
         self,
@@ -56,7 +56,9 @@ class Client:
             sent["Content-Type"] = "application/json"
         if bearer is not None:
             sent["Authorization"] = f"Bearer {bearer}"
-        connection = http.client.HTTPConnection(self._base.hostname or "", self._base.port, timeout=40)
+        connection = http.client.HTTPConnection(
+            self._base.hostname or "", self._base.port, timeout=40, source_address=(self._address, 0)
+        )
         try:
             connection.request(method, self._base.path + path, body=body, headers=sent)
             response = connection.getresponse()

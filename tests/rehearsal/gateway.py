@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from tests.rehearsal.proxy import Answer, Request
 from tests.rehearsal.runtime import FunctionDied, LocalServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.rehearsal.runtime import Invocable
 
@@ -50,6 +51,7 @@ class Gateway:
         arn = f"arn:aws:execute-api:{region}:{account}:{api_id}/{stage}"
         self._document, self._function = document, function
         self._authorizers = Authorizers(arn, function=function, may_invoke=may_invoke, clock=clock)
+        self._refusal: Kind | None = None
 
     def __enter__(self) -> Self:
         self._server = _Server(self)
@@ -67,6 +69,15 @@ class Gateway:
         """The stage's URL."""
         return f"http://127.0.0.1:{self._server.server_port}/{self._stage}"
 
+    @contextmanager
+    def refusing(self, kind: Kind) -> Iterator[None]:
+        """Every request is refused so before it reaches anything: what throttling, quotas and a web ACL do."""
+        self._refusal = kind
+        try:
+            yield
+        finally:
+            self._refusal = None
+
     def answer(self, request: Request) -> Answer:
         """Answer a request whose path begins with the stage."""
         document = self._document()
@@ -79,11 +90,13 @@ class Gateway:
         try:
             answer = self._integrate(document, request)
         except GatewayError as error:
-            answer = gateway_response(document, error.kind)
+            answer = gateway_response(document, error.kind, request)
         answer.headers.append(("x-amzn-RequestId", request.id))
         return answer
 
     def _integrate(self, document: Mapping[str, Any], request: Request) -> Answer:
+        if self._refusal is not None:
+            raise GatewayError(self._refusal)
         if len(request.body) > LARGEST_BODY:
             raise GatewayError(Kind.REQUEST_TOO_LARGE)
         route = proxy.find_route(document["paths"], request.path)
@@ -129,6 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Every method goes to the gateway."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: the second of two waits 40 ms for the first one's receipt
     server: _Server
 
     def __getattr__(self, name: str) -> Any:
@@ -139,9 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         url = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
-        # More than the limit is not read: what matters is that it is too much.
-        body = self.rfile.read(min(length, LARGEST_BODY + 1))
-        self.close_connection = self.close_connection or length > len(body)
+        # To the end, however much it is: who still sends while the connection is closed never sees the answer.
+        body = self.rfile.read(length)
         address = str(self.client_address[0])
         request = Request(self.command, url.path, url.query, list(self.headers.items()), body, address)
         answer = self.server.gateway.answer(request)

@@ -185,6 +185,7 @@ class LambdaProcess:
             """The Runtime API, for this process alone."""
 
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet: the second of two waits 40 ms for the first one's receipt
 
             def do_GET(self) -> None:  # the method's name is the library's
                 """invocation/next: wait for work, and hand it over."""

@@ -112,8 +112,8 @@ def assert_sends_to(reply: Reply, location: str) -> None:
 
 
 def attributes(reply: Reply) -> tuple[str, set[str]]:
-    """Name and attributes of the answer's one cookie; its lifetime is another test's."""
-    first, *others = (reply.header("Set-Cookie") or "").split("; ")
+    """Name and attributes of the answer's first cookie; its lifetime is another test's."""
+    first, *others = reply.all("Set-Cookie")[0].split("; ")
     return first.partition("=")[0], {other for other in others if not other.startswith("Max-Age=")}
 
 

@@ -64,8 +64,9 @@ def test_cookie_transport(client: Client, credentials: dict[str, Any]) -> None:
     """A browser's session: the cookie comes and goes through the gateway, and needs the CSRF token."""
     origin = {"Origin": "http://localhost:3000"}
     signup = client.call("POST", "/signup", {**credentials, "transport": "cookie"}, headers=origin)
-    cookie = (signup.header("Set-Cookie") or "").partition(";")[0]
+    cookie, device_cookie = (cookie.partition(";")[0] for cookie in signup.all("Set-Cookie"))
     assert cookie.startswith("__Host-refresh=")
+    assert device_cookie.startswith("__Host-device=kd1.")
     assert "refresh_token" not in signup.json
 
     carried = {**origin, "Cookie": cookie}

@@ -11,7 +11,7 @@ from tests.rehearsal import proxy
 from tests.rehearsal.authorizers import CALLER, allows, context
 from tests.rehearsal.client import Client
 from tests.rehearsal.gateway import Gateway
-from tests.rehearsal.gateway_responses import Kind, gateway_response
+from tests.rehearsal.gateway_responses import InvalidMapping, Kind, gateway_response, mapped
 from tests.rehearsal.runtime import FunctionDied, Outcome
 
 if TYPE_CHECKING:
@@ -326,6 +326,46 @@ def test_gateway_response_of_the_document() -> None:
     assert dict(teapot.headers)["Content-Type"] == "text/plain"
     assert gateway_response(document, Kind.AUTHORIZER_FAILURE).body == b'{"m":"AUTHORIZER_FAILURE"}'
     assert gateway_response(document, Kind.ACCESS_DENIED).status == 403
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("'constant'", "constant"),
+        ("''", ""),
+        ("'method.request.header.Origin'", "method.request.header.Origin"),
+        ("method.request.header.Origin", "https://b.example"),
+        ("method.request.header.X-Absent", None),
+        ("method.request.querystring.q", "2"),
+        ("method.request.querystring.absent", None),
+    ],
+)
+def test_mapping_expression(expression: str, value: str | None) -> None:
+    """What stands between quotes is a constant; else a part of the request, and no header where it has none."""
+    sent = [("Origin", "https://a.example"), ("origin", "https://b.example")]
+    request = proxy.Request("GET", "/me", "q=1&q=2", sent, b"", "127.0.0.1")
+    parameters = {"gatewayresponse.header.X-Mapped": expression}
+    document = {"x-amazon-apigateway-gateway-responses": {"UNAUTHORIZED": {"responseParameters": parameters}}}
+    answer = gateway_response(document, Kind.UNAUTHORIZED, request)
+    assert dict(answer.headers).get("X-Mapped") == value
+
+
+@pytest.mark.parametrize("expression", ["constant", "*", "'", "method.request.body", "Origin", ""])
+def test_expression_that_is_none(expression: str) -> None:
+    """API Gateway refuses a document with such a one; here it fails when it is used."""
+    with pytest.raises(InvalidMapping):
+        mapped(expression, None)
+
+
+def test_gateway_that_is_told_to_refuse(functions: Scripted, document: dict[str, Any]) -> None:
+    """For as long as it is told, nothing reaches anything behind the gateway."""
+    with Gateway(
+        "api", "api", region="eu-central-1", account="1", document=lambda: document, function=functions
+    ) as gateway:
+        with gateway.refusing(Kind.THROTTLED):
+            assert Client(gateway.url).call("GET", "/items/1").status == 429
+            assert functions.events == []
+        assert Client(gateway.url).call("GET", "/items/1").status == 200
 
 
 def test_other_stage(client: Client) -> None:

@@ -97,7 +97,7 @@ class Customer:
         members = {"email": self.email, "password": PASSWORD, "transport": transport}
         reply = self.world.client.call("POST", "/login", members, headers={"Origin": ORIGIN})
         assert reply.status == 200, reply
-        cookie = (reply.header("Set-Cookie") or "").partition(";")[0]
+        cookie = (reply.all("Set-Cookie") or [""])[0].partition(";")[0]
         return replace(self, grant=reply.json, cookie=cookie)
 
     def make_admin(self) -> None:

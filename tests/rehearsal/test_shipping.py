@@ -43,7 +43,7 @@ def shipped(dev: RunningStack) -> zipfile.ZipFile:
 def test_every_function_runs_what_the_tree_builds(aws: LocalAws, dev: RunningStack) -> None:
     """Building the same tree again gives the bytes that every function holds."""
     built = package.build(dev.project)
-    for name in ("keyturn-dev", "keyturn-dev-authorize", "keyturn-dev-guard"):
+    for name in ("keyturn-dev", "keyturn-dev-authorize", "keyturn-dev-chronicle", "keyturn-dev-guard"):
         assert built.path.read_bytes() == aws.code(name), name
 
 
@@ -116,6 +116,14 @@ def test_every_module_of_ours_is_in_the_zip(dev: RunningStack, shipped: zipfile.
     assert "chalicelib/providers/google.py" in sources
     ours = {name for name in shipped.namelist() if name.startswith("chalicelib/") and name.endswith(".py")}
     assert ours == sources
+
+
+def test_list_of_common_passwords_is_in_the_zip(dev: RunningStack, shipped: zipfile.ZipFile) -> None:
+    """With its notice, byte for byte, in less than 1 MB: without it no new password could be taken."""
+    for name in ("common_passwords.bin", "common_passwords.NOTICE"):
+        entry = shipped.getinfo(f"chalicelib/crypto/{name}")
+        assert shipped.read(entry) == (dev.project / entry.filename).read_bytes()
+        assert entry.compress_size < 1_000_000
 
 
 def test_every_module_is_compiled(shipped: zipfile.ZipFile) -> None:

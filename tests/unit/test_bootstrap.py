@@ -39,10 +39,12 @@ def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryParameters]:
         monkeypatch.setattr(module, "SystemsManagerParameters", lambda _client: source)
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
+    bootstrap.config.cache_clear()
     bootstrap.services.cache_clear()
     authorizers.authorization.cache_clear()
     authorizers.guarding.cache_clear()
     yield source
+    bootstrap.config.cache_clear()
     bootstrap.services.cache_clear()
     authorizers.authorization.cache_clear()
     authorizers.guarding.cache_clear()

@@ -42,8 +42,10 @@ def answer(raised: BaseException, audit: RecordingAudit | None = None) -> Respon
 
 def make(error: type[AuthError], **texts: str) -> AuthError:
     """An error of this type."""
-    if error in {TooManyRequests, InsufficientUserAuthentication}:
-        return error(30, **texts)
+    if error is InsufficientUserAuthentication:
+        return InsufficientUserAuthentication(30, **texts)
+    if error is TooManyRequests:
+        return TooManyRequests(30, policy="login-account", quota=20, window=3600, **texts)
     return error(**texts)
 
 
@@ -95,9 +97,17 @@ def test_detail_is_told() -> None:
     assert "detail" not in answer(errors.InvalidGrant()).body
 
 
+def test_limiter_tells_its_policy() -> None:
+    """A 429 of ours names what refused, how much it lets through, and when it does again, and nothing else does."""
+    headers = answer(make(TooManyRequests)).headers
+    assert headers["RateLimit-Policy"] == '"login-account";q=20;w=3600'
+    assert headers["RateLimit"] == '"login-account";r=0;t=30'
+    assert not [name for name in answer(Unavailable()).headers if name.startswith("RateLimit")]
+
+
 def test_waits_stand_in_the_header() -> None:
     """429 and 503 say when to come again (RFC 9110 section 10.2.3), and nothing else does."""
-    assert answer(TooManyRequests(30)).headers["Retry-After"] == "30"
+    assert answer(make(TooManyRequests)).headers["Retry-After"] == "30"
     assert answer(Unavailable()).headers["Retry-After"] == "1"
     for error in STATUS:
         if error is not TooManyRequests and not issubclass(error, Unavailable):
@@ -230,7 +240,7 @@ def test_security_headers_are_everywhere(status: int) -> None:
         assert headers["Cache-Control"] == "no-store"
         assert SECURITY_HEADERS.items() <= headers.items()
     assert SECURITY_HEADERS["X-Content-Type-Options"] == "nosniff"
-    assert SECURITY_HEADERS["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert SECURITY_HEADERS["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
     assert SECURITY_HEADERS["X-Frame-Options"] == "DENY"
     assert SECURITY_HEADERS["Referrer-Policy"] == "no-referrer"
     assert SECURITY_HEADERS["Strict-Transport-Security"].startswith("max-age=63072000")

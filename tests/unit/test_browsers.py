@@ -14,20 +14,21 @@ from tests.unit.events import request
 ALLOWED = frozenset({ORIGIN, "https://admin.example.com:8443"})
 FOREIGN = "https://evil.example"
 SITES = ["same-origin", "same-site", "cross-site", "none", "", "Same-Origin", "same-origin, cross-site"]
+OF_PAGES = ("same-origin", "same-site", "cross-site")  # what browsers say of a page's request
 SID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
-def allowed(headers: dict[str, str | list[str]], *, cookies: bool) -> bool:
+def allowed(headers: dict[str, str | list[str]], *, cookies: bool, method: str = "POST") -> bool:
     """Whether a request with these headers passes."""
     try:
-        require_allowed_page(request(headers=headers), ALLOWED, cookies=cookies)
+        require_allowed_page(request(headers=headers, method=method), ALLOWED, cookies=cookies)
     except OriginRefused:
         return False
     return True
 
 
 @pytest.mark.parametrize("cookies", [True, False])
-@pytest.mark.parametrize("site", [None, *SITES])
+@pytest.mark.parametrize("site", [None, *OF_PAGES])
 def test_allowed_origin_passes(site: str | None, cookies: bool) -> None:  # noqa: FBT001  # both ways
     """A page of an allowed origin may ask, from whichever site the browser says it is."""
     for origin in ALLOWED:
@@ -72,6 +73,41 @@ def test_other_sites_are_refused(site: str, cookies: bool) -> None:  # noqa: FBT
     assert not allowed({"Sec-Fetch-Site": site}, cookies=cookies)
 
 
+@pytest.mark.parametrize("cookies", [True, False])
+@pytest.mark.parametrize("site", [site for site in SITES if site not in OF_PAGES])
+def test_word_that_no_page_has(site: str, cookies: bool) -> None:  # noqa: FBT001  # both ways
+    """Where Sec-Fetch-Site says that no page asks, or nothing that it can say, an allowed Origin does not help."""
+    for method in ("POST", "DELETE", "PUT", "PATCH", "GET" if site != "none" else "POST"):
+        assert not allowed({"Sec-Fetch-Site": site, "Origin": ORIGIN}, cookies=cookies, method=method)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize(
+    ("headers", "passes"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": ORIGIN}, True),
+        ({"Origin": ORIGIN}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": FOREIGN}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "none", "Origin": ORIGIN}, False),
+        ({"Sec-Fetch-Site": ""}, False),
+        ({"Sec-Fetch-Site": ["none", "none"]}, False),
+        ({"Origin": FOREIGN}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": [ORIGIN, ORIGIN]}, False),
+    ],
+    ids=str,
+)
+def test_safe_methods(method: str, headers: dict[str, str | list[str]], *, passes: bool) -> None:
+    """An address that was typed, and a program, may read with a cookie; a page elsewhere may not."""
+    assert {allowed(headers, cookies=cookies, method=method) for cookies in (True, False)} == {passes}
+
+
 def test_programs_pass_without_cookies() -> None:
     """Who sends neither header is no browser of today: it may not carry or get a cookie, and may use the body."""
     assert allowed({}, cookies=False)
@@ -85,6 +121,9 @@ def test_doubled_headers_are_no_pass() -> None:
     assert not allowed({"Origin": [ORIGIN, ORIGIN]}, cookies=True)
     assert not allowed({"Origin": ORIGIN, "origin": FOREIGN}, cookies=False)
     assert not allowed({"Sec-Fetch-Site": ["same-origin", "cross-site"]}, cookies=False)
+    assert not allowed({"Sec-Fetch-Site": ["same-origin", "same-origin"]}, cookies=True)
+    assert not allowed({"Sec-Fetch-Site": "same-origin", "Origin": [ORIGIN, ORIGIN]}, cookies=True)
+    assert not allowed({"Sec-Fetch-Site": ["cross-site", "cross-site"], "Origin": ORIGIN}, cookies=True)
 
 
 def test_empty_list_allows_no_page() -> None:

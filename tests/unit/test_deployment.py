@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = json.loads((ROOT / ".chalice/config.json").read_text())
 STAGES = sorted(DOCUMENT["stages"])
 
+ORIGIN = "https://app.example.com"
+SEVERAL = frozenset({ORIGIN, "https://admin.example.com:8443"})
+
 GATEWAY_TIMEOUT = 29  # seconds, after which API Gateway answers by itself
 
 # What callers of a REST API can meet (API Gateway's list of response types), with the status that the contract wants.
@@ -45,10 +48,11 @@ EXPECTED = {
 }
 
 
-def headers(response: dict[str, Any]) -> dict[str, str]:
-    """The constant headers of a gateway response."""
+def headers(response: dict[str, Any], reader: str | None = "method.request.header.Origin") -> dict[str, str]:
+    """The headers of a gateway response: one says who may read it, all others are constant."""
     prefix = "gatewayresponse.header."
-    parameters = response["responseParameters"]
+    parameters = dict(response["responseParameters"])
+    assert parameters.pop(f"{prefix}Access-Control-Allow-Origin", None) == reader
     assert all(name.startswith(prefix) and value[0] == value[-1] == "'" for name, value in parameters.items())
     return {name.removeprefix(prefix): value[1:-1] for name, value in parameters.items()}
 
@@ -56,7 +60,7 @@ def headers(response: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize(("kind", "expected"), EXPECTED.items())
 def test_gateway_response(kind: str, expected: tuple[int, str]) -> None:
     """Each is a problem with a constant body, the security headers, and no other content type."""
-    response = gateway.gateway_responses()[kind]
+    response = gateway.gateway_responses(SEVERAL)[kind]
     status, code = expected
     assert response["statusCode"] == str(status)
     (body,) = response["responseTemplates"].values()
@@ -65,6 +69,8 @@ def test_gateway_response(kind: str, expected: tuple[int, str]) -> None:
     sent = headers(response)
     assert SECURITY_HEADERS.items() <= sent.items()
     assert (sent["Content-Type"], sent["Cache-Control"]) == ("application/problem+json", "no-store")
+    assert (sent["Access-Control-Allow-Credentials"], sent["Vary"]) == ("true", "Origin")
+    assert {"Retry-After", "WWW-Authenticate"} <= set(sent["Access-Control-Expose-Headers"].split(", "))
     assert ("Retry-After" in sent) == (status in {429, 503})
     assert sent.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
 
@@ -79,16 +85,52 @@ def test_swagger_document_carries_the_gateway_responses() -> None:
     """They are part of the document that replaces the API."""
     from app import app  # noqa: PLC0415  # no other test here needs the routes
 
-    document = Swagger("keyturn-dev").generate_swagger(app)
-    assert document["info"]["title"] == "keyturn-dev"
-    assert document[gateway.EXTENSION] == gateway.gateway_responses()
+    for origins in (frozenset[str](), frozenset({ORIGIN}), SEVERAL):
+        document = Swagger("keyturn-dev", origins).generate_swagger(app)
+        assert document["info"]["title"] == "keyturn-dev"
+        assert document[gateway.EXTENSION] == gateway.gateway_responses(origins)
+
+
+def test_headers_of_a_gateway_response() -> None:
+    """`make run` says what the document says: the Origin is repeated, and not made up where there is none."""
+    response = gateway.gateway_responses(SEVERAL)["UNAUTHORIZED"]
+    constant = headers(response)
+    assert gateway.headers_for(response, None) == constant
+    assert gateway.headers_for(response, "") == constant
+    with_origin = {**constant, "Access-Control-Allow-Origin": ORIGIN}
+    assert gateway.headers_for(response, ORIGIN) == with_origin
+
+
+@pytest.mark.parametrize("kind", gateway.STATUS)
+def test_one_allowed_origin_is_the_only_reader(kind: str) -> None:
+    """No other page learns from a status whether the browser has a session; where nobody is allowed, no page does."""
+    response = gateway.gateway_responses(frozenset({ORIGIN}))[kind]
+    named = {**headers(response, f"'{ORIGIN}'"), "Access-Control-Allow-Origin": ORIGIN}
+    for origin in (None, "", "null", ORIGIN, "https://evil.example"):
+        assert gateway.headers_for(response, origin) == named
+    nobodys = gateway.gateway_responses(frozenset())[kind]
+    assert gateway.headers_for(nobodys, ORIGIN) == headers(nobodys, None)
+
+
+def test_preflights_reach_the_function() -> None:
+    """Every path takes OPTIONS, asks no authorizer for it and has the function answer, as it does everything else."""
+    from app import app  # noqa: PLC0415  # no other test here needs the routes
+
+    paths = Swagger("keyturn-dev", SEVERAL).generate_swagger(app)["paths"]
+    assert paths
+    for methods in paths.values():
+        assert set(methods) > {"options"}
+        assert "security" not in methods["options"]
+        integrations = [method["x-amazon-apigateway-integration"] for method in methods.values()]
+        assert {integration["type"] for integration in integrations} == {"aws_proxy"}
+        assert len({integration["uri"].template for integration in integrations}) == 1
 
 
 def test_swagger_document_names_the_guard() -> None:
     """Our routes ask the function `guard` each time, and nothing about the request is required before it is asked."""
     from app import app  # noqa: PLC0415  # no other test here needs the routes
 
-    definition = Swagger("keyturn-dev").generate_swagger(app)["securityDefinitions"]["guard"]
+    definition = Swagger("keyturn-dev", SEVERAL).generate_swagger(app)["securityDefinitions"]["guard"]
     authorizer = definition["x-amazon-apigateway-authorizer"]
     assert definition["x-amazon-apigateway-authtype"] == "custom"
     assert (authorizer["type"], authorizer["authorizerResultTtlInSeconds"]) == ("request", 0)

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import AuthError, InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
+from chalicelib.handlers import bodies
+from chalicelib.handlers.bodies import FINISH_LOGIN, LINK, MAX_PASSWORD, MAX_TEXT, Fields, Member
 from chalicelib.handlers.cookies import REFRESH
-from chalicelib.handlers.request import MAX_BODY, MAX_FIELD, MAX_USER_AGENT, read
+from chalicelib.handlers.request import MAX_BODY, MAX_COOKIE, MAX_HEADER, MAX_USER_AGENT, Request, read
 from tests.unit.events import JSON, chalice_request, event, request
 
 bounded = settings(max_examples=150, deadline=None)
@@ -22,7 +24,7 @@ LOGIN = '{"email":"ada@example.com","password":"correct horse battery"}'
 
 def fields(body: str, **parts: Any) -> dict[str, str]:
     """What a route with two required members and an optional one reads of the body."""
-    return request(body=body, **{"headers": JSON, **parts}).fields("email", "password", optional=("transport",))
+    return request(body=body, **{"headers": JSON, **parts}).fields(bodies.SIGN_UP)
 
 
 def detail(body: str) -> str:
@@ -44,9 +46,9 @@ def test_members_are_read() -> None:
 
 def test_no_body_has_no_members() -> None:
     """A route without required members takes a request without a body, and without a type."""
-    assert request().fields() == {}
-    assert request(body="").fields(optional=("refresh_token",)) == {}
-    assert request(body="{}", headers=JSON).fields() == {}
+    assert request().fields(bodies.NOTHING) == {}
+    assert request(body="").fields(bodies.REFRESH) == {}
+    assert request(body="{}", headers=JSON).fields(bodies.NOTHING) == {}
 
 
 @pytest.mark.parametrize(
@@ -132,8 +134,58 @@ def test_pairs_of_surrogates_are_characters() -> None:
 
 def test_members_have_a_bound() -> None:
     """A string of the greatest length is taken, and one character more is not."""
-    assert fields(json.dumps({"email": "e", "password": "p" * MAX_FIELD}))["password"] == "p" * MAX_FIELD
-    assert str(MAX_FIELD) in detail(json.dumps({"email": "e", "password": "p" * (MAX_FIELD + 1)}))
+    assert fields(json.dumps({"email": "e", "password": "p" * MAX_PASSWORD}))["password"] == "p" * MAX_PASSWORD
+    assert str(MAX_PASSWORD) in detail(json.dumps({"email": "e", "password": "p" * (MAX_PASSWORD + 1)}))
+
+
+DECLARED = sorted(
+    ((fields, name) for fields in vars(bodies).values() if isinstance(fields, Fields) for name in fields.members),
+    key=lambda declared: (declared[0].name, declared[1]),
+)
+
+
+@pytest.mark.parametrize(("declared", "name"), DECLARED, ids=[f"{fields.name}.{name}" for fields, name in DECLARED])
+def test_every_member_has_a_bound(declared: Fields, name: str) -> None:
+    """Whatever is declared says how long it may be, and one character more is refused (ASVS V2.2.1)."""
+    member = declared.members[name]
+    assert 0 < member.max_length <= MAX_BODY
+    assert member.problem("1" * (member.max_length + 1)) is not None
+    longest = member.choices[0] if member.choices else "1" * member.max_length
+    assert member.problem(longest) is None
+
+
+EXCHANGE = {"code": "c", "code_verifier": "v" * 43, "redirect_uri": "https://app.example.com/", "nonce": "n"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"code": ""}, "code is empty."),
+        ({"nonce": ""}, "nonce is empty."),
+        ({"redirect_uri": ""}, "redirect_uri is empty."),
+        ({"code_verifier": ""}, "code_verifier is empty."),
+        *(
+            ({"code_verifier": text}, "code_verifier must have 43 to 128 characters of A-Z a-z 0-9 - . _ ~.")
+            for text in ("v" * 42, "v" * 42 + "!", "v" * 43 + "\n", "\uff56" * 43)
+        ),
+        ({"code_verifier": "v" * 129}, "code_verifier must be a string of at most 128 characters."),
+        ({"transport": "sessions"}, "transport must be one of cookie, body, session."),
+        ({"transport": ""}, "transport must be one of cookie, body, session."),
+        ({"redirect_uri": "x" * 2049}, "redirect_uri must be a string of at most 2048 characters."),
+    ],
+    ids=repr,
+)
+def test_forms_of_members(change: dict[str, str], told: str) -> None:
+    """What has not its declared form is refused, in words that say which one it is."""
+    with pytest.raises(InvalidRequest) as raised:
+        request(body=json.dumps(EXCHANGE | change), headers=JSON).fields(bodies.EXCHANGE)
+    assert raised.value.detail == told
+
+
+def test_right_forms_are_taken() -> None:
+    """A verifier of either length, and each transport (RFC 7636 section 4.1)."""
+    for change in ({"code_verifier": "-._~" * 32}, {"transport": "body"}, {"transport": "session"}, {}):
+        assert request(body=json.dumps(EXCHANGE | change), headers=JSON).fields(bodies.EXCHANGE) == EXCHANGE | change
 
 
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 5_000_000])
@@ -215,7 +267,7 @@ def test_other_types_are_refused(content_type: str) -> None:
     """Every other type is 415, with a body or without."""
     for body in (LOGIN, None):
         with pytest.raises(UnsupportedMediaType):
-            request(body=body, headers={"Content-Type": content_type}).fields("email", "password")
+            request(body=body, headers={"Content-Type": content_type}).fields(bodies.LOG_IN)
 
 
 def test_body_needs_a_type() -> None:
@@ -416,6 +468,14 @@ def test_harness_is_a_gateways_event() -> None:
     assert chalice_request(body=LOGIN).raw_body == LOGIN.encode()
 
 
+# Queries --------------------------------------------------------------------------------------------------------------
+
+
+def queried(query: dict[str, list[str]] | None) -> Request:
+    """A request with this query."""
+    return read(ChaliceRequest(event(method="GET") | {"multiValueQueryStringParameters": query}))
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -426,13 +486,72 @@ def test_harness_is_a_gateways_event() -> None:
         ([" x "], " x "),
         (["x", "x"], None),
         (["x", ""], None),
-        (["x" * 4096], "x" * 4096),
-        (["x" * 4097], None),
+        (["\ud800"], None),
+        (["x" * MAX_TEXT], "x" * MAX_TEXT),
+        (["x" * (MAX_TEXT + 1)], None),
+    ],
+    ids=[*("none", "no value", "empty", "one", "blanks", "twice", "and empty", "surrogate", "longest", "too long")],
+)
+def test_readable_parameter(values: list[str] | None, expected: str | None) -> None:
+    """A callback's parameter says something where it came once (RFC 6749 section 3.1) and is no longer than any."""
+    query = None if values is None else {"state": values, "other": ["y"]}
+    found = queried(query).readable_parameters(FINISH_LOGIN)
+    assert found == ({} if expected is None else {"state": expected})
+
+
+PAGE = "https://app.example.com/"
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({}, "return_to is missing."),
+        ({"return_to": [""]}, "return_to is missing."),
+        ({"return_to": [PAGE, PAGE]}, "return_to is given twice."),
+        ({"return_to": [PAGE, ""]}, "return_to is given twice."),
+        ({"return_to": ["x" * 2049]}, "return_to must be a string of at most 2048 characters."),
+        ({"return_to": ["\ud800"]}, "return_to holds an unpaired surrogate."),
+        ({"return_to": [PAGE], "transport": ["body"]}, "transport must be one of cookie, session."),
+        ({"return_to": [PAGE], "max_age": ["0", "300"]}, "max_age is given twice."),
+        *(
+            ({"return_to": [PAGE], "max_age": [text]}, "max_age must be a number of seconds.")
+            for text in ("-1", "1e3", "\u0661", " 1", "1\n")
+        ),
+        ({"return_to": [PAGE], "max_age": ["1" * 10]}, "max_age must be a string of at most 9 characters."),
     ],
     ids=repr,
 )
-def test_parameter(values: list[str] | None, expected: str | None) -> None:
-    """A parameter says something where it came once (RFC 6749 section 3.1), and is no longer than any can be."""
-    query = None if values is None else {"state": values, "other": ["y"]}
-    asked = read(ChaliceRequest(event(method="GET") | {"multiValueQueryStringParameters": query}))
-    assert asked.parameter("state") == expected
+def test_malformed_queries_are_refused(query: dict[str, list[str]], told: str) -> None:
+    """A link that asks for something else than there is, or for two things at once, begins nothing."""
+    with pytest.raises(InvalidRequest) as raised:
+        queried(query).parameters(bodies.BEGIN_LOGIN)
+    assert raised.value.detail == told
+
+
+def test_queries_are_read() -> None:
+    """What is declared is read; a parameter without a value, and one of somebody else's, is let pass."""
+    query = {"return_to": [PAGE], "transport": [""], "max_age": ["0"], "utm_source": ["a", "b"]}
+    assert queried(query).parameters(bodies.BEGIN_LOGIN) == {"return_to": PAGE, "max_age": "0"}
+
+
+# Bounds of what is not declared ---------------------------------------------------------------------------------------
+
+
+def test_headers_have_a_bound() -> None:
+    """A header as long as API Gateway's limit for all of them is read; a longer one, from elsewhere, is absent."""
+    assert request(headers={"Authorization": "a" * MAX_HEADER}).header("authorization") is not None
+    assert request(headers={"Authorization": "a" * (MAX_HEADER + 1)}).header("authorization") is None
+
+
+def test_cookies_have_a_bound() -> None:
+    """A cookie that no browser would keep, 4096 bytes and its name (RFC 6265 section 6.1), is an absent one."""
+    assert request(headers={"Cookie": f"{REFRESH}={'a' * MAX_COOKIE}"}).cookie(REFRESH) == "a" * MAX_COOKIE
+    longer = request(headers={"Cookie": f"{REFRESH}={'a' * (MAX_COOKIE + 1)}"})
+    assert longer.cookie(REFRESH) is None
+    assert longer.names_cookie(REFRESH)
+
+
+def test_members_that_are_no_text_are_told_their_bound() -> None:
+    """The words for a wrong type name the type and the bound."""
+    assert Member("m", max_length=5).problem(1) == "must be a string of at most 5 characters."
+    assert LINK.members["code"].problem(None) == f"must be a string of at most {MAX_TEXT} characters."

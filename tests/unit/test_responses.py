@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.domain.records import Account, Transport
-from chalicelib.handlers.cookies import REFRESH, SESSION, cleared, credential_cookie
+from chalicelib.handlers.cookies import (
+    REFRESH,
+    SESSION,
+    cleared,
+    credential_cookie,
+    device_cookie,
+    other_device_cookie,
+)
 from chalicelib.handlers.responses import json_response, no_content, problem, token_response
 from chalicelib.services.tokens import Grant, RefreshGrant
 from tests.fakes import config
@@ -46,6 +55,47 @@ def test_cookie_transport_hides_the_refresh_token() -> None:
     assert response.status_code == 201
     assert response.body == {**COMMON, "csrf_token": "csrf"}
     assert response.headers["Set-Cookie"] == [set_cookie("cookie")]
+
+
+DEVICE_TOKEN = "kd1.k.device-token"
+HALF_A_YEAR = 15_552_000
+
+
+@pytest.mark.parametrize("transport", ["cookie", "session"])
+@pytest.mark.parametrize("samesite", ["Lax", "Strict", "None"])
+def test_device_cookie_is_as_the_credentials(transport: Transport, samesite: str) -> None:
+    """It stands beside the credential's, with the same attributes, and lives for half a year; no script can read it."""
+    response = token_response(
+        replace(grant(transport), device_token=DEVICE_TOKEN), config(cookie_samesite=samesite), displaced=["other"]
+    )
+    attributes = f"Path=/; Secure; HttpOnly; SameSite={samesite}" + ("; Partitioned" if samesite == "None" else "")
+    device = f"__Host-device={DEVICE_TOKEN}; Max-Age={HALF_A_YEAR}; {attributes}"
+    assert response.headers["Set-Cookie"] == [set_cookie(transport, cookie_samesite=samesite), device, "other"]
+    assert DEVICE_TOKEN not in str(response.body)
+
+
+def test_device_token_goes_in_the_body() -> None:
+    """With the transport `body`, also where a bearer's password change gives no refresh token; no cookie is set."""
+    for held, more in (
+        (grant("body"), {"refresh_token": REFRESH_TOKEN}),
+        (grant(None), {}),
+    ):
+        response = token_response(replace(held, device_token=DEVICE_TOKEN), config(), transport="body")
+        assert response.body == {**COMMON, **more, "device_token": DEVICE_TOKEN}
+        assert "Set-Cookie" not in response.headers
+
+
+def test_removed_device_cookie_is_the_other_one() -> None:
+    """What is removed beside ours is the partitioned one where ours is not, and the other way round."""
+    assert "Partitioned" in other_device_cookie(config())
+    assert "Partitioned" not in other_device_cookie(config(cookie_samesite="None"))
+    for samesite in ("Lax", "None"):
+        ours, other = (
+            device_cookie("x", 9, config(cookie_samesite=samesite)),
+            other_device_cookie(config(cookie_samesite=samesite)),
+        )
+        assert ("Partitioned" in ours) != ("Partitioned" in other)
+        assert "Max-Age=0" in other
 
 
 def test_session_transport_shows_no_token() -> None:

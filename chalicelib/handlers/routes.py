@@ -1,0 +1,81 @@
+"""The table of routes, and how Chalice comes to serve it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+from chalicelib.handlers import boundary, cors
+from chalicelib.handlers.request import read
+from chalicelib.handlers.responses import no_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from chalice.app import Authorizer, Chalice, Request, Response
+
+    from chalicelib.config import Config
+    from chalicelib.ports import AuditLog
+    from chalicelib.services import Services
+
+
+class Route(NamedTuple):
+    """One method of one path: `handle` answers it, after `authorizer`, where there is one, has let the caller through.
+
+    `cookies` says whether it takes or sets a cookie.
+    """
+
+    method: str
+    path: str
+    handle: Callable[..., Response]
+    cookies: bool
+    authorizer: Authorizer | None = None
+
+
+class Product(Protocol):
+    """What answering takes: the module bootstrap, asked at each request, because nothing is read before the first."""
+
+    audit: AuditLog
+
+    def config(self) -> Config:
+        """The settings. ConfigurationError."""
+
+    def services(self) -> Services:
+        """Everything that handlers call. ConfigurationError, Unavailable."""
+
+
+def serve(app: Chalice, routes: Iterable[Route], product: Product) -> None:
+    """Have the app answer the routes, and give every answer the headers that it needs, those of Chalice's own too.
+
+    Each path takes OPTIONS beside its own methods: that is how a browser asks before a page of another origin sends
+    what a form could not (Fetch, section "CORS-preflight fetch").
+    """
+    methods: dict[str, list[str]] = {}
+
+    def finish(event: Any, get_response: Callable[[Any], Response]) -> Response:  # noqa: ANN401  # chalice passes its Request
+        response = boundary.finish(get_response(event))
+        request = read(event) if event else None  # an event without a path is no request to Chalice
+        response.headers.update(cors.headers(request, methods.get(event.path, []) if event else [], product.config))
+        return response
+
+    app.middleware("http")(finish)
+    for route in routes:
+        methods.setdefault(route.path, []).append(route.method)
+        _serve_one(app, route, product)
+    for path in methods:
+        app.route(path, methods=["OPTIONS"], name=f"preflight of {path}", content_types=["*/*"])(_preflight)
+
+
+def _serve_one(app: Chalice, route: Route, product: Product) -> None:
+    def view(**parameters: str) -> Response:
+        request = cast("Request", app.current_request)
+        return boundary.respond(route.handle, request, product.services, product.audit, **parameters)
+
+    name = route.handle.__name__
+    view.__doc__ = route.handle.__doc__  # its first line is the route's summary in the API's document
+    # Chalice's own check takes `text/plain;application/json`: the boundary does it instead.
+    app.route(route.path, methods=[route.method], name=name, authorizer=route.authorizer, content_types=["*/*"])(view)
+
+
+def _preflight(**_parameters: str) -> Response:
+    """204, whoever asks: what a page may do stands in headers that `finish` sets. Neither keys nor table are read."""
+    return no_content()

@@ -1,0 +1,214 @@
+"""Every route of the table, as a page of another origin would use it: with the browser's own genuine cookies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+import app
+from chalicelib.handlers.browsers import SAFE_METHODS
+from tests import engines
+from tests.fakes import PASSWORD
+from tests.http.client import FROM_PAGE, Held, log_in, new_email, sign_up
+from tests.http.hostile import FORM, SIGNATURE, filled
+from tests.http.server import PAGE
+from tests.http.surfer import own_code, person_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.http.client import Client, Headers
+    from tests.http.server import Server
+    from tests.rehearsal.client import Reply
+
+    Members = Callable[[Server, Held], dict[str, str] | None]
+
+COOKIES = ("cookie", "session")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a browser uses a route rightly: the transports whose cookie it takes, the body, and what it answers."""
+
+    transports: tuple[str, ...]
+    members: Members
+    status: int
+    guarded: bool = False
+    needs_identity: bool = False
+
+
+def nothing(_server: Server, _victim: Held) -> None:
+    """No body."""
+
+
+def code(server: Server, _victim: Held) -> dict[str, str]:
+    """A fresh code of somebody whom nobody has seen."""
+    return own_code(server, person_of(new_email()))
+
+
+def new_account(_server: Server, _victim: Held) -> dict[str, str]:
+    """An account that there is not."""
+    return {"email": new_email(), "password": PASSWORD}
+
+
+def own_account(_server: Server, victim: Held) -> dict[str, str]:
+    """The victim's own account."""
+    return {"email": victim.email, "password": PASSWORD}
+
+
+def new_password(_server: Server, _victim: Held) -> dict[str, str]:
+    """Another password."""
+    return {"current_password": PASSWORD, "new_password": "fresh horse battery"}
+
+
+def return_to(_server: Server, _victim: Held) -> dict[str, str]:
+    """Where to come back to."""
+    return {"return_to": PAGE}
+
+
+def guarded(members: Members, status: int, *, needs_identity: bool = False) -> Entry:
+    """A route behind the authorizer, which of both cookies takes the session's alone."""
+    return Entry(("session",), members, status, guarded=True, needs_identity=needs_identity)
+
+
+ENTRIES = {
+    ("POST", "/signup"): Entry(COOKIES, new_account, 201),
+    ("POST", "/login"): Entry(COOKIES, own_account, 200),
+    ("POST", "/refresh"): Entry(("cookie",), nothing, 200),
+    ("POST", "/logout"): Entry(COOKIES, nothing, 204),
+    ("POST", "/logout/all"): guarded(nothing, 204),
+    ("DELETE", "/sessions/{session_id}"): guarded(nothing, 204),
+    ("POST", "/password/change"): guarded(new_password, 200),
+    ("POST", "/login/{provider}/exchange"): Entry(COOKIES, code, 200),
+    ("POST", "/identities/{provider}"): guarded(code, 204),
+    ("DELETE", "/identities/{provider}"): guarded(nothing, 204, needs_identity=True),
+    ("POST", "/identities/{provider}/authorization"): guarded(return_to, 200),
+}
+CASES = [(method, path, transport) for (method, path), entry in ENTRIES.items() for transport in entry.transports]
+every_use_of_a_cookie = pytest.mark.parametrize(
+    ("method", "path", "transport"), CASES, ids=[" ".join(case) for case in CASES]
+)
+
+ELSEWHERE: dict[str, Headers] = {
+    "another origin": [("Origin", "https://evil.example")],
+    "null": [("Origin", "null")],
+    "neither header": [],
+    "cross-site": [("Sec-Fetch-Site", "cross-site")],
+    "same-site": [("Sec-Fetch-Site", "same-site")],
+    "another origin, cross-site": [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")],
+    "null, cross-site": [("Origin", "null"), ("Sec-Fetch-Site", "cross-site")],
+    "no page": [FROM_PAGE, ("Sec-Fetch-Site", "none")],
+    "two origins": [FROM_PAGE, FROM_PAGE],
+}
+
+
+def rows(server: Server) -> list[str]:
+    """Everything that the table holds."""
+    client = engines.connect_patiently(server.environment["AWS_ENDPOINT_URL_DYNAMODB"])
+    pages = client.get_paginator("scan").paginate(TableName=server.environment["KEYTURN_TABLE"], ConsistentRead=True)
+    return sorted(json.dumps(item, sort_keys=True, default=str) for page in pages for item in page["Items"])
+
+
+def victim_of(server: Server, client: Client, entry: Entry, transport: str) -> Held:
+    """Somebody with a browser, in which there is a living session of this transport."""
+    held = sign_up(client, transport)
+    if entry.needs_identity:
+        other = log_in(client, held.email)
+        code = own_code(server, person_of(new_email()))
+        assert client.post("/identities/google", code, [other.bearer]).status == 204
+    return held
+
+
+def send(server: Server, victim: Held, case: tuple[str, str, str], headers: Headers) -> Reply:
+    """Use the route with the victim's cookie, and these headers beside it."""
+    method, path, transport = case
+    members = ENTRIES[method, path].members(server, victim)
+    if members is not None and path in {"/signup", "/login", "/login/{provider}/exchange"}:
+        members = {**members, "transport": transport}
+    path = filled(path, victim.session_id)
+    return victim.client.call(method, path, members, [("Cookie", victim.cookie), *headers])
+
+
+def test_every_route_has_an_entry() -> None:
+    """A route that takes or sets a cookie and changes something stands above: the tests below go through all."""
+    unsafe = {(route.method, route.path) for route in app.ROUTES if route.cookies and route.method not in SAFE_METHODS}
+    assert unsafe == set(ENTRIES)
+    guards = {(route.method, route.path) for route in app.ROUTES if route.authorizer is not None and route.cookies}
+    assert {route for route, entry in ENTRIES.items() if entry.guarded} == guards & unsafe
+
+
+@every_use_of_a_cookie
+def test_from_elsewhere(server: Server, client: Client, method: str, path: str, transport: str) -> None:
+    """With genuine cookies, and even the right CSRF token, no page elsewhere gets anything done; nothing is written."""
+    entry, case = ENTRIES[method, path], (method, path, transport)
+    victim = victim_of(server, client, entry, transport)
+    csrf_token = ("X-CSRF-Token", victim.csrf_token)
+    before = rows(server)
+    for name, headers in ELSEWHERE.items():
+        reply = send(server, victim, case, [*headers, csrf_token])
+        assert (reply.status, reply.json["code"]) == (403, "access_denied" if entry.guarded else "origin_refused"), name
+        assert not reply.all("Set-Cookie"), name
+        assert rows(server) == before, name
+    victim = victim.assert_lives()
+    assert send(server, victim, case, [FROM_PAGE, csrf_token]).status == entry.status
+
+
+@every_use_of_a_cookie
+def test_without_the_sessions_token(server: Server, client: Client, method: str, path: str, transport: str) -> None:
+    """An allowed page without this session's CSRF token gets nothing done with its cookie; nothing is written."""
+    entry, case = ENTRIES[method, path], (method, path, transport)
+    victim = victim_of(server, client, entry, transport)
+    own, strangers = victim.csrf_token, sign_up(client, transport).csrf_token
+    own_other = log_in(client, victim.email, transport).csrf_token
+    before = rows(server)
+    for values in ((), ("",), (strangers,), (own_other,), (own, own), (own, strangers), (own[:-1],), (f"{own}=",)):
+        reply = send(server, victim, case, [FROM_PAGE, *(("X-CSRF-Token", value) for value in values)])
+        code = "access_denied" if entry.guarded else "csrf_token_invalid"
+        assert (reply.status, reply.json["code"]) == (403, code), values
+        assert not reply.all("Set-Cookie"), values
+        assert rows(server) == before, values
+    victim = victim.assert_lives()
+    assert send(server, victim, case, [FROM_PAGE, ("X-CSRF-Token", own)]).status == entry.status
+
+
+# What a route without cookies is sent, so that it does what it is for.
+TOKEN = b"token=nobodys"
+PLAIN: dict[tuple[str, str], tuple[Headers, bytes]] = {
+    ("POST", "/token/introspect"): ([FORM, SIGNATURE], TOKEN),
+    ("POST", "/token/revoke"): ([FORM], TOKEN),
+    ("GET", "/.well-known/openid-configuration"): ([], b""),
+    ("GET", "/.well-known/jwks.json"): ([], b""),
+    ("GET", "/openapi.json"): ([], b""),
+    ("GET", "/health"): ([], b""),
+}
+
+
+def test_every_route_without_cookies_is_named() -> None:
+    """A route that says that it takes no cookie stands above, and the test below holds it to that."""
+    assert {(route.method, route.path) for route in app.ROUTES if not route.cookies} == set(PLAIN)
+
+
+@pytest.mark.parametrize(("method", "path"), PLAIN)
+def test_route_without_cookies(server: Server, browser: Held, page: Held, method: str, path: str) -> None:
+    """It answers the same with genuine cookies and without, whoever asks, and does nothing to their sessions."""
+    headers, body = PLAIN[method, path]
+    cookies = ("Cookie", f"{browser.cookie}; {page.cookie}")
+    before = rows(server)
+    more: list[Headers] = [[], [FROM_PAGE], [FROM_PAGE, ("X-CSRF-Token", browser.csrf_token)]]
+    for sent in more:
+        without = browser.client.send(method, path, [*headers, *sent], body)
+        with_cookies = browser.client.send(method, path, [*headers, *sent, cookies], body)
+        assert said(with_cookies) == said(without)
+        assert without.status == 200
+    assert rows(server) == before
+    browser.assert_lives()
+    page.assert_lives()
+
+
+def said(reply: Reply) -> tuple[int, list[tuple[str, str]], bytes]:
+    """An answer without what is different each time."""
+    own = [(name, value) for name, value in reply.headers if name not in {"Date", "x-amzn-RequestId"}]
+    return reply.status, own, reply.body

@@ -1,0 +1,332 @@
+"""Faults that systems of the same kind have had, and the tests that show that Keyturn has none of them.
+
+Each test names the advisory or issue that it is about, in its own words or its file's.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/asvs.md").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What went wrong elsewhere: under which names it is known, and which tests are about it.
+
+    `waits`: the capability that it would be a fault of, where there is none yet; the tests show what holds already.
+    """
+
+    number: int
+    what: str
+    ids: tuple[str, ...]
+    tests: tuple[str, ...]
+    waits: str = ""
+
+
+FAULTS = (
+    Fault(
+        1,
+        "parallel refreshes of one token made several lineages",
+        ("CVE-2026-1035",),
+        (
+            "races/test_processes.py::test_one_refresh_token_has_one_successor",
+            "store/test_races.py::test_one_refresh_token_turns_once",
+        ),
+    ),
+    Fault(
+        2,
+        "a revoked token was valid again after a restart",
+        ("CVE-2026-9802",),
+        (
+            "flows/test_revocation.py::test_cold_container_denies_what_the_last_one_revoked",
+            "rehearsal/test_flow.py::test_revocation_outlives_containers",
+            "flows/test_session_cookies.py::test_cookie_stands_for_the_user",
+        ),
+    ),
+    Fault(
+        3,
+        "another way to try a password did not count",
+        ("CVE-2026-9798",),
+        (
+            "flows/test_log_in.py::test_every_way_to_try_a_password_counts_on_one_limiter",
+            "http/test_guarded.py::test_password_guesses_count_on_one_limiter",
+            "flows/test_federation.py::test_begin_and_exchange_count_on_the_login_limiter",
+            "flows/test_first_password.py::test_first_password_counts_on_the_limiter",
+            "flows/test_known_devices.py::test_wrong_guesses_at_a_password_change_are_held_back",
+        ),
+    ),
+    Fault(
+        4,
+        "an address was swapped while an identity was linked, or the proof was of another identity",
+        ("GHSA-xhpr-465j-7p9q", "CVE-2026-9087"),
+        (
+            "flows/test_identities.py::test_address_that_is_not_proven_to_be_the_accounts_proves_nothing",
+            "flows/test_identities.py::test_session_that_ended_links_nothing",
+            "http/test_identities.py::test_link_is_of_the_session_that_asked",
+        ),
+    ),
+    Fault(
+        5,
+        "the attacker named the issuer",
+        ("CVE-2026-31813",),
+        (
+            "http/test_hostile_headers.py::test_issuer_comes_from_configuration",
+            "unit/test_id_tokens.py::test_issuer_is_one_of_the_configured",
+        ),
+    ),
+    Fault(
+        6,
+        "a header named the host of mailed links",
+        ("GHSA-3529-5m8x-rpv3",),
+        (
+            "http/test_addresses_and_links.py::test_links_are_of_configuration",
+            "http/test_hostile_headers.py::test_other_hosts_name",
+        ),
+        waits="mail",
+    ),
+    Fault(
+        7,
+        "codes and states were taken twice",
+        ("Supabase #2612", "Supabase #2483", "better-auth #8067", "CVE-2026-22751"),
+        (
+            "races/test_processes.py::test_one_state_begins_one_session",
+            "http/test_federation.py::test_parallel_callbacks",
+            "store/test_races.py::test_one_transaction_is_taken_once",
+            "flows/test_federation.py::test_login_is_finished_once",
+            "flows/test_federation.py::test_code_is_exchanged_once",
+        ),
+    ),
+    Fault(
+        8,
+        "mailed tokens lived on after the address had changed",
+        ("regressions 8",),
+        ("http/test_addresses_and_links.py::test_two_routes_take_an_address",),
+        waits="email change",
+    ),
+    Fault(
+        9,
+        "somebody signed up with another's address, and kept the account when its owner came",
+        ("better-auth #9578",),
+        (
+            "flows/test_arrivals.py::test_unproven_account_is_its_owners",
+            "http/test_federation.py::test_owner_arrives_after_a_squatter",
+        ),
+    ),
+    Fault(
+        10,
+        "the limiter was passed by other addresses of one network, other spellings of a path, or a header",
+        ("CVE-2026-45364", "GHSA-x732-6j76-qmhm", "CVE-2023-36456"),
+        (
+            "http/test_signup_and_login.py::test_limiter_goes_by_the_connection",
+            "http/test_signup_and_login.py::test_limiter_takes_ipv6_by_network",
+            "unit/test_limits.py::test_bucket_is_what_one_party_controls",
+        ),
+    ),
+    Fault(
+        11,
+        "a login at a provider was finished by another browser",
+        ("CVE-2025-68481", "CVE-2025-14546", "CVE-2025-68158"),
+        (
+            "flows/test_federation.py::test_other_browser_is_refused",
+            "http/test_federation.py::test_callback_in_another_browser",
+        ),
+    ),
+    Fault(
+        12,
+        "PKCE was skipped by leaving the verifier out",
+        ("CVE-2023-48228",),
+        (
+            "flows/test_federation.py::test_code_needs_all_that_belongs_to_it",
+            "http/test_federation.py::test_exchange_that_does_not_fit",
+        ),
+    ),
+    Fault(
+        13,
+        "refresh tokens lived on after the password had changed",
+        ("CVE-2026-22706",),
+        (
+            "flows/test_revocation.py::test_password_change_ends_every_other_session",
+            "flows/test_interleavings.py::test_nothing_of_the_old_state_is_accepted",
+        ),
+    ),
+    Fault(
+        14,
+        "a malformed cookie was a pass",
+        ("CVE-2026-25748",),
+        (
+            "http/test_hostile_headers.py::test_malformed_cookie",
+            "http/test_session_transport.py::test_hostile_cookie",
+            "unit/test_request.py::test_malformed_cookies_are_absent",
+        ),
+    ),
+    Fault(
+        15,
+        "people gave rights to themselves",
+        ("CVE-2026-27946",),
+        (
+            "flows/test_transports.py::test_nobody_gives_himself_rights",
+            "http/test_signup_and_login.py::test_self_set_rights",
+            "http/test_hostile_bodies.py::test_unknown_member",
+        ),
+    ),
+    Fault(
+        16,
+        "null passed a check that a value does not",
+        ("CVE-2026-34574",),
+        (
+            "flows/test_transports.py::test_null_is_no_value",
+            "http/test_hostile_bodies.py::test_member_of_a_wrong_type",
+            "unit/test_access_tokens.py::test_no_claim_may_be_null",
+        ),
+    ),
+    Fault(
+        17,
+        "the time of an answer told who has an account",
+        ("CVE-2024-39329", "CVE-2026-39321"),
+        ("flows/test_enumeration.py::test_every_refusal_takes_the_same_steps",),
+    ),
+    Fault(
+        18,
+        "an unknown provider's name was looked up at great cost",
+        ("CVE-2026-33538",),
+        (
+            "flows/test_federation.py::test_unknown_provider_is_looked_up_nowhere",
+            "http/test_federation.py::test_provider_that_is_off",
+        ),
+    ),
+    Fault(
+        19,
+        "lists were taken for addresses, odd URLs hung the service or led elsewhere",
+        ("CVE-2022-35924", "CVE-2022-31093"),
+        (
+            "flows/test_arrivals.py::test_identity_without_a_usable_address_makes_no_account",
+            "flows/test_federation.py::test_page_is_compared_exactly",
+            "rehearsal/test_federation.py::test_open_redirect",
+        ),
+    ),
+    Fault(
+        20,
+        "token libraries were led astray by key ids, algorithms, critical headers and parts of an issuer",
+        ("CVE-2026-48524", "CVE-2026-48523", "CVE-2026-32597", "GHSA-75c5-xw7c-p5pm", "CVE-2022-29217"),
+        (
+            "unit/test_access_token_forgeries.py::test_random_kids_cause_one_read",
+            "unit/test_access_token_forgeries.py::test_one_algorithm_a_key",
+            "unit/test_access_token_forgeries.py::test_critical_extensions_are_refused",
+            "unit/test_access_tokens.py::test_issuer_is_compared_whole",
+            "unit/test_access_token_forgeries.py::test_public_key_is_no_secret",
+        ),
+    ),
+    Fault(
+        21,
+        "a token brought its own key",
+        ("CVE-2026-27962",),
+        (
+            "unit/test_access_token_forgeries.py::test_keys_are_never_read_from_the_header",
+            "unit/test_id_token_forgeries.py::test_keys_are_never_read_from_the_header",
+            "providers/test_hostile_tokens.py::test_key_of_the_header",
+        ),
+    ),
+    Fault(
+        22,
+        "an authorizer's kept answer opened or shut another route; a function ran for nobody",
+        ("serverless #6176",),
+        (
+            "http/test_guarded.py::test_cached_authorizer_answer_serves_every_route",
+            "unit/test_authorizer.py::test_bearer_is_let_through",
+            "unit/test_request.py::test_absent_principal_is_refused",
+            "rehearsal/test_guarded_orders.py::test_two_routes_with_one_token",
+        ),
+    ),
+    Fault(
+        23,
+        "the loser of a race between tabs logged the winner out; or a grace took any old token",
+        ("auth-js #213", "keycloak #14122", "okta-auth-js #717", "django-oauth-toolkit #1617"),
+        (
+            "http/test_refresh.py::test_loser_of_a_race_gets_the_same_successor",
+            "flows/test_transports.py::test_loser_of_a_race_gets_the_winners_cookie",
+            "flows/test_refresh.py::test_losers_of_a_race_get_the_same_successor",
+            "flows/test_refresh.py::test_only_the_immediate_predecessor_is_answered",
+        ),
+    ),
+    Fault(
+        24,
+        "no frontend could read why the authorizer had refused it",
+        ("laardee #47",),
+        ("http/test_cors.py::test_gateways_own_answers",),
+    ),
+    Fault(
+        25,
+        "a changed setting left two cookies, and a loop of refreshes",
+        ("supertokens-node #826",),
+        (
+            "http/test_refresh.py::test_samesite_by_configuration",
+            "unit/test_responses.py::test_cookie_is_cleared_however_it_was_set",
+            "unit/test_request.py::test_two_cookies_are_none",
+        ),
+    ),
+    Fault(
+        26,
+        "scanners that open mailed links used them up",
+        ("better-auth #9690",),
+        ("http/test_addresses_and_links.py::test_opening_a_link_uses_nothing_up",),
+        waits="mail",
+    ),
+    Fault(
+        27,
+        "an address was gone before the new one was proven",
+        ("amplify-js #987",),
+        (
+            "http/test_addresses_and_links.py::test_two_routes_take_an_address",
+            "http/test_addresses_and_links.py::test_address_of_a_provider_replaces_none",
+        ),
+        waits="email change",
+    ),
+    Fault(
+        28,
+        "one person with two ways in became two users",
+        ("amplify-js #3899",),
+        ("flows/test_arrivals.py::test_verified_address_links_to_the_proven_account",),
+    ),
+)
+
+every_fault = pytest.mark.parametrize("fault", FAULTS, ids=[str(fault.number) for fault in FAULTS])
+
+
+def docstrings(path: Path, names: set[str]) -> dict[str, str]:
+    """What the named tests of a file say, by name; under the empty name what the file says."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {"": ast.get_docstring(tree) or ""}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name in names:
+            found[node.name] = ast.get_docstring(node) or ""
+    return found
+
+
+def test_all_are_here() -> None:
+    """Twenty-eight, each once, in their order."""
+    assert [fault.number for fault in FAULTS] == list(range(1, 29))
+
+
+@every_fault
+def test_each_is_shown_by_tests_that_name_it(fault: Fault) -> None:
+    """The tests exist, and between them they say by every name which fault they are about."""
+    said: list[str] = []
+    assert fault.tests
+    for test in fault.tests:
+        name, _, function = test.partition("::")
+        texts = docstrings(ROOT / "tests" / name, {function})
+        assert function in texts, test
+        said += texts.values()
+    assert [known for known in fault.ids if not any(known in text for text in said)] == []
+
+
+@every_fault
+def test_what_waits_is_a_capability_to_come(fault: Fault) -> None:
+    """A fault of what does not exist yet is looked at again when it does."""
+    assert not fault.waits or f"\n| {fault.waits} | " in PAGE
