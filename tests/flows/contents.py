@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Contents:
-    """Every item but the limiter's counters.
+    """Every item but the limiter's counters and the security events.
 
     Logins by address, accounts and blacklists by sub, sessions by sid, transactions by digest; and by (issuer, subject)
     each identity's marker: whose it is (sub), and since when.
@@ -85,5 +85,5 @@ def contents(store: Store) -> Contents:
             case "once", "login":
                 held.transactions[bytes.fromhex(rest)] = items.transaction_from(row)
             case kind:
-                assert kind[0] == "limit"
+                assert kind[0] in {"limit", "events"}
     return held

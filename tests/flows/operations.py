@@ -45,6 +45,7 @@ from tests.flows.steps import (
     with_dearer_hash,
 )
 from tests.flows.tables import fill_blacklist
+from tests.store.samples import an_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -376,6 +377,11 @@ def _enter_there(world: World, _: Services) -> object:
     return world.failing.enter(world.there)
 
 
+def _event_is_kept_once(world: World) -> None:
+    """However often it came."""
+    assert [event.id for event in world.keyturn.store.list_events(world.principal.sub, 50)] == ["id"]
+
+
 def _there_is_a_session(later: int = 0) -> Callable[[World], None]:
     """The other session is of the transport `session`, and was last used so many seconds ago."""
 
@@ -569,6 +575,14 @@ OPERATIONS = {
         ready=_has_code(STRANGER),
         again=(InvalidCode,),
         settled=linked_by_the_next_try,
+    ),
+    "list of security events": Operation(
+        lambda world, services: services.security_events.list(world.principal), settled=both_work
+    ),
+    # As `chronicle` does it: of all verbs, the one that no service calls.
+    "security events": Operation(
+        lambda world, services: services.security_events.store.record_events([an_event(world.principal.sub, id="id")]),
+        settled=_event_is_kept_once,
     ),
     "list of identities": Operation(
         lambda world, services: services.identities.ways_in(world.principal),

@@ -65,9 +65,16 @@ def credentials(
     email: str = EMAIL,
     transport: Transport = "body",
     carried: RefreshToken | None = None,
+    device_token: str | None = None,
 ) -> Credentials:
     """What a client sends to sign up or log in."""
-    return Credentials(email=email, password=password, transport=transport, carried=(carried,) if carried else ())
+    return Credentials(
+        email=email,
+        password=password,
+        transport=transport,
+        carried=(carried,) if carried else (),
+        device_token=device_token,
+    )
 
 
 def sign_up(
@@ -89,10 +96,12 @@ def log_in(
     email: str = EMAIL,
     transport: Transport = "body",
     carried: RefreshToken | None = None,
+    device_token: str | None = None,
     client: Client = CLIENT,
 ) -> Grant:
     """Begin a session."""
-    return services.accounts.log_in(credentials(password, email=email, transport=transport, carried=carried), client)
+    sent = credentials(password, email=email, transport=transport, carried=carried, device_token=device_token)
+    return services.accounts.log_in(sent, client)
 
 
 def long_lived(grant: Grant) -> RefreshGrant:
@@ -105,6 +114,12 @@ def bearer(grant: Grant) -> str:
     """The access token of a grant that has one."""
     assert grant.access_token is not None
     return grant.access_token
+
+
+def device_token(grant: Grant) -> str:
+    """What the grant's device is known by from now on."""
+    assert grant.device_token is not None
+    return grant.device_token
 
 
 def decoded(services: Services, grant: Grant) -> RefreshToken:
@@ -125,17 +140,27 @@ def log_out(services: Services, grant: Grant) -> None:
 
 
 def change_password(
-    services: Services, principal: Principal, current: str = PASSWORD, new: str = NEW_PASSWORD
+    services: Services,
+    principal: Principal,
+    current: str = PASSWORD,
+    new: str = NEW_PASSWORD,
+    device_token: str | None = None,
 ) -> Grant:
     """Change the password as this principal."""
-    return services.accounts.change_password(principal, current, new, CLIENT)
+    return services.accounts.change_password(principal, current, new, CLIENT, device_token=device_token)
 
 
-def change_by_cookie(services: Services, grant: Grant, current: str = PASSWORD, new: str = NEW_PASSWORD) -> Grant:
+def change_by_cookie(
+    services: Services,
+    grant: Grant,
+    current: str = PASSWORD,
+    new: str = NEW_PASSWORD,
+    device_token: str | None = None,
+) -> Grant:
     """Change the password in a session of the transport `session`."""
     cookie = decoded(services, grant)
     principal = Principal(cookie.sub, cookie.sid, ("user",), "", email_verified=False, auth_time=0)
-    return services.accounts.change_password(principal, current, new, CLIENT, cookie=cookie)
+    return services.accounts.change_password(principal, current, new, CLIENT, cookie=cookie, device_token=device_token)
 
 
 def account_of(keyturn: Keyturn, grant: Grant) -> Account:

@@ -29,6 +29,7 @@ from tests.flows.steps import (
     change_by_cookie,
     change_password,
     decoded,
+    device_token,
     log_in,
     log_out,
     long_lived,
@@ -232,6 +233,46 @@ def test_login_refused_by_the_limiter(measured: Measured) -> None:
     trips, reads, writes = measured.cost(lambda: log_in(measured.keyturn.services), TooManyRequests)
     assert (trips, reads) == (1, 0)
     assert writes <= 2
+
+
+def test_login_refused_from_memory(measured: Measured) -> None:
+    """The same container's next refusals cost nothing, right password or wrong, by account and by address."""
+    token = device_token(sign_up(measured.keyturn.services))
+    for _ in range(20):
+        log_in(measured.keyturn.services)
+        log_in(measured.keyturn.services, device_token=token)
+    acts = (log_in, partial(log_in, password=WRONG_PASSWORD), partial(log_in, device_token=token))
+    for act in acts:
+        measured.cost(partial(act, measured.keyturn.services), TooManyRequests)
+        assert measured.cost(partial(act, measured.keyturn.services), TooManyRequests) == FREE
+    policy = measured.keyturn.services.accounts.attempts.by_signup
+    for _ in range(policy.quota):
+        measured.keyturn.store.count_attempt(policy, CLIENT.address, measured.keyturn.clock.now())
+    for cost in ((1, 0, 1), FREE):
+        newcomer = partial(sign_up, measured.keyturn.services, email="new@example.com")
+        assert measured.cost(newcomer, TooManyRequests) == cost
+
+
+def test_login_from_a_known_device(measured: Measured) -> None:
+    """Its own counter, the read, the session: a write less than a stranger's. A wrong password saves the last."""
+    services = measured.keyturn.services
+    token = device_token(sign_up(services))
+    assert measured.cost(lambda: log_in(services, device_token=token)) == (3, 1, 2)
+    wrong = measured.cost(lambda: log_in(services, WRONG_PASSWORD, device_token=token), InvalidCredentials)
+    assert wrong == (2, 1, 1)
+    # Of another epoch it is a stranger's: its own counter, the read, the stranger's two at once.
+    grant = log_in(services)
+    change_password(services, measured.keyturn.principal(grant.access_token))
+    moved = measured.cost(lambda: log_in(services, WRONG_PASSWORD, device_token=token), InvalidCredentials)
+    assert moved == (3, 1, 3)
+
+
+def test_password_change_from_a_known_device(measured: Measured) -> None:
+    """No dearer than from another one."""
+    grant = sign_up(measured.keyturn.services)
+    principal, services = measured.keyturn.principal(grant.access_token), measured.keyturn.services
+    cost = measured.cost(lambda: change_password(services, principal, device_token=device_token(grant)))
+    assert cost == (3, 2, 9)
 
 
 def test_forgeries_are_free(measured: Measured) -> None:

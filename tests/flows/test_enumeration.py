@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.domain.limits import HOUR
-from chalicelib.errors import InvalidCredentials
+from chalicelib.errors import InvalidCredentials, TooManyRequests
 from tests.fakes import CLIENT, PASSWORD, Keyturn
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -29,6 +29,8 @@ REFUSALS = {
     "disabled account": (DISABLED, PASSWORD),
     "account without a password": (PASSWORDLESS, PASSWORD),
 }
+# What may come along without making a device known: nothing, nonsense, and what nearly is a token.
+DEVICE_TOKENS = {"none": None, "nonsense": "nonsense", "forged": f"kd1.key.{'A' * 54}"}
 SAMPLES = 200
 
 
@@ -42,20 +44,28 @@ def populated(federated: Federated) -> Keyturn:
     return keyturn
 
 
-def refusal_of(services: Services, email: str, password: str) -> InvalidCredentials:
+def refusal_of(services: Services, email: str, password: str, device_token: str | None = None) -> InvalidCredentials:
     """What the caller of a refused login gets."""
     with pytest.raises(InvalidCredentials) as refused:
-        log_in(services, password, email=email)
+        log_in(services, password, email=email, device_token=device_token)
     return refused.value
 
 
+def device_of(populated: Keyturn, whose: str) -> str | None:
+    """A token of this kind; under `own key`, one with a genuine key's id."""
+    if whose != "own key":
+        return DEVICE_TOKENS[whose]
+    return f"kd1.{populated.services.keys.root_secret().id}.{'A' * 54}"
+
+
+@pytest.mark.parametrize("device", [*DEVICE_TOKENS, "own key"])
 @pytest.mark.parametrize("why", REFUSALS)
-def test_every_refusal_takes_the_same_steps(populated: Keyturn, why: str) -> None:
+def test_every_refusal_takes_the_same_steps(populated: Keyturn, why: str, device: str) -> None:
     """One answer, the same verbs in the same order, one hash (CVE-2024-39329, CVE-2026-39321; ASVS V6.3.8)."""
     store = FaultyStore(populated.store)
     watched = Keyturn(store, populated.clock, populated.parameters)
     hasher = CountingHasher(watched.services.accounts.hasher)
-    refusal = refusal_of(with_hasher(watched.services, hasher), *REFUSALS[why])
+    refusal = refusal_of(with_hasher(watched.services, hasher), *REFUSALS[why], device_of(populated, device))
     assert (type(refusal), refusal.detail) == (InvalidCredentials, None)
     assert store.verbs == ["count_attempt", "count_attempt", "find_login"]
     assert hasher.calls == ["verify"]
@@ -68,6 +78,34 @@ def test_refusals_count_on_one_limiter_alike(populated: Keyturn) -> None:
         refusal_of(populated.services, email, password)
     counts = {key[1]: count for key, (count, _) in populated.store.attempts.items() if key[0] == "login-account"}
     assert counts == {EMAIL: 1, UNKNOWN: 1, DISABLED: 1, PASSWORDLESS: 1}
+
+
+def waits_of(keyturn: Keyturn, email: str, password: str, device_token: str | None) -> list[dict[str, object]]:
+    """What a guesser is told from the first attempt on, at one container and then at another."""
+    told: list[dict[str, object]] = []
+    other = keyturn.container()
+    for number in range(26):
+        try:
+            log_in(keyturn.services if number < 23 else other, password, email=email, device_token=device_token)
+        except (InvalidCredentials, TooManyRequests) as refused:
+            told.append({name: value for name, value in vars(refused).items() if name != "debug"})
+            keyturn.clock.advance(1)
+    return told
+
+
+@pytest.mark.parametrize("device", [*DEVICE_TOKENS, "own key"])
+def test_every_429_tells_the_same(populated: Keyturn, device: str) -> None:
+    """The limiter's answers too: as many before the first, the same policy, the same waits, from table and memory."""
+    populated.clock.advance(HOUR)
+    start = populated.clock.time
+    answers = []
+    for email, password in REFUSALS.values():
+        populated.clock.time = start
+        assert isinstance(populated.store, FakeStore)
+        populated.store.attempts.clear()
+        answers.append(waits_of(populated, email, password, device_of(populated, device)))
+    assert [answer.get("retry_after") for answer in answers[0]] == [None] * 20 + [29, 28, 27, 26, 25, 24]
+    assert all(answer == answers[0] for answer in answers)
 
 
 def test_refusals_cost_the_same_time(populated: Keyturn) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.login_states import IDENTIFIER_BYTES, bind
-from chalicelib.domain.limits import LOGIN_BY_ADDRESS
 from chalicelib.errors import (
     AuthError,
     ConfigurationError,
@@ -225,7 +224,10 @@ def test_transaction_of_another_provider_is_refused(federated: Federated) -> Non
 
 
 def test_other_browser_is_refused(federated_anywhere: Federated) -> None:
-    """A callback URL that somebody else opens logs nobody in and uses nothing up (CVE-2025-68481, CVE-2025-14546)."""
+    """A callback URL that somebody else opens logs nobody in and uses nothing up.
+
+    (CVE-2025-68481, CVE-2025-14546, CVE-2025-68158.)
+    """
     federated = federated_anywhere
     browser = federated.browser()
     query = federated.google.approve(browser.begin())
@@ -529,7 +531,7 @@ def test_code_needs_all_that_belongs_to_it(federated: Federated, wrong: dict[str
 
 
 def test_code_is_exchanged_once(federated: Federated) -> None:
-    """The second time it is InvalidCode, and the session of the first time goes on."""
+    """The second time it is InvalidCode, and the session of the first time goes on (Supabase #2612)."""
     code, visit = code_for(federated.google), Visit(transport="body", client=CLIENT)
     grant = federated.services.federation.exchange("google", code, visit)
     with pytest.raises(InvalidCode):
@@ -544,8 +546,9 @@ def fill_address(federated: Federated) -> None:
     """Let so many attempts have come from the address that the next one has to wait."""
     store = federated.keyturn.store
     moment = federated.keyturn.clock.now()
-    for _ in range(LOGIN_BY_ADDRESS.tiers[0][0]):
-        store.count_attempt(LOGIN_BY_ADDRESS, CLIENT.address, moment)
+    policy = federated.services.federation.attempts.by_address
+    for _ in range(policy.quota):
+        store.count_attempt(policy, CLIENT.address, moment)
 
 
 def test_begin_and_exchange_count_on_the_login_limiter(federated: Federated) -> None:
@@ -568,8 +571,7 @@ def test_begin_and_exchange_count_on_the_login_limiter(federated: Federated) -> 
     assert counted() == {("login-address", CLIENT.address): 3}
     federated.services.federation.link(principal, "oidc", code_for(federated.oidc), CLIENT)
     assert counted() == {("login-address", CLIENT.address): 4}
-    log_in_attempts = LOGIN_BY_ADDRESS.tiers[0][0]
-    assert log_in_attempts > 4
+    assert federated.services.federation.attempts.by_address.quota > 4
 
 
 def test_address_that_has_to_wait_is_refused_before_the_provider_is_asked(federated: Federated) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.limits import LOGIN_BY_ACCOUNT
 from chalicelib.errors import (
     InsufficientUserAuthentication,
     InvalidCredentials,
@@ -132,8 +131,9 @@ def test_first_password_keeps_the_policy(world: Federated) -> None:
 def test_first_password_counts_on_the_limiter(federated: Federated) -> None:
     """It is an attempt of its account (CVE-2026-9798)."""
     grant = federated.log_in(federated.google)
-    for _ in range(LOGIN_BY_ACCOUNT.tiers[0][0]):
-        federated.keyturn.store.count_attempt(LOGIN_BY_ACCOUNT, EMAIL, federated.keyturn.clock.now())
+    policy = federated.services.accounts.attempts.by_account
+    for _ in range(policy.quota):
+        federated.keyturn.store.count_attempt(policy, EMAIL, federated.keyturn.clock.now())
     with pytest.raises(TooManyRequests):
         set_password(federated, grant)
     assert_no_password(federated)

@@ -155,7 +155,7 @@ def test_linked_identity_opens_the_account(world: Federated, link: Link) -> None
 def test_address_that_is_not_proven_to_be_the_accounts_proves_nothing(
     world: Federated, link: Link, person: Person
 ) -> None:
-    """Another address, an unverified one, and none: the account is as unproven as before."""
+    """Another address, an unverified one, and none: as unproven as before (GHSA-xhpr-465j-7p9q)."""
     grant = sign_up(world.services)
     link(world, principal_of(world, grant), world.google, person)
     account = world.keyturn.store.find_account(grant.account.sub)

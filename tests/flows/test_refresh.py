@@ -58,7 +58,10 @@ def test_each_refresh_turns_the_key(anywhere: Keyturn) -> None:
 
 @pytest.mark.parametrize("later", [0, 1, WINDOW])
 def test_losers_of_a_race_get_the_same_successor(anywhere: Keyturn, later: int) -> None:
-    """Up to the window's last second an old token is answered with its successor, byte for byte; nothing is written."""
+    """Up to the window's last second an old token is answered with its successor, byte for byte; nothing is written.
+
+    Tabs that lose a race stay logged in (keycloak #14122, okta-auth-js #717).
+    """
     first = sign_up(anywhere.services)
     winner = refresh(anywhere.services, first)
     held = anywhere.store.find_session(first.account.sub, first.session_id)

@@ -92,9 +92,10 @@ def both_cookies(by_session: Grant, by_cookie: Grant) -> str:
 
 
 def cookies_of(response: Response) -> list[tuple[str, str]]:
-    """The refresh cookies that the answer sets, with their attributes."""
+    """The refresh cookies that the answer sets, with their attributes; beside them may be the device's alone."""
     headers = response.headers.get("Set-Cookie", [])
     assert isinstance(headers, list)
+    headers = [header for header in headers if not header.startswith("__Host-device=")]
     assert all(header.startswith("__Host-refresh=") for header in headers)
     return [(header[len("__Host-refresh=") : header.index(";")], header) for header in headers]
 
