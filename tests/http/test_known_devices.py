@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib.crypto.device_tokens import ID_BYTES
+from chalicelib.crypto.encoding import from_b64url
 from tests.fakes import PASSWORD
 from tests.http.client import (
+    COOKIE,
     DEVICE_COOKIE,
     FROM_PAGE,
     Client,
@@ -18,6 +21,7 @@ from tests.http.client import (
     new_email,
     sign_up,
 )
+from tests.http.surfer import Surfer, own_code, person_of
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
@@ -159,6 +163,23 @@ def test_session_cookie_renews_its_device(server: Server, client: Client) -> Non
     fill(server, held.email)
     known = [("Cookie", renewed.device_cookie)]
     assert attempt(client, held.email, "session", known, password=CHANGED).status == 200
+
+
+def test_device_keeps_its_id_at_a_provider(server: Server, client: Client) -> None:
+    """By the callback and by the exchange: nobody makes counters without end by going there and back."""
+    surfer, person = Surfer(server, client), person_of(new_email())
+
+    def id_after(reply: Reply) -> bytes:
+        assert reply.status in {200, 303}, reply
+        assert "error" not in str(reply.header("Location"))
+        surfer.cookies.pop(COOKIE)  # else the exchange has to bring the session's CSRF token
+        return from_b64url(surfer.cookies[DEVICE_COOKIE].rpartition(".")[2])[:ID_BYTES]
+
+    first = id_after(surfer.log_in(person))
+    assert id_after(surfer.log_in(person)) == first
+    assert id_after(surfer.post("/login/google/exchange", own_code(server, person))) == first
+    surfer.cookies.clear()
+    assert id_after(surfer.log_in(person)) != first
 
 
 def test_limits_are_told(server: Server, client: Client) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.handlers import bodies
+
 ROOT = Path(__file__).parents[2]
 PRODUCT = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 INFRA = sorted(path for path in (ROOT / "infra").glob("*.py"))
@@ -127,11 +129,15 @@ def patterns() -> dict[str, tuple[re.Pattern[str] | re.Pattern[bytes], set[str]]
                 found[f"{name}.{key}"] = (value, used or {"fullmatch"})
             elif late:
                 found[f"{name}.{key}"] = (re.compile(value), late)
+    for declared in [value for value in vars(bodies).values() if isinstance(value, bodies.Fields)]:
+        for key, member in declared.members.items():
+            if member.pattern:
+                found[f"{declared.name}.{key}"] = (re.compile(member.pattern, re.ASCII), {"fullmatch"})
     return found
 
 
-def test_every_pattern_is_a_modules_constant() -> None:
-    """No pattern is made of input, and the test below finds each of them."""
+def test_every_pattern_is_a_constant() -> None:
+    """No pattern is made of input, and the test below finds each of them: a module's, or a declared member's."""
     made = [
         (path.name, ast.unparse(node))
         for path in PRODUCT
@@ -142,7 +148,7 @@ def test_every_pattern_is_a_modules_constant() -> None:
         and ast.unparse(node.func).startswith("re.")
         and (ast.unparse(node.func) == "re.compile" or not re.fullmatch("_?[A-Z][A-Z_]*", ast.unparse(node.args[0])))
     ]
-    assert made == []
+    assert made == [("bodies.py", "re.fullmatch(self.pattern, value, re.ASCII)")]
 
 
 @pytest.mark.parametrize("name", sorted(patterns()))
