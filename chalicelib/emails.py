@@ -23,6 +23,10 @@ PLAIN_LOCAL_PART = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 PLAIN_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+(?<=[a-z])")
 
+# What Unicode calls default-ignorable and counts as a letter or an accent all the same (DerivedCoreProperties): it is
+# drawn as nothing, so that two addresses that differ by it look the same. The package refuses the others (category Cf).
+INVISIBLE = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+
 # Names under which nobody on the internet has a mailbox, as the package has them: an account with one could never be
 # reached, and within the team's network mail to it would go to whoever answers to the name (RFC 6761, RFC 6762).
 SPECIAL_USE = ("arpa", "invalid", "local", "localhost", "onion", "test")
@@ -82,7 +86,7 @@ def _canonical_once(email: str) -> str:
         )
     except EmailNotValidError:
         raise InvalidEmail from None
-    if any(_redraws(character) for character in address.local_part):
+    if re.search(INVISIBLE, address.local_part) or any(_redraws(character) for character in address.local_part):
         raise InvalidEmail
     # A sigma ends a word in another form; which one it had is lost in capitals.
     local = unicodedata.normalize("NFC", address.local_part.lower().replace("\u03c2", "\u03c3"))

@@ -166,7 +166,9 @@ def read(request: ChaliceRequest) -> Request:
     return Request(
         method=request.method,
         headers=_headers(event),
-        query={name: tuple(values) for name, values in (event.get("multiValueQueryStringParameters") or {}).items()},
+        query={
+            name: tuple(values or ()) for name, values in (event.get("multiValueQueryStringParameters") or {}).items()
+        },
         body=_body(request),
         client=Client(
             address=str(identity.get("sourceIp") or ""),
@@ -183,7 +185,7 @@ def _headers(event: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     many = event.get("multiValueHeaders") or {name: [value] for name, value in (event.get("headers") or {}).items()}
     headers: dict[str, tuple[str, ...]] = {}
     for name, values in many.items():
-        headers[name.lower()] = headers.get(name.lower(), ()) + tuple(values)
+        headers[name.lower()] = headers.get(name.lower(), ()) + tuple(values or ())
     return headers
 
 

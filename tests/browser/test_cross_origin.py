@@ -305,10 +305,10 @@ def test_login_in_a_window_of_its_own(browser: BrowserContext, api: str, allowed
     assert page.evaluate("window.other.closed") is True  # which is what the page is told
 
 
-def test_gateways_own_answers(browser: BrowserContext, api: str, elsewhere: str) -> None:
-    """Any page reads those, because a gateway cannot look into a list; they are the same for everybody."""
-    script = Script(opened(browser, elsewhere), api)
-    answer = script.call("GET", "/nothing")
-    assert (answer["status"], answer["body"]["code"]) == (404, "not_found")
-    answer = script.call("GET", "/me")
-    assert (answer["status"], answer["body"]["code"]) == (401, "invalid_token")
+def test_gateways_own_answers(browser: BrowserContext, api: str, allowed: str, elsewhere: str) -> None:
+    """The one allowed page can tell a dead access token from an outage; another page reads neither."""
+    own, others = Script(opened(browser, allowed), api), Script(opened(browser, elsewhere), api)
+    for path, status, code in (("/nothing", 404, "not_found"), ("/me", 401, "invalid_token")):
+        answer = own.call("GET", path)
+        assert (answer["status"], answer["body"]["code"]) == (status, code)
+        assert others.call("GET", path) == UNREADABLE

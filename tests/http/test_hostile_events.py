@@ -63,6 +63,8 @@ def status(server: Server, event: dict[str, Any]) -> int:
         {"headers": {"User-Agent": "\ud800" + "\U0001f511" * MEGABYTE}},
         {"multiValueHeaders": {"Cookie": ["a=b"] * 10_000, "cookie": ["__Host-refresh=x"] * 10_000}},
         {"multiValueHeaders": {"Content-Type": [], "Cookie": [], "Origin": []}},
+        {"multiValueHeaders": {"Content-Type": None, "Cookie": None}},
+        {"multiValueQueryStringParameters": {"state": None, "return_to": None}},
         {"pathParameters": {"session_id": ""}},
         {"pathParameters": {"session_id": "a" * 5 * MEGABYTE}},
         {"pathParameters": {"session_id": "\ud800"}},

@@ -116,9 +116,9 @@ def test_make_run() -> None:
         assert_problem(client.call("GET", "/nothing"), 404, "not_found")
         assert_problem(client.call("DELETE", "/me"), 405, "method_not_allowed")
         for path in ("/me", "/nothing"):  # no answer to HEAD has a body (RFC 9110 section 9.3.2)
-            first, _, rest = answers_to_head_and_get(port, path).partition(b"\r\n\r\n")
+            first, _, second = answers_to_head_and_get(port, path).partition(b"\r\n\r\n")
             assert re.match(rb"HTTP/1\.1 40[45] ", first)
-            assert rest.startswith(b"HTTP/1.1 200 ")
+            assert second.startswith(b"HTTP/1.1 200 ")
         assert answers_to_unreadable_length(port, "abc") == [b"400"]
         assert answers_to_unreadable_length(port, "99999999999") == [b"413"]
         assert_guards_by_cookie(client)

@@ -289,12 +289,12 @@ def test_functions_hold_no_secret(aws: LocalAws, stack: RunningStack, provider: 
     """The client secret is in the parameter store alone: functions are told its name, and one may read it."""
     configured = aws.client("lambda").list_functions()["Functions"]
     variables = [function["Environment"]["Variables"] for function in configured if STAGE in function["FunctionName"]]
-    assert [named["KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER"] for named in variables] == [SECRET] * 3
+    assert [named["KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER"] for named in variables] == [SECRET] * 4
     assert provider.client_secret not in json.dumps(variables, ensure_ascii=False)
     iam = aws.client("iam")
     readers = [
         resource
-        for resource in ("api_handler", "authorize", "guard")
+        for resource in ("api_handler", "authorize", "chronicle", "guard")
         if "/provider/" in json.dumps(policy_of(iam, f"keyturn-{stack.stage}-{resource}"))
     ]
     assert readers == ["api_handler"]

@@ -99,6 +99,8 @@ def test_only_what_runs_is_in_the_zip(shipped: zipfile.ZipFile) -> None:
         "chalicelib",
         "cryptography",
         "dateutil",
+        "email_validator",
+        "idna",
         "jmespath",
         "jwt",
         "six.py",

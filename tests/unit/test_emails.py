@@ -287,3 +287,16 @@ HOSTILE = {
 def test_long_input_ends(name: str) -> None:
     """No length and no repetition keeps the function busy: time is linear (CVE-2022-31093, ASVS V1.3.12)."""
     assert refused(HOSTILE[name])
+
+
+@pytest.mark.parametrize("code_point", [0x34F, 0x115F, 0x1160, 0x17B4, 0x180B, 0x180F, 0x3164, 0xFE0F, 0xFFA0, 0xE0100])
+@pytest.mark.parametrize("form", ["ad{}a@example.com", "{}ada@example.com", "ada@exam{}ple.com"])
+def test_no_two_addresses_differ_by_nothing_that_is_seen(code_point: int, form: str) -> None:
+    """What is drawn as nothing makes no mailbox of its own: it is refused, or, in a domain, IDNA leaves it out."""
+    try:
+        canonical = canonical_email(form.format(chr(code_point)))
+    except InvalidEmail:
+        return
+    assert canonical == "ada@example.com"
+    assert form.endswith("ple.com")
+    assert "exam" in form.partition("{}")[0]
