@@ -151,7 +151,7 @@ def test_from_elsewhere(server: Server, client: Client, method: str, path: str, 
         reply = send(server, victim, case, [*headers, csrf_token])
         assert (reply.status, reply.json["code"]) == (403, "access_denied" if entry.guarded else "origin_refused"), name
         assert not reply.all("Set-Cookie"), name
-        assert rows(server) == before, name
+    assert rows(server) == before
     victim = victim.assert_lives()
     assert send(server, victim, case, [FROM_PAGE, csrf_token]).status == entry.status
 
@@ -169,7 +169,7 @@ def test_without_the_sessions_token(server: Server, client: Client, method: str,
         code = "access_denied" if entry.guarded else "csrf_token_invalid"
         assert (reply.status, reply.json["code"]) == (403, code), values
         assert not reply.all("Set-Cookie"), values
-        assert rows(server) == before, values
+    assert rows(server) == before
     victim = victim.assert_lives()
     assert send(server, victim, case, [FROM_PAGE, ("X-CSRF-Token", own)]).status == entry.status
 

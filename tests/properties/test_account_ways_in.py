@@ -308,7 +308,9 @@ class WaysIn(RuleBasedStateMachine):
         if self.expect(refusal, lambda: change(principal, current, new, CLIENT)):
             account.password, account.set_by = new, held.who
             account.epoch += 1
-            held.epoch, held.auth_time = account.epoch, self.now
+            held.epoch = account.epoch
+            if gives:  # who sets a first password has given none, and is as recent as before
+                held.auth_time = self.now
 
     @rule(which=someone)
     def log_out_everywhere(self, which: int) -> None:
