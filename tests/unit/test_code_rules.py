@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ LONGEST = 16 * 1024
 RUNS = ("a", "0", "-", ".", "/", "a-", "a.", "a/", " ", "%41", "%", "aA0-_", ":", "role=a", "\\", ",max-age", "é")
 
 
+@cache
 def nodes(path: Path) -> list[ast.AST]:
     """Everything in a module."""
     return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
@@ -116,6 +118,7 @@ def test_log_has_one_door(path: Path) -> None:
         assert set(re.findall(r"\blogging\.(\w+)", source)) <= {"getLogger", "CRITICAL"}
 
 
+@cache
 def patterns() -> dict[str, tuple[re.Pattern[str] | re.Pattern[bytes], set[str]]]:
     """Every pattern of the product, by module and name, with the methods that its module calls."""
     found = {}
