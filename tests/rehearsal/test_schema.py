@@ -22,7 +22,7 @@ from tests import engines
 from tests.http.described import DOCUMENT, assert_described
 from tests.providers.hostile import StandIn
 from tests.rehearsal import proxy
-from tests.rehearsal.aws import ACCOUNT, REGION, LocalAws
+from tests.rehearsal.aws import ACCOUNT, REGION
 from tests.rehearsal.client import Reply
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.stack import ROOT, deployed
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.rehearsal.aws import LocalAws
     from tests.rehearsal.proxy import Answer, Request
     from tests.rehearsal.stack import RunningStack
 
+STAGE = "prod"
 VISITORS = ("nobody", "app", "browser")
 # Nothing that is made up is a code that a provider has given, or the state of a login that was begun.
 NEEDS_A_PROVIDER = {
@@ -100,15 +102,15 @@ def _assert_right(method: str, path: str, reply: Reply) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[RunningStack]:
+def stack(aws: LocalAws) -> Iterator[RunningStack]:
     """A stage with a provider, whose limiters let thousands of requests of one address through.
 
     Its table is in dynoxide: moto copies all of a table at each transaction, and fails where two come at once.
     """
     tables = engines.start("dynoxide")
-    table.ensure(engines.connect(tables), "keyturn-dev")
-    with StandIn() as provider, LocalAws() as aws:
-        secret = "/keyturn/dev/provider/google"
+    table.ensure(engines.connect(tables), f"keyturn-{STAGE}")
+    with StandIn() as provider:
+        secret = f"/keyturn/{STAGE}/provider/google"
         settings = {
             "KEYTURN_ALLOWED_ORIGINS": ORIGIN,
             "KEYTURN_RETURN_TO": PAGE,
@@ -121,8 +123,9 @@ def stack() -> Iterator[RunningStack]:
         }
         aws.client("ssm").put_parameter(Name=secret, Value=provider.client_secret, Type="SecureString")
         environment = {"AWS_ENDPOINT_URL_DYNAMODB": tables}
-        with deployed("dev", aws=aws, settings=settings, environment=environment) as stack:
+        with deployed(STAGE, aws=aws, settings=settings, environment=environment) as stack:
             yield stack
+            stack.destroy(with_table=True)
 
 
 @pytest.fixture(scope="module")
