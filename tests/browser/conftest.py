@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.http.make_run import free_port, make_run, said_before_serving
+from tests.http.make_run import forget_its_log, free_port, make_run, said_before_serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +37,7 @@ def url() -> Iterator[str]:
     port = free_port()
     with make_run(port) as process:
         said_before_serving(process)
+        forget_its_log(process)
         yield f"http://localhost:{port}/"
 
 

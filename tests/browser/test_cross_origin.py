@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.pages import served
-from tests.http.make_run import free_port, make_run, said_before_serving
+from tests.http.make_run import forget_its_log, free_port, make_run, said_before_serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,6 +92,7 @@ def api(allowed: str) -> Iterator[str]:
     settings = {"KEYTURN_ALLOWED_ORIGINS": allowed, "KEYTURN_LOGIN_ATTEMPTS": str(ATTEMPTS)}
     with make_run(port, settings) as process:
         said_before_serving(process)
+        forget_its_log(process)
         yield f"http://localhost:{port}"
 
 

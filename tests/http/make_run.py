@@ -6,8 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -66,3 +68,8 @@ def said_before_serving(process: subprocess.Popen[str]) -> str:
         if line.startswith("rm "):
             break
     return "".join(lines)
+
+
+def forget_its_log(process: subprocess.Popen[str]) -> None:
+    """Read what it prints from now on, to nowhere: a pipe that nobody empties fills up, and the server waits for it."""
+    Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
