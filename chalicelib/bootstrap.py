@@ -26,10 +26,13 @@ from chalicelib.services.accounts import Accounts
 from chalicelib.services.arrivals import Arrivals
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.authorization import Authorization
+from chalicelib.services.begin import NewSessions
 from chalicelib.services.federation import Federation
+from chalicelib.services.grants import Grants
 from chalicelib.services.identities import Identities
 from chalicelib.services.introspection import Introspection
 from chalicelib.services.passwords import Passwords
+from chalicelib.services.renewals import Renewals
 from chalicelib.services.revocation import Revocation
 from chalicelib.services.security_events import SecurityEvents
 from chalicelib.services.sessions import Sessions
@@ -111,24 +114,27 @@ def compose(
     access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
     refresh_tokens = RefreshTokenCodec(keys)
     csrf_tokens = CsrfTokens(keys)
-    sessions = Sessions(store, clock, source, audit, config)
-    tokens = Tokens(store, sessions, clock, source, access_tokens, refresh_tokens, csrf_tokens, audit, config)
+    devices = DeviceTokens(keys, source)
+    sessions = Sessions(store, clock, audit)
+    grants = Grants(source, access_tokens, refresh_tokens, csrf_tokens, config)
+    new_sessions = NewSessions(store, sessions, grants, clock, source, refresh_tokens, devices, audit, config)
+    renewals = Renewals(sessions, grants, source, refresh_tokens, audit, config)
+    tokens = Tokens(store, sessions, grants, clock, source, refresh_tokens, devices, audit, config)
     hasher = Argon2PasswordHasher(PROFILES[config.argon2_profile], _memory(os.environ))
     passwords = Passwords(_breached(config), audit, config)
     attempts = Attempts(store, clock, audit, config)
-    devices = DeviceTokens(keys, source)
     accounts = Accounts(
-        store, sessions, tokens, clock, source, hasher, passwords, refresh_tokens, attempts, devices, audit, config
+        store, sessions, new_sessions, renewals, clock, source, hasher, passwords, attempts, devices, audit
     )
-    arrivals = Arrivals(store, sessions, tokens, clock, source, refresh_tokens, devices, audit)
-    identities = Identities(store, sessions, connected, clock, audit)
+    arrivals = Arrivals(store, sessions, new_sessions, clock, source, devices, audit)
+    identities = Identities(store, renewals, connected, clock, audit)
     states = LoginStates(keys)
     federation = Federation(
-        store, sessions, arrivals, identities, connected, states, attempts, clock, source, audit, config
+        store, sessions, renewals, arrivals, identities, connected, states, attempts, clock, source, audit, config
     )
     authorization = Authorization(access_tokens, store, clock, audit, config)
-    introspection = Introspection(authorization, refresh_tokens, store, clock)
-    revocation = Revocation(store, sessions, clock, access_tokens, refresh_tokens, audit)
+    introspection = Introspection(authorization, refresh_tokens, sessions)
+    revocation = Revocation(sessions, clock, access_tokens, refresh_tokens, audit)
     return Services(
         config,
         clock,
@@ -136,6 +142,7 @@ def compose(
         accounts,
         sessions,
         tokens,
+        renewals,
         access_tokens,
         refresh_tokens,
         csrf_tokens,

@@ -110,7 +110,9 @@ def event_of(log_id: str, line: str) -> SecurityEvent | None:
         address=_text(members.get("address")),
         user_agent=str(members.get("user_agent", "")),  # the store cuts it
         facts={shown: _text(members[fact]) for fact, shown in SHOWN_FACTS.items() if fact in members},
+        shown_at=at + kind.shown_after,
         expires_at=at + KEPT,
+        pinned=kind.pinned,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
+from chalicelib.domain.denials import LONGEST_ACCESS_TTL
 from chalicelib.environment import Environment, is_local
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 SameSite = Literal["Strict", "Lax", "None"]
 
 DAY = 86400
-LONGEST_ACCESS_TTL = 3600  # seconds
+LEAST_ROTATION_WINDOW = 10  # seconds: a shorter window logs out tabs that a slow network or two clocks keep apart
 LEAST_WAF_RATE = 10  # requests in five minutes: what AWS takes
 
 
@@ -89,6 +90,9 @@ class Config:
             env.problem("KEYTURN_REFRESH_IDLE_TTL", "must not be longer than KEYTURN_REFRESH_ABSOLUTE_TTL")
         if config.argon2_profile == "testing" and not is_local(config.issuer):
             env.problem("KEYTURN_ARGON2_PROFILE", "`testing` protects nothing; use `default`")
+        if 0 < config.rotation_window < LEAST_ROTATION_WINDOW:
+            what = f"must be 0, which tolerates nothing, or from {LEAST_ROTATION_WINDOW} to 60 seconds"
+            env.problem("KEYTURN_ROTATION_WINDOW", what)
         if 0 < config.waf_rate < LEAST_WAF_RATE:
             env.problem("KEYTURN_WAF_RATE", f"must be 0, which is no limit, or at least {LEAST_WAF_RATE}")
         callbacks = {f"{config.issuer}/login/{name}/callback" for name in config.providers}

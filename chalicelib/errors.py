@@ -4,6 +4,7 @@ AuthError
 ├── InvalidRequest                  invalid_request                  the request has not the documented form
 │   ├── InvalidEmail                invalid_email                    the address cannot be one
 │   ├── PasswordRejected            password_rejected                a new password breaks the policy
+│   ├── CredentialRequired          credential_required              the session's long-lived credential is missing
 │   ├── UnsupportedMediaType        unsupported_media_type           the body is not of the route's media type
 │   └── PayloadTooLarge             payload_too_large                the body is larger than any route needs
 ├── InvalidCredentials              invalid_credentials              the address and the password do not fit an account
@@ -65,6 +66,17 @@ class PasswordRejected(InvalidRequest):
 
     code = "password_rejected"
     title = "The password does not meet the policy"
+
+
+class CredentialRequired(InvalidRequest):
+    """The request renews the session's credentials, and has to bring the long-lived one: a copied bearer must not."""
+
+    code = "credential_required"
+    title = "The session's refresh token or cookie is missing"
+
+    def __init__(self, *, debug: str = "") -> None:
+        detail = "Send the session's own credential too: its cookie, or refresh_token in the body."
+        super().__init__(detail, debug=debug)
 
 
 class UnsupportedMediaType(InvalidRequest):

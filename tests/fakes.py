@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import AccessTokenClaims, Principal
     from chalicelib.ports import IdentityProvider
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
     from chalicelib.store.protocol import Store
 
 START = 1_800_000_000  # a moment at which every test's clock stands

@@ -6,16 +6,16 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.records import Account, Denials, Login, Session
-from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
-from chalicelib.store.items import user_agent
-from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
+from chalicelib.domain.records import Account, Login, Session
+from chalicelib.store.protocol import AccessChanged, NotRotated, Renewal, Rotated
+from chalicelib.store.values import user_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Client, LinkedIdentity, LoginTransaction, SecurityEvent
+    from chalicelib.domain.records import LinkedIdentity, LoginTransaction, SecurityEvent
     from chalicelib.store.protocol import Rotation
 
 
@@ -34,7 +34,6 @@ class FakeStore:
         self.transactions: dict[bytes, LoginTransaction] = {}
         self.taken_by: dict[bytes, str] = {}
         self.denials: dict[str, Denials] = {}
-        self.deny_until: dict[str, int] = {}
         self.events: dict[tuple[str, int, str], SecurityEvent] = {}
         self._lock = Lock()
 
@@ -83,36 +82,21 @@ class FakeStore:
             self.logins[email] = replace(login, password_digest=new_digest)
             return True
 
-    def change_password(
-        self,
-        login: Login,
-        new_digest: str,
-        sid: str,
-        *,
-        now: int,
-        deny_until: int,
-        auth_time: int | None = None,
-        session_digest: bytes | None = None,
-    ) -> PasswordChanged:
+    def change_password(self, login: Login, new_digest: str, renewal: Renewal, *, deny_until: int) -> AccessChanged:
         """Change login, account, session and blacklist together."""
         account = login.account
         with self._lock:
             held = self.logins.get(account.email)
             if held and held.password_digest == new_digest:
-                return PasswordChanged.CHANGED
+                return AccessChanged.CHANGED
             if held is None or held.password_digest != login.password_digest or not self._at_epoch(account):
-                return PasswordChanged.LOGIN_MOVED
-            session = self.sessions.get((account.sub, sid))
-            if session is None or not session.lives(account.epoch, now):
-                return PasswordChanged.SESSION_GONE
+                return AccessChanged.LOGIN_MOVED
+            if not self._may_renew(renewal, account.epoch):
+                return AccessChanged.SESSION_MOVED
             self._raise_epoch(account, deny_until, disabled=held.account.disabled)
             self.logins[account.email] = replace(self.logins[account.email], password_digest=new_digest)
-            seen = now if auth_time is None else auth_time
-            moved = replace(session, epoch=account.epoch + 1, auth_time=seen)
-            if session_digest is not None:
-                moved = replace(moved, digest=session_digest, generation=session.generation + 1)
-            self.sessions[account.sub, sid] = moved
-            return PasswordChanged.CHANGED
+            self._renew(renewal)
+            return AccessChanged.CHANGED
 
     def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
         """Change login, account and blacklist together."""
@@ -129,25 +113,30 @@ class FakeStore:
             return marker[0] if marker else None
 
     def link_identity(
-        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
-    ) -> Linked:
-        """Change marker and login, and for proves_email the account, together."""
+        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, session: Renewal | Session | None
+    ) -> AccessChanged:
+        """Change marker, login and session, and for proves_email the account, together."""
         account = login.account
         with self._lock:
             if (identity.issuer, identity.subject) in self.markers:
-                return Linked.IDENTITY_TAKEN
+                return AccessChanged.IDENTITY_TAKEN
             if not self._as_read(login):
-                return Linked.LOGIN_MOVED
-            session = self.sessions.get((account.sub, sid)) if sid is not None else None
-            if sid is not None and (session is None or not session.lives(account.epoch, now)):
-                return Linked.SESSION_GONE
+                return AccessChanged.LOGIN_MOVED
+            if isinstance(session, Renewal):
+                if not self._may_renew(session, account.epoch):
+                    return AccessChanged.SESSION_MOVED
+                self._renew(session)
+            elif session is not None:
+                there = self.sessions.get((session.sub, session.sid))
+                if there is None or there.epoch != account.epoch:
+                    return AccessChanged.SESSION_MOVED
             self._mark(account.sub, identity)
             held = self.logins[account.email]
             given_up = tuple(name for name in held.given_up if name != identity.provider)
             self.logins[account.email] = replace(held, identities=(*held.identities, identity), given_up=given_up)
             if proves_email:
                 self._verify_email(account)
-            return Linked.LINKED
+            return AccessChanged.CHANGED
 
     def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
         """Change login, account, blacklist and markers together."""
@@ -164,17 +153,20 @@ class FakeStore:
             self._verify_email(account)
             return True
 
-    def unlink_identity(self, login: Login, provider: str) -> bool:
-        """Change login and marker together."""
+    def unlink_identity(self, login: Login, provider: str, renewal: Renewal) -> AccessChanged:
+        """Change login, session and marker together."""
         with self._lock:
             if not self._as_read(login):
-                return False
+                return AccessChanged.LOGIN_MOVED
+            if not self._may_renew(renewal, login.account.epoch):
+                return AccessChanged.SESSION_MOVED
+            self._renew(renewal)
             left = tuple(identity for identity in login.identities if identity.provider != provider)
             self._unmark(identity for identity in login.identities if identity not in left)
             held = self.logins[login.account.email]
             given_up = tuple(sorted({*held.given_up, *(gone.provider for gone in held.identities if gone not in left)}))
             self.logins[login.account.email] = replace(held, identities=left, given_up=given_up)
-            return True
+            return AccessChanged.CHANGED
 
     def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
         """Keep the transaction, unless it is there."""
@@ -195,6 +187,17 @@ class FakeStore:
             if (session.sub, session.sid) not in self.sessions:
                 self._write_session(session)
 
+    def renew_session(self, renewal: Renewal) -> bool:
+        """Renew the session's credentials, if it is as it was read."""
+        with self._lock:
+            held = self.sessions.get((renewal.session.sub, renewal.session.sid))
+            if held and held.digest == renewal.next_digest:
+                return True
+            if not self._may_renew(renewal, renewal.epoch):
+                return False
+            self._renew(renewal)
+            return True
+
     def rotate_refresh_token(self, rotation: Rotation) -> Rotated | NotRotated:
         """Turn the key if everything that must be held is held."""
         with self._lock:
@@ -205,8 +208,10 @@ class FakeStore:
                 held is None
                 or (held.generation, held.digest) != (rotation.generation, rotation.digest)
                 or not held.lives(rotation.epoch, rotation.now)
+                or (rotation.turned_before is not None and held.rotated_at >= rotation.turned_before)
             ):
                 return NotRotated(held)
+            late = rotation.late
             turned = replace(
                 held,
                 generation=held.generation + 1,
@@ -215,8 +220,10 @@ class FakeStore:
                 key_id=rotation.key_id,
                 rotated_at=rotation.now,
                 idle_expires_at=rotation.idle_expires_at,
-                address=rotation.client.address,
-                user_agent=rotation.client.user_agent,
+                answered=rotation.answered,
+                late_base=late.late_base if late else None,
+                late_wrapped=late.late_wrapped if late else b"",
+                late_at=late.late_at if late else held.late_at,
             )
             return Rotated(self._write_session(turned))
 
@@ -230,50 +237,53 @@ class FakeStore:
         with self._lock:
             return self.sessions.get((sub, sid)), self.accounts.get(sub)
 
-    def touch_session(self, session: Session, *, idle_expires_at: int, now: int, client: Client) -> None:
-        """Note the use, if the session is as it was read."""
+    def touch_session(self, sub: str, sid: str, *, now: int, unless_since: int) -> None:
+        """Note the use, if the session is there and none was noted lately."""
         with self._lock:
-            held = self.sessions.get((session.sub, session.sid))
-            if held is None or not held.lives(session.epoch, now):
-                return
-            if (held.digest, held.rotated_at) == (session.digest, session.rotated_at):
-                used = replace(held, rotated_at=now, idle_expires_at=idle_expires_at)
-                self._write_session(replace(used, address=client.address, user_agent=client.user_agent))
+            held = self.sessions.get((sub, sid))
+            if held is not None and (not held.used_at or held.used_at < unless_since):
+                self._write_session(replace(held, used_at=now))
 
-    def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
-        """Read the account and its sessions, in the order of their keys."""
+    def list_sessions(self, sub: str, *, after: str | None, limit: int) -> tuple[tuple[Session, ...], str | None]:
+        """Read the account's sessions, in the order of their keys."""
         with self._lock:
-            owned = sorted(key for key in self.sessions if key[0] == sub)
-            return self.accounts.get(sub), tuple(self.sessions[key] for key in owned)
+            owned = sorted(key for key in self.sessions if key[0] == sub and (after is None or key[1] > after))
+            found = tuple(self.sessions[key] for key in owned[:limit])
+            return found, found[-1].sid if len(owned) > limit else None
 
-    def deny_session(self, sub: str, sid: str, *, deny_until: int) -> Denials | None:
-        """Add the session to the set, or return the set that is full."""
+    def delete_sessions(self, sub: str, sids: Sequence[str]) -> None:
+        """Forget the sessions."""
+        with self._lock:
+            for sid in sids:
+                self.sessions.pop((sub, sid), None)
+
+    def deny_session(self, sub: str, sid: str, *, now: int) -> Denials | None:
+        """Add the session to the set, or return the list that is full."""
         with self._lock:
             held = self.denials.get(sub, Denials())
-            if len(held.sessions | {sid}) > DENIED_SESSIONS:
+            sessions = held.sessions | {entry(sid, deny_until(now))}
+            if sessions != held.sessions and len(held.sessions) >= DENIED_SESSIONS:
                 return held
-            self.denials[sub] = replace(held, sessions=held.sessions | {sid})
-            self.deny_until[sub] = deny_until
+            self.denials[sub] = replace(held, sessions=sessions, expires_at=deny_until(now))
             return None
 
-    def deny_token(self, sub: str, jti: str, *, deny_until: int) -> Denials | None:
-        """Add the access token to the set, or return the set that is full."""
+    def deny_token(self, sub: str, jti: str, *, now: int) -> Denials | None:
+        """Add the access token to the set, or return the list that is full."""
         with self._lock:
             held = self.denials.get(sub, Denials())
-            if len(held.tokens | {jti}) > DENIED_TOKENS:
+            tokens = held.tokens | {entry(jti, deny_until(now))}
+            if tokens != held.tokens and len(held.tokens) >= DENIED_TOKENS:
                 return held
-            self.denials[sub] = replace(held, tokens=held.tokens | {jti})
-            self.deny_until[sub] = deny_until
+            self.denials[sub] = replace(held, tokens=tokens, expires_at=deny_until(now))
             return None
 
-    def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
-        """Put the moment in the place of the sets that were seen."""
+    def replace_denials(self, sub: str, seen: Denials, compacted: Denials) -> bool:
+        """Put the compacted list in the place of the seen one."""
         with self._lock:
             held = self.denials.get(sub, Denials())
-            if (held.sessions, held.tokens) != (seen.sessions, seen.tokens) or held.issued_before > moment:
-                return held.issued_before >= moment
-            self.denials[sub] = replace(held, issued_before=moment, sessions=frozenset(), tokens=frozenset())
-            self.deny_until[sub] = deny_until
+            if replace(held, before_epoch=0) not in (replace(seen, before_epoch=0), replace(compacted, before_epoch=0)):
+                return False
+            self.denials[sub] = replace(compacted, before_epoch=held.before_epoch)
             return True
 
     def delete_session(self, sub: str, sid: str) -> None:
@@ -293,12 +303,42 @@ class FakeStore:
                 kept = replace(event, user_agent=user_agent(event.user_agent)["S"])
                 self.events[event.sub, event.at, event.id] = kept
 
-    def list_events(self, sub: str, limit: int) -> tuple[SecurityEvent, ...]:
+    def list_events(self, sub: str, *, pinned: bool, now: int, limit: int) -> tuple[SecurityEvent, ...]:
         """The last ones by their keys, the last one first."""
         with self._lock:
-            owned = [event for event in self.events.values() if event.sub == sub]
-            owned.sort(key=lambda event: (event.outcome == "alarm", event.at, event.id), reverse=True)
-            return tuple(owned[:limit])
+            owned = [event for event in self.events.values() if event.sub == sub and event.pinned is pinned]
+            shown = [event for event in owned if event.shown_at <= now]
+            shown.sort(key=lambda event: (event.shown_at, event.id), reverse=True)
+            return tuple(shown[:limit])
+
+    def _may_renew(self, renewal: Renewal, epoch: int) -> bool:
+        read, held = renewal.session, self.sessions.get((renewal.session.sub, renewal.session.sid))
+        return (
+            held is not None
+            and (held.generation, held.digest, held.epoch) == (read.generation, read.digest, epoch)
+            and renewal.now < held.absolute_expires_at
+        )
+
+    def _renew(self, renewal: Renewal) -> None:
+        held = self.sessions[renewal.session.sub, renewal.session.sid]
+        self._write_session(
+            replace(
+                held,
+                generation=held.generation + 1,
+                floor=held.generation + 1,
+                digest=renewal.next_digest,
+                wrapped=b"",
+                key_id=renewal.key_id,
+                epoch=renewal.epoch,
+                rotated_at=renewal.now,
+                idle_expires_at=renewal.idle_expires_at,
+                answered=renewal.answered,
+                auth_time=renewal.auth_time,
+                amr=renewal.amr,
+                late_base=None,
+                late_wrapped=b"",
+            )
+        )
 
     def _at_epoch(self, account: Account) -> bool:
         login, state = self.logins.get(account.email), self.accounts.get(account.sub)
@@ -335,8 +375,8 @@ class FakeStore:
         login, state = self.logins[account.email], self.accounts[account.sub]
         self.logins[account.email] = replace(login, account=replace(login.account, epoch=raised, disabled=disabled))
         self.accounts[account.sub] = replace(state, epoch=raised, disabled=disabled)
-        self.denials[account.sub] = replace(self.denials.get(account.sub, Denials()), before_epoch=raised)
-        self.deny_until[account.sub] = deny_until
+        held = self.denials.get(account.sub, Denials())
+        self.denials[account.sub] = replace(held, before_epoch=raised, expires_at=deny_until)
 
     def _write_session(self, session: Session) -> Session:
         stored = replace(session, user_agent=user_agent(session.user_agent)["S"])

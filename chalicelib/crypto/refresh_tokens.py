@@ -14,18 +14,20 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from chalicelib.crypto.encoding import b64url, from_b64url
+from chalicelib.domain.rotation import Place
 from chalicelib.errors import InvalidGrant
 
 if TYPE_CHECKING:
     from chalicelib.crypto.keyring import KeyRing
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.records import Session, Transport
 
 ID_BYTES = 16  # 128 random bits for `sub` and `sid` (ASVS V7.2.3)
 SECRET_BYTES = 32
 MAC_BYTES = 16
+Label = Literal["wrap", "late"]  # what a secret wraps: the successor of a turn, or of a late answer
 FORM = re.compile(r"kt1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{112})")
 
 
@@ -49,15 +51,48 @@ def same(left: bytes, right: bytes) -> bool:
     return hmac.compare_digest(left, right)
 
 
-def wrap(successor: bytes, secret: bytes, sid: str, generation: int) -> bytes:
-    """The successor's secret, readable to the holder of `secret` alone, which is of `generation`."""
-    pad = hmac.digest(secret, b"wrap" + sid.encode() + generation.to_bytes(4, "big"), sha256)
+def wrap(successor: bytes, secret: bytes, sid: str, generation: int, label: Label = "wrap") -> bytes:
+    """The successor's secret, readable to the holder of `secret` alone, which is of `generation`.
+
+    A secret that wraps two successors wraps each under a label of its own: one pad must not cover two secrets.
+    """
+    pad = hmac.digest(secret, label.encode() + sid.encode() + generation.to_bytes(4, "big"), sha256)
     return bytes(a ^ b for a, b in zip(successor, pad, strict=True))
 
 
-def unwrap(wrapped: bytes, secret: bytes, sid: str, generation: int) -> bytes:
-    """The inverse of wrap. Garbage for a wrong secret: compare its digest before use."""
-    return wrap(wrapped, secret, sid, generation)
+def unwrap(wrapped: bytes, presented: RefreshToken, held: bytes, label: Label = "wrap") -> bytes | None:
+    """The secret that `wrapped` holds for the presented token, if it is the one whose digest is `held`; else None.
+
+    Nothing is wrapped (`wrapped` is empty) before a session's first turn, and after its credentials were renewed.
+    """
+    if len(wrapped) != SECRET_BYTES:
+        return None
+    secret = wrap(wrapped, presented.secret, presented.sid, presented.generation, label)
+    return secret if same(digest(secret), held) else None
+
+
+def held_secret(found: Place, held: Session, presented: RefreshToken) -> bytes | None:
+    """The secret of the held generation, as far as the presented token's own secret tells it.
+
+    None where it does not: the secret is not the one that was issued, or the place has none to compare it with.
+    """
+    match found:
+        case Place.HELD:
+            return presented.secret if same(digest(presented.secret), held.digest) else None
+        case Place.PREDECESSOR:
+            return unwrap(held.wrapped, presented, held.digest)
+        case Place.LATE_BASE:
+            return unwrap(held.late_wrapped, presented, held.digest, "late")
+    return None
+
+
+def answered_to(sid: str, address: str, user_agent: str) -> bytes:
+    """What a session keeps of the client that it answered: 8 bytes for the address, 8 for the user agent.
+
+    They tell whether the next client is the same, and are of no use outside the session.
+    """
+    parts = (("address", address), ("user agent", user_agent))
+    return b"".join(sha256(f"{sid} {name} {part}".encode("utf-8", "replace")).digest()[:8] for name, part in parts)
 
 
 class RefreshTokenCodec:

@@ -19,11 +19,26 @@ Outcome = Literal["success", "failure", "alarm", "error"]
 
 
 class Kind(NamedTuple):
-    """One kind of event. `shown`: the owner of the account that it names sees it. `metric`: its name as one."""
+    """One kind of event. `shown`: the owner of the account that it names sees it. `metric`: its name as one.
+
+    `shown_after` is how many seconds later the owner's list has it. `changes_access`: it changes who may get in, so
+    that only newer events of such kinds, and newer alarms, displace it from the list.
+    """
 
     outcome: Outcome
     shown: bool = False
     metric: str | None = None
+    shown_after: int = 0
+    changes_access: bool = False
+
+    @property
+    def pinned(self) -> bool:
+        """Whether other events leave it on its owner's list, however many they are."""
+        return self.changes_access or self.outcome == "alarm"
+
+
+# Seconds. A list that told at once when the key was turned would tell a thief when to come inside the window.
+LATE = 2 * 3600
 
 
 EVENTS: Mapping[str, Kind] = {
@@ -37,20 +52,25 @@ EVENTS: Mapping[str, Kind] = {
     "logged_out": Kind("success", shown=True),
     "logged_out_everywhere": Kind("success", shown=True),
     "session_ended": Kind("success", shown=True),
+    "sessions_removed": Kind("success", shown=True),
     "token_revoked": Kind("success", shown=True),
-    "password_changed": Kind("success", shown=True, metric="PasswordChanged"),
+    "password_changed": Kind("success", shown=True, metric="PasswordChanged", changes_access=True),
     "password_change_refused": Kind("failure", shown=True),
     "breach_lookup_failed": Kind("error", metric="BreachLookupFailed"),
-    "account_disabled": Kind("success", shown=True),
+    "account_disabled": Kind("success", shown=True, changes_access=True),
     # Identities
-    "identity_linked": Kind("success", shown=True),
-    "identity_unlinked": Kind("success", shown=True),
+    "identity_linked": Kind("success", shown=True, changes_access=True),
+    "identity_unlinked": Kind("success", shown=True, changes_access=True),
     "account_taken_over": Kind("alarm", shown=True, metric="AccountTakenOver"),
     "account_may_be_taken_over": Kind("alarm", shown=True, metric="AccountTakenOver"),
+    # Refreshing
+    "refresh_answered_late": Kind("success", shown=True, shown_after=LATE),
+    "refresh_from_changed_client": Kind("success", shown=True, shown_after=LATE),
     # What an attack looks like. A forgery takes a leaked key: it is the operator's to see, and whoever has the key must
     # not be able to fill an owner's list.
     "refresh_token_reused": Kind("alarm", shown=True, metric="RefreshTokenReused"),
-    "refresh_from_elsewhere": Kind("alarm", shown=True, metric="RefreshFromElsewhere"),
+    "refresh_from_elsewhere": Kind("alarm", shown=True, metric="RefreshFromElsewhere", shown_after=LATE),
+    "refresh_answered_late_often": Kind("alarm", shown=True, metric="RefreshAnsweredLateOften", shown_after=LATE),
     "refresh_token_forged": Kind("alarm", metric="TokenForged"),
     "session_cookie_forged": Kind("alarm", metric="TokenForged"),
     # Requests. What a guard denies is the guarded API's business, and may be every second request.

@@ -79,6 +79,14 @@ def signup_by_address(attempts: int) -> LimitPolicy:
     return LimitPolicy("signup-address", HOUR, ((attempts, 0), (2 * attempts, 10)), 60)
 
 
+def new_devices() -> LimitPolicy:
+    """How many devices of an hour an account gets to know by logins of strangers: 5.
+
+    Each known device has attempts of its own, so that devices without end would be attempts without end.
+    """
+    return LimitPolicy("new-device", HOUR, ((5, 0),), HOUR)
+
+
 def address_bucket(address: str) -> str:
     """The part of a client address that one party controls: IPv4 whole, IPv6 by /64 (regressions: CVE-2026-45364).
 

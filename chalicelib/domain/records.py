@@ -109,14 +109,22 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login on one device, and the generation of refresh token that it holds.
+    """One login on one device, and the generation of refresh token that it holds. domain/rotation.py draws the line.
 
-    `digest` is SHA-256 of the live generation's secret. `wrapped` is that secret, encrypted under its predecessor's:
-    who presents the predecessor inside the rotation window is answered with the same successor. `key_id` names the root
-    secret that authenticates the live token, so that the same successor is the same string across key rotation.
+    `digest` is SHA-256 of the held generation's secret. `wrapped` is that secret, encrypted under its predecessor's:
+    whoever presents the predecessor inside the rotation window is answered with the same successor. `key_id` names the
+    root secret that authenticates the held token, so that the same successor is the same string across key rotation.
+    Tokens of a generation under `floor` are dead: the session's credentials were renewed since.
 
-    With transport `session` there is no refresh token: the cookie's secret is of `generation`, which a changed password
-    alone raises, nothing is wrapped, and `rotated_at` is the last use, to the minute.
+    `device` is the id that the login's answer issued to its device (16 bytes; empty where the session has none). A late
+    answer turns the key for that device: `late_base` is the generation that was answered late, `late_wrapped` the held
+    secret, encrypted under that generation's, and `late_at` are the times of the last two late answers.
+
+    `address` and `user_agent` are the login's. `answered` stands for those that the last turn was answered to
+    (`answered_to` in crypto/refresh_tokens.py), so that nothing here tells its owner's list when the key was turned.
+
+    With transport `session` there is no refresh token: the cookie's secret is of `generation`, which a renewal alone
+    raises, nothing is wrapped, and `used_at` is the last use, to the minute.
     """
 
     sub: str
@@ -135,10 +143,27 @@ class Session:
     amr: tuple[str, ...]
     address: str
     user_agent: str
+    answered: bytes = b""
+    floor: int = 0
+    device: bytes = b""
+    late_base: int | None = None
+    late_wrapped: bytes = b""
+    late_at: tuple[int, ...] = ()
+    used_at: int = 0
+
+    @property
+    def last_used_at(self) -> int:
+        """The last use that is known: a turn, a renewal, or the note of a session cookie's use."""
+        return max(self.rotated_at, self.used_at)
+
+    @property
+    def idle_limit(self) -> int:
+        """When the session ends if it is not used (ASVS V7.3.1): as long after its last use as it was given then."""
+        return self.last_used_at + self.idle_expires_at - self.rotated_at
 
     def lives(self, epoch: int, now: int) -> bool:
         """Whether the session is accepted: of this account's epoch, and within both limits (ASVS V7.3.1, V7.3.2)."""
-        return self.epoch == epoch and now < self.idle_expires_at and now < self.absolute_expires_at
+        return self.epoch == epoch and now < self.idle_limit and now < self.absolute_expires_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,28 +181,6 @@ class AccessTokenClaims:
     roles: tuple[str, ...]
     scope: str
     email_verified: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Denials:
-    """The token blacklist of one user: what is revoked among tokens that have not expired yet.
-
-    `tokens` are the `jti` of access tokens that were revoked alone (RFC 7009).
-    """
-
-    before_epoch: int = 0
-    issued_before: int = 0
-    sessions: frozenset[str] = frozenset()
-    tokens: frozenset[str] = frozenset()
-
-    def deny(self, claims: AccessTokenClaims) -> bool:
-        """Whether the access token is revoked: by its account's epoch, by its age, with its session, or by itself."""
-        return (
-            claims.ver < self.before_epoch
-            or claims.iat < self.issued_before
-            or claims.sid in self.sessions
-            or claims.jti in self.tokens
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,8 @@ class SecurityEvent:
     """One decision about an account, as its owner may read it until `expires_at`.
 
     `id` tells events of one second apart, the same for each delivery of one event. `event` and `outcome` are of
-    domain/events.py; `facts` say why and by what, and hold no secret.
+    domain/events.py; `facts` say why and by what, and hold no secret. The list has it from `shown_at` on. Only newer
+    pinned events displace a pinned event from the list.
     """
 
     sub: str
@@ -212,4 +216,6 @@ class SecurityEvent:
     address: str
     user_agent: str
     facts: Mapping[str, str]
+    shown_at: int
     expires_at: int
+    pinned: bool = False

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.errors import InvalidToken, OriginRefused
+from chalicelib.handlers import cookies
 from chalicelib.handlers.bodies import CHANGE_PASSWORD, LOG_IN, NOTHING, SIGN_UP
-from chalicelib.handlers.browsers import require_allowed_page
 from chalicelib.handlers.credentials import (
-    carried,
     device_token_of,
     displaced_cookies,
+    own_credential,
     sessions_to_end,
     transport_of,
 )
@@ -20,7 +19,6 @@ from chalicelib.services.accounts import Credentials
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.domain.records import Transport
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
 
@@ -41,36 +39,24 @@ def log_in(request: Request, services: Services) -> Response:
 
 
 def change_password(request: Request, services: Services) -> Response:
-    """200 with a new access token, or a new session cookie, for this session; every other one has ended.
+    """200 with the token response for this session, whose credentials are new; every other one has ended.
 
     Without `current_password` where the account has none: then soon after a login.
 
-    How the session travels is not asked of the table: a genuine session cookie was made for its session alone, and
-    whoever the authorizer let in by one came with it. A bearer's stray cookie is of another session, and stays.
-
-    The device stays known if it says by what: by cookie, or by `device_token` beside a bearer token.
+    The device stays known if it says by what: by cookie, or by `device_token` beside a refresh token in the body.
     """
     principal = request.principal()
     fields = request.fields(CHANGE_PASSWORD)
-    cookie = carried(request, services, "session")
-    if cookie is not None and (cookie.sub, cookie.sid) != (principal.sub, principal.sid):
-        cookie = None
-    if cookie is None and "authorization" not in request.headers:
-        # The guard could read the cookie and we cannot: its keys are a minute older. Nobody asked for a bearer token.
-        raise InvalidToken(debug="the session cookie cannot be read any more")
-    transport: Transport = "session" if cookie else "body" if "device_token" in fields else "cookie"
-    device_token = device_token_of(request, fields, transport)
-    if transport == "cookie" and not _may_set_cookies(request, services):
-        device_token = None
+    presented = own_credential(request, services, fields, principal)
     grant = services.accounts.change_password(
         principal,
         fields.get("current_password"),
         fields["new_password"],
+        presented,
         request.client,
-        cookie=cookie,
-        device_token=device_token,
+        device_token=device_token_of(request, fields, by_cookie="refresh_token" not in fields),
     )
-    return token_response(grant, services.config, transport=transport)
+    return token_response(grant, services.config)
 
 
 def log_out_everywhere(request: Request, services: Services) -> Response:
@@ -104,14 +90,5 @@ def _credentials(request: Request, fields: dict[str, str], services: Services) -
         password=fields["password"],
         transport=transport,
         carried=former,
-        device_token=device_token_of(request, fields, transport),
+        device_token=device_token_of(request, fields, by_cookie=transport in cookies.OF_TRANSPORT),
     )
-
-
-def _may_set_cookies(request: Request, services: Services) -> bool:
-    # Nobody has asked yet: the guard asks no page that comes with a bearer token.
-    try:
-        require_allowed_page(request, services.config.allowed_origins, cookies=True)
-    except OriginRefused:
-        return False
-    return True

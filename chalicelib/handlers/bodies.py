@@ -104,6 +104,7 @@ LOG_IN = Fields(
         "device_token": _DEVICE_TOKEN,
     },
 )
+_REFRESH_TOKEN = Member("The refresh token of the transport `body`.", required=False, secret=True)
 CHANGE_PASSWORD = Fields(
     "ChangePassword",
     {
@@ -115,38 +116,45 @@ CHANGE_PASSWORD = Fields(
             secret=True,
         ),
         "new_password": _PASSWORD,
+        "refresh_token": _REFRESH_TOKEN,
         "device_token": _DEVICE_TOKEN,
     },
 )
 NOTHING = Fields("Nothing", {})
 
-_REFRESH_TOKEN = Member("The refresh token of the transport `body`.", required=False, secret=True)
-REFRESH = Fields("Refresh", {"refresh_token": _REFRESH_TOKEN})
-LOG_OUT = Fields("LogOut", {"refresh_token": _REFRESH_TOKEN})
-
-LINK = Fields(
-    "Link",
+REFRESH = Fields(
+    "Refresh",
     {
-        "code": Member("The provider's authorization code.", min_length=1, secret=True),
-        # PKCE is never skipped (CVE-2023-48228).
-        "code_verifier": Member(
-            "The verifier of the request's `code_challenge` (RFC 7636 section 4.1).",
-            max_length=128,
-            min_length=43,
-            pattern="[A-Za-z0-9._~-]{43,128}",
-            form="have 43 to 128 characters of A-Z a-z 0-9 - . _ ~",
-            secret=True,
+        "refresh_token": _REFRESH_TOKEN,
+        "device_token": _DEVICE_TOKEN._replace(
+            description="What this device was given with the session: an answer that was lost is then given late."
         ),
-        "redirect_uri": Member("Where the code came to.", max_length=MAX_URL, min_length=1),
-        "nonce": Member("The request's `nonce`.", min_length=1, secret=True),
     },
 )
-EXCHANGE = Fields("Exchange", {**LINK.members, "transport": _TRANSPORT})
+LOG_OUT = Fields("LogOut", {"refresh_token": _REFRESH_TOKEN})
+
+CODE = {
+    "code": Member("The provider's authorization code.", min_length=1, secret=True),
+    # PKCE is never skipped (CVE-2023-48228).
+    "code_verifier": Member(
+        "The verifier of the request's `code_challenge` (RFC 7636 section 4.1).",
+        max_length=128,
+        min_length=43,
+        pattern="[A-Za-z0-9._~-]{43,128}",
+        form="have 43 to 128 characters of A-Z a-z 0-9 - . _ ~",
+        secret=True,
+    ),
+    "redirect_uri": Member("Where the code came to.", max_length=MAX_URL, min_length=1),
+    "nonce": Member("The request's `nonce`.", min_length=1, secret=True),
+}
+LINK = Fields("Link", {**CODE, "refresh_token": _REFRESH_TOKEN})
+UNLINK = Fields("Unlink", {"refresh_token": _REFRESH_TOKEN})
+EXCHANGE = Fields("Exchange", {**CODE, "transport": _TRANSPORT})
 
 _RETURN_TO = Member(
     "The page to come back to; one of `KEYTURN_RETURN_TO`, byte for byte.", max_length=MAX_URL, min_length=1
 )
-BEGIN_LINKING = Fields("BeginLinking", {"return_to": _RETURN_TO})
+BEGIN_LINKING = Fields("BeginLinking", {"return_to": _RETURN_TO, "refresh_token": _REFRESH_TOKEN})
 
 # Forms (application/x-www-form-urlencoded). Unknown parameters are let pass, as RFC 6749 section 3.2 demands; tokens of
 # any length and alphabet are looked at: what they are worth is not the form's business.
@@ -160,6 +168,18 @@ REVOKE = Fields("Revoke", {"token": _TOKEN, "token_type_hint": _TOKEN_TYPE_HINT}
 INTROSPECT = Fields("Introspect", {"token": _TOKEN, "token_type_hint": _TOKEN_TYPE_HINT})
 
 # Queries. An unknown parameter is let pass: links gather them on their way.
+LIST_SESSIONS = Fields(
+    "ListSessions",
+    {
+        "cursor": Member(
+            "The `next_cursor` of the page before.",
+            max_length=22,
+            required=False,
+            pattern="[A-Za-z0-9_-]{22}",
+            form="be the next_cursor of a page",
+        )
+    },
+)
 BEGIN_LOGIN = Fields(
     "BeginLogin",
     {

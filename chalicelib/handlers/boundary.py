@@ -23,6 +23,7 @@ STATUS: dict[type[errors.AuthError], int] = {
     errors.InvalidRequest: 400,
     errors.InvalidEmail: 400,
     errors.PasswordRejected: 400,
+    errors.CredentialRequired: 400,
     errors.UnsupportedMediaType: 415,
     errors.PayloadTooLarge: 413,
     errors.InvalidCredentials: 401,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from chalicelib.config import Config
     from chalicelib.domain.records import Transport
-    from chalicelib.services.tokens import RefreshGrant
+    from chalicelib.services.grants import RefreshGrant
 
 # `__Host-` makes browsers insist on Secure, Path=/ and no Domain: no other host can set it or receive it (ASVS V3.3.1).
 REFRESH = "__Host-refresh"

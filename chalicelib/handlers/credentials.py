@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from chalicelib.errors import InvalidGrant, InvalidRequest
+from chalicelib.errors import InvalidGrant, InvalidRequest, InvalidToken
 from chalicelib.handlers import cookies
 from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-    from chalicelib.domain.records import Transport
-    from chalicelib.handlers.bodies import Fields
+    from chalicelib.domain.records import Principal, Transport
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
 
@@ -48,13 +47,37 @@ def named_cookies(request: Request) -> list[str]:
     return [name for name in cookies.OF_TRANSPORT.values() if request.names_cookie(name)]
 
 
-def body_refresh_token(request: Request, body: Fields) -> str | None:
-    """The `refresh_token` of the body. InvalidRequest where a credential cookie came along: one is not meant."""
-    refresh_token = request.fields(body).get("refresh_token")
+def body_refresh_token(request: Request, fields: Mapping[str, str]) -> str | None:
+    """The `refresh_token` of a body that has been read. InvalidRequest where a credential cookie came along."""
+    refresh_token = fields.get("refresh_token")
     if refresh_token is not None and named_cookies(request):
         detail = "Send the credential as a cookie or in the body, not both."
         raise InvalidRequest(detail)
     return refresh_token
+
+
+def own_credential(
+    request: Request, services: Services, fields: Mapping[str, str], principal: Principal
+) -> RefreshToken | None:
+    """The long-lived credential that the session of the principal comes with, genuine; None where it does not come.
+
+    It is renewed by what is asked for, so that the page that sends a cookie must be allowed to, and know the session's
+    CSRF token: OriginRefused, CsrfTokenInvalid. InvalidGrant for a `refresh_token` that is not genuine. The cookie of
+    another session than the bearer's counts as none.
+    """
+    text = body_refresh_token(request, fields)
+    if text is not None:
+        require_allowed_page(request, services.config.allowed_origins, cookies=False)
+        return services.refresh_tokens.decode(text, "body")
+    session = (principal.sub, principal.sid)
+    own = next((held for held in carried_sessions(request, services) if (held.sub, held.sid) == session), None)
+    if own is not None:
+        require_allowed_page(request, services.config.allowed_origins, cookies=True)
+        require_csrf_token(request, services.csrf_tokens, own.sid)
+    elif "authorization" not in request.headers:
+        # The guard could read the cookie and we cannot: its keys are a minute older. Nobody asked for a bearer token.
+        raise InvalidToken(debug="the session cookie cannot be read any more")
+    return own
 
 
 def transport_of(fields: Mapping[str, str]) -> Transport:
@@ -62,9 +85,9 @@ def transport_of(fields: Mapping[str, str]) -> Transport:
     return cast("Transport", fields.get("transport", "cookie"))
 
 
-def device_token_of(request: Request, fields: Mapping[str, str], transport: Transport) -> str | None:
-    """What the device says it is known by, unverified. One that does not come the way of this transport is ignored."""
-    return request.cookie(cookies.DEVICE) if transport in cookies.OF_TRANSPORT else fields.get("device_token")
+def device_token_of(request: Request, fields: Mapping[str, str], *, by_cookie: bool) -> str | None:
+    """What the device says it is known by, unverified. One that does not come the way of the transport is ignored."""
+    return request.cookie(cookies.DEVICE) if by_cookie else fields.get("device_token")
 
 
 def sessions_to_end(request: Request, services: Services, transport: Transport) -> tuple[RefreshToken, ...]:

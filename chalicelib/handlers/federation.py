@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
 from chalicelib.handlers import cookies
-from chalicelib.handlers.bodies import BEGIN_LOGIN, EXCHANGE, FINISH_LOGIN, LINK
+from chalicelib.handlers.bodies import BEGIN_LOGIN, CODE, EXCHANGE, FINISH_LOGIN
 from chalicelib.handlers.credentials import (
     carried_sessions,
     device_token_of,
@@ -45,7 +45,10 @@ def begin(request: Request, services: Services, provider: str) -> Response:
 
 
 def finish(request: Request, services: Services, provider: str) -> Response:
-    """303 to the page that began it: with a session's cookie, or with `error` in the query and nothing else."""
+    """303 to the page that began it: with a session's cookie, or with `error` in the query and nothing else.
+
+    After linking, the cookie of the session that asked is renewed where the browser has it.
+    """
     query = request.readable_parameters(FINISH_LOGIN)
     returned = services.federation.finish(
         provider,
@@ -63,9 +66,10 @@ def finish(request: Request, services: Services, provider: str) -> Response:
     if returned.error is not None:
         return see_other(f"{returned.return_to}?{urlencode({'error': returned.error})}", [])
     grant = returned.grant
-    if grant is None or grant.refresh is None:
+    if grant is None:
         return see_other(returned.return_to, [])
-    displaced = displaced_cookies(request, services, grant.refresh.transport)
+    # A link renews the cookie that came. A login takes the other one's place.
+    displaced = [] if returned.linked else displaced_cookies(request, services, grant.refresh.transport)
     return see_other(returned.return_to, [*grant_cookies(grant, services.config), *displaced])
 
 
@@ -75,7 +79,7 @@ def exchange(request: Request, services: Services, provider: str) -> Response:
     fields = request.fields(EXCHANGE)
     code, transport = authorization_code(fields), transport_of(fields)
     former = sessions_to_end(request, services, transport)
-    device_token = device_token_of(request, fields, transport)
+    device_token = device_token_of(request, fields, by_cookie=transport in cookies.OF_TRANSPORT)
     visit = Visit(transport=transport, client=request.client, carried=former, device_token=device_token)
     grant = services.federation.exchange(provider, code, visit)
     return token_response(grant, services.config, displaced=displaced_cookies(request, services, transport))
@@ -83,4 +87,4 @@ def exchange(request: Request, services: Services, provider: str) -> Response:
 
 def authorization_code(fields: dict[str, str]) -> AuthorizationCode:
     """The code of a body that has been read."""
-    return AuthorizationCode(**{name: fields[name] for name in LINK.members})
+    return AuthorizationCode(**{name: fields[name] for name in CODE})

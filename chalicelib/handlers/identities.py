@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.handlers import cookies
-from chalicelib.handlers.bodies import BEGIN_LINKING, LINK
+from chalicelib.handlers.bodies import BEGIN_LINKING, LINK, UNLINK
 from chalicelib.handlers.browsers import require_allowed_page
+from chalicelib.handlers.credentials import own_credential
 from chalicelib.handlers.federation import authorization_code
-from chalicelib.handlers.responses import json_response, no_content
+from chalicelib.handlers.responses import json_response, token_response
 from chalicelib.services.federation import TRANSACTION_SECONDS, LoginRequest
 
 if TYPE_CHECKING:
@@ -40,18 +41,21 @@ def list_identities(request: Request, services: Services) -> Response:
 
 
 def unlink(request: Request, services: Services, provider: str) -> Response:
-    """204: the identity opens the account no more. 409 `last_way_in` where nothing else does."""
-    services.identities.unlink(request.principal(), provider, request.client)
-    return no_content()
+    """200 with the token response: the identity opens the account no more. 409 `last_way_in` if nothing else does."""
+    principal = request.principal()
+    presented = own_credential(request, services, request.fields(UNLINK), principal)
+    grant = services.identities.unlink(principal, provider, presented, request.client)
+    return token_response(grant, services.config)
 
 
 def link(request: Request, services: Services, provider: str) -> Response:
-    """204: the identity that the code stands for opens the account. 409 `identity_taken` where it cannot."""
+    """200 with the token response: the identity that the code stands for opens the account. 409 `identity_taken`."""
     principal = request.principal()
     services.federation.provider(provider)
-    code = authorization_code(request.fields(LINK))
-    services.federation.link(principal, provider, code, request.client)
-    return no_content()
+    fields = request.fields(LINK)
+    presented = own_credential(request, services, fields, principal)
+    grant = services.federation.link(principal, provider, authorization_code(fields), presented, request.client)
+    return token_response(grant, services.config)
 
 
 def begin_linking(request: Request, services: Services, provider: str) -> Response:
@@ -65,6 +69,7 @@ def begin_linking(request: Request, services: Services, provider: str) -> Respon
         provider,
         LoginRequest(return_to=fields["return_to"], transport="cookie"),
         parse_browser_secret(request.cookie(cookies.LOGIN)),
+        own_credential(request, services, fields, principal),
         request.client,
     )
     cookie = cookies.login_cookie(departure.browser_secret, TRANSACTION_SECONDS)

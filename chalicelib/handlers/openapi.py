@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import errors
 from chalicelib.handlers import cookies
 from chalicelib.handlers.boundary import FRAMEWORK, OAUTH_ERRORS, OAUTH_HANDLERS, STATUS
-from chalicelib.handlers.openapi_operations import GUARDED, GUARDED_UNSAFE, OPERATIONS
+from chalicelib.handlers.openapi_operations import GUARDED, GUARDED_UNSAFE, OPERATIONS, RENEWING
 from chalicelib.handlers.openapi_schemas import (
     COMPONENTS,
     STRING,
@@ -151,7 +151,7 @@ def _successes(operation: Operation) -> dict[str, Any]:
 
 
 def _errors(operation: Operation, responses: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    guarded = operation.security in (GUARDED, GUARDED_UNSAFE)
+    guarded = operation.security in (GUARDED, GUARDED_UNSAFE, RENEWING)
     ours = {*operation.errors, *EVERYWHERE, *(WITH_BODY if operation.body or operation.form else ())}
     if guarded:
         ours |= {errors.InvalidToken, errors.AccessDenied}

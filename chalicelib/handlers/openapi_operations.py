@@ -27,6 +27,8 @@ GUARDED: Security = (("bearer",), ("session",))
 GUARDED_UNSAFE: Security = (("bearer",), ("session", "csrf"))
 REFRESHING: Security = ((), ("refresh", "csrf"))
 LEAVING: Security = ((), ("refresh", "csrf"), ("session", "csrf"), ("bearer",))
+# What a session renews its credentials by: the long-lived one comes along, by cookie or in the body.
+RENEWING: Security = (("bearer",), ("bearer", "refresh", "csrf"), ("session", "csrf"))
 BY_COOKIE: Security = (("refresh",), ("session",))
 BY_AWS: Security = (("iam",),)
 
@@ -34,6 +36,7 @@ PAGE = (errors.OriginRefused, errors.CsrfTokenInvalid)
 PROVIDER = (errors.ProviderNotFound, errors.InvalidRequest, errors.TooManyRequests, errors.ProviderError)
 NEW_PASSWORD = (errors.InvalidRequest, errors.PasswordRejected)
 RECENT = (errors.InsufficientUserAuthentication,)
+RENEWED = (errors.InvalidRequest, errors.CredentialRequired, errors.InvalidGrant, *PAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,13 @@ OPERATIONS: dict[str, Operation] = {
         accounts.log_out_everywhere, {204: None}, (errors.InvalidRequest,), GUARDED_UNSAFE, body=bodies.NOTHING
     ),
     "GET /me": Operation(accounts.me, {200: one_of("Me")}, (), GUARDED),
-    "GET /sessions": Operation(sessions.list_sessions, {200: one_of("Sessions")}, (), GUARDED),
+    "GET /sessions": Operation(
+        sessions.list_sessions,
+        {200: one_of("Sessions")},
+        (errors.InvalidRequest,),
+        GUARDED,
+        query=bodies.LIST_SESSIONS,
+    ),
     "DELETE /sessions/{session_id}": Operation(
         sessions.end_session,
         {204: None},
@@ -106,9 +115,9 @@ OPERATIONS: dict[str, Operation] = {
     "GET /security-events": Operation(events.list_events, {200: one_of("SecurityEvents")}, (), GUARDED),
     "POST /password/change": Operation(
         accounts.change_password,
-        {200: one_of("AccessToken", "SessionByCookie")},
-        (*NEW_PASSWORD, *RECENT, errors.InvalidCredentials, errors.TooManyRequests),
-        GUARDED_UNSAFE,
+        {200: _TOKENS},
+        (*NEW_PASSWORD, *RECENT, *RENEWED, errors.InvalidCredentials, errors.TooManyRequests),
+        RENEWING,
         body=bodies.CHANGE_PASSWORD,
         sometimes=_COOKIES,
     ),
@@ -143,24 +152,27 @@ OPERATIONS: dict[str, Operation] = {
     "GET /identities": Operation(identities.list_identities, {200: one_of("Identities")}, (), GUARDED),
     "POST /identities/{provider}": Operation(
         identities.link,
-        {204: None},
-        (*PROVIDER, *RECENT, errors.InvalidCode, errors.AccessDenied, errors.IdentityTaken),
-        GUARDED_UNSAFE,
+        {200: _TOKENS},
+        (*PROVIDER, *RECENT, *RENEWED, errors.InvalidCode, errors.AccessDenied, errors.IdentityTaken),
+        RENEWING,
         body=bodies.LINK,
+        sometimes=_COOKIES,
         parameters=_PROVIDER,
     ),
     "DELETE /identities/{provider}": Operation(
         identities.unlink,
-        {204: None},
-        (*RECENT, errors.IdentityNotFound, errors.LastWayIn),
-        GUARDED_UNSAFE,
+        {200: _TOKENS},
+        (*RECENT, *RENEWED, errors.IdentityNotFound, errors.LastWayIn),
+        RENEWING,
+        body=bodies.UNLINK,
+        sometimes=_COOKIES,
         parameters=_PROVIDER,
     ),
     "POST /identities/{provider}/authorization": Operation(
         identities.begin_linking,
         {200: one_of("AuthorizationUrl")},
-        (*PROVIDER, *RECENT, errors.OriginRefused),
-        GUARDED_UNSAFE,
+        (*PROVIDER, *RECENT, *RENEWED),
+        RENEWING,
         body=bodies.BEGIN_LINKING,
         headers=_COOKIES,
         parameters=_PROVIDER,

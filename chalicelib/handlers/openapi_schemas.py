@@ -65,7 +65,6 @@ COMPONENTS: dict[str, Schema] = {
     "TokensInBody": _object({**_BEARER, "refresh_token": OPAQUE}, {"device_token": OPAQUE}),
     "TokensWithCookie": _object({**_BEARER, "csrf_token": OPAQUE}),
     "SessionByCookie": _object({**_SESSION, "csrf_token": OPAQUE}),
-    "AccessToken": _object(_BEARER, {"device_token": OPAQUE}),
     "Me": _object({**_USER, "session_id": ID}),
     "Sessions": _object(
         {
@@ -74,7 +73,6 @@ COMPONENTS: dict[str, Schema] = {
                     {
                         "session_id": ID,
                         "created_at": MOMENT,
-                        "last_used_at": MOMENT,
                         "user_agent": STRING,
                         "address": STRING,
                         "transport": _enum(TRANSPORTS),
@@ -82,7 +80,8 @@ COMPONENTS: dict[str, Schema] = {
                     }
                 )
             )
-        }
+        },
+        {"next_cursor": ID},
     ),
     "SecurityEvents": _object(
         {

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chalicelib.config import Config
-    from chalicelib.domain.records import Transport
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -35,26 +34,18 @@ def no_content(set_cookies: list[str] | None = None) -> Response:
 
 def grant_cookies(grant: Grant, config: Config) -> list[str]:
     """The Set-Cookie values of a grant that travels by cookie: its long-lived half, and what the device is known by."""
-    credential = cookies.credential_cookie(grant.refresh, config) if grant.refresh else None
+    credential = cookies.credential_cookie(grant.refresh, config)
     set_cookies = [credential] if credential else []
     if grant.device_token is not None:
         set_cookies.append(cookies.device_cookie(grant.device_token, LIFE, config))
     return set_cookies
 
 
-def token_response(
-    grant: Grant,
-    config: Config,
-    status: int = 200,
-    *,
-    transport: Transport | None = None,
-    displaced: Sequence[str] = (),
-) -> Response:
+def token_response(grant: Grant, config: Config, status: int = 200, *, displaced: Sequence[str] = ()) -> Response:
     """The token response (RFC 6749 section 5.1); what is long-lived goes the way that the session's transport says.
 
     A session cookie stands for both tokens: then there is neither in the body. `displaced` are the Set-Cookie values
-    that remove what another transport has left in the browser. Where the grant has no long-lived half, `transport` is
-    how a device token goes.
+    that remove what another transport has left in the browser.
     """
     account, refresh = grant.account, grant.refresh
     body: dict[str, Any] = {
@@ -69,14 +60,13 @@ def token_response(
     }
     if grant.access_token is not None:
         body |= {"access_token": grant.access_token, "token_type": "Bearer"}
-    if (refresh.transport if refresh else transport) == "body":
-        members = {"refresh_token": refresh and refresh.refresh_token, "device_token": grant.device_token}
-        body |= {name: value for name, value in members.items() if value is not None}
+    if refresh.transport == "body":
+        body["refresh_token"] = refresh.refresh_token
+        if grant.device_token is not None:
+            body["device_token"] = grant.device_token
         return json_response(body, status)
-    if refresh:
-        body["csrf_token"] = refresh.csrf_token
-    set_cookies = [*grant_cookies(grant, config), *displaced]
-    return json_response(body, status, {"Set-Cookie": set_cookies} if set_cookies else {})
+    body["csrf_token"] = refresh.csrf_token
+    return json_response(body, status, {"Set-Cookie": [*grant_cookies(grant, config), *displaced]})
 
 
 def see_other(location: str, set_cookies: list[str]) -> Response:

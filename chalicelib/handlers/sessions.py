@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import SessionNotFound
+from chalicelib.handlers.bodies import LIST_SESSIONS
 from chalicelib.handlers.responses import json_response, no_content
 
 if TYPE_CHECKING:
@@ -18,22 +19,26 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 def list_sessions(request: Request, services: Services) -> Response:
-    """The user's own living sessions, the one used last first (ASVS V7.5.2)."""
+    """A page of the user's own living sessions, the newest first (ASVS V7.5.2).
+
+    Where each was begun from, and no moment of use: that would tell a thief when the key was turned.
+    """
     principal = request.principal()
+    sessions, cursor = services.sessions.list(principal, request.parameters(LIST_SESSIONS).get("cursor"))
     return json_response(
         {
             "sessions": [
                 {
                     "session_id": session.sid,
                     "created_at": session.created_at,
-                    "last_used_at": session.rotated_at,
                     "user_agent": session.user_agent,
                     "address": session.address,
                     "transport": session.transport,
                     "current": session.sid == principal.sid,
                 }
-                for session in services.sessions.list(principal)
-            ]
+                for session in sessions
+            ],
+            **({"next_cursor": cursor} if cursor else {}),
         }
     )
 

@@ -9,12 +9,20 @@ from chalicelib.errors import InvalidGrant, InvalidToken
 from chalicelib.handlers import cookies
 from chalicelib.handlers.bodies import LOG_OUT, REFRESH
 from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
-from chalicelib.handlers.credentials import body_refresh_token, carried, carried_sessions, named_cookies
+from chalicelib.handlers.credentials import (
+    body_refresh_token,
+    carried,
+    carried_sessions,
+    device_token_of,
+    genuine,
+    named_cookies,
+)
 from chalicelib.handlers.responses import json_response, no_content, token_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
+    from chalicelib.domain.records import AccessTokenClaims
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
 
@@ -24,7 +32,8 @@ def refresh(request: Request, services: Services) -> Response:
 
     RFC 6749 section 6.
     """
-    text = body_refresh_token(request, REFRESH)
+    fields = request.fields(REFRESH)
+    text = body_refresh_token(request, fields)
     if text is not None:
         require_allowed_page(request, services.config.allowed_origins, cookies=False)
         presented = services.refresh_tokens.decode(text, "body")
@@ -35,27 +44,25 @@ def refresh(request: Request, services: Services) -> Response:
             raise InvalidGrant(debug="no genuine refresh cookie")
         require_csrf_token(request, services.csrf_tokens, cookie.sid)
         presented = cookie
-    return token_response(services.tokens.refresh(presented, request.client), services.config)
+    device_token = device_token_of(request, fields, by_cookie=text is None)
+    return token_response(services.tokens.refresh(presented, request.client, device_token), services.config)
 
 
 def log_out(request: Request, services: Services) -> Response:
     """204, whatever became of the credentials: the sessions they name are over. Clears the cookies that came.
 
     A genuine refresh token or session cookie names the session, or an access token of ours, an expired one included
-    (ASVS V7.4.4).
+    (ASVS V7.4.4). What is dead by now ends nothing.
     """
-    text = body_refresh_token(request, LOG_OUT)
+    text = body_refresh_token(request, request.fields(LOG_OUT))
     came = named_cookies(request)
     require_allowed_page(request, services.config.allowed_origins, cookies=bool(came))
-    by_cookie = carried_sessions(request, services)
-    if by_cookie:
-        require_csrf_token(request, services.csrf_tokens, by_cookie[0].sid)
-    named = {(session.sub, session.sid) for session in by_cookie}
-    if text is not None:
-        named |= _session_of_body(text, services)
-    named |= _session_of_bearer(request, services)
-    for sub, sid in named:
-        services.sessions.log_out(sub, sid, request.client)
+    presented = carried_sessions(request, services)
+    if presented:
+        require_csrf_token(request, services.csrf_tokens, presented[0].sid)
+    if text is not None and (genuine_text := genuine(text, "body", services.refresh_tokens)):
+        presented = (*presented, genuine_text)
+    services.sessions.log_out(presented, _bearer(request, services), request.client)
     return no_content(cookies.cleared(came, services.config))
 
 
@@ -71,20 +78,11 @@ def csrf(request: Request, services: Services) -> Response:
     return json_response({"csrf_token": services.csrf_tokens.issue(by_cookie[0].sid)})
 
 
-def _session_of_body(text: str, services: Services) -> set[tuple[str, str]]:
-    try:
-        presented = services.refresh_tokens.decode(text, "body")
-    except InvalidGrant:
-        return set()
-    return {(presented.sub, presented.sid)}
-
-
-def _session_of_bearer(request: Request, services: Services) -> set[tuple[str, str]]:
+def _bearer(request: Request, services: Services) -> AccessTokenClaims | None:
     access_token = bearer_token(request.header("authorization"))
     if access_token is None:
-        return set()
+        return None
     try:
-        claims = services.access_tokens.verify(access_token, services.clock.now(), accept_expired=True)
+        return services.access_tokens.verify(access_token, services.clock.now(), accept_expired=True)
     except InvalidToken:
-        return set()
-    return {(claims.sub, claims.sid)}
+        return None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.services.federation import Federation
     from chalicelib.services.identities import Identities
     from chalicelib.services.introspection import Introspection
+    from chalicelib.services.renewals import Renewals
     from chalicelib.services.revocation import Revocation
     from chalicelib.services.security_events import SecurityEvents
     from chalicelib.services.sessions import Sessions
@@ -35,6 +36,7 @@ class Services:
     accounts: Accounts
     sessions: Sessions
     tokens: Tokens
+    renewals: Renewals
     access_tokens: AccessTokenCodec
     refresh_tokens: RefreshTokenCodec
     csrf_tokens: CsrfTokens

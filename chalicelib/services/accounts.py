@@ -11,19 +11,21 @@ from chalicelib.domain.passwords import normalised
 from chalicelib.domain.records import Account, Login
 from chalicelib.emails import canonical_email
 from chalicelib.errors import EmailTaken, InvalidCredentials, InvalidRequest, InvalidToken, Unavailable
-from chalicelib.services.together import together
-from chalicelib.store.protocol import PasswordChanged
+from chalicelib.services.begin import Authenticated
+from chalicelib.services.renewals import ATTEMPTS as RENEWAL_ATTEMPTS
+from chalicelib.store.protocol import AccessChanged
 
 if TYPE_CHECKING:
-    from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import Device, DeviceTokens
-    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
+    from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Principal, Session, Transport
     from chalicelib.ports import AuditLog, Clock, PasswordHasher, TokenSource
     from chalicelib.services.attempts import Attempts
+    from chalicelib.services.begin import NewSessions
+    from chalicelib.services.grants import Grant
     from chalicelib.services.passwords import Passwords
+    from chalicelib.services.renewals import Renewals
     from chalicelib.services.sessions import Sessions
-    from chalicelib.services.tokens import Grant, Tokens
     from chalicelib.store.protocol import Store
 
 NEW_ACCOUNT_ROLES = ("user",)
@@ -51,16 +53,15 @@ class Accounts:
 
     store: Store
     sessions: Sessions
-    tokens: Tokens
+    new_sessions: NewSessions
+    renewals: Renewals
     clock: Clock
     source: TokenSource
     hasher: PasswordHasher
     passwords: Passwords
-    refresh_tokens: RefreshTokenCodec
     attempts: Attempts
     devices: DeviceTokens
     audit: AuditLog
-    config: Config
 
     def sign_up(self, credentials: Credentials, client: Client) -> Grant:
         """Make an account and its first session.
@@ -74,24 +75,14 @@ class Accounts:
         self.attempts.sign_up(client)
         self.passwords.require_unbreached(password, client)
         account = Account(b64url(self.source.token(ID_BYTES)), email, roles=NEW_ACCOUNT_ROLES)
-        session, refresh_token = self.sessions.new(
-            account,
-            credentials.transport,
-            self.refresh_tokens.current_key_id(),
-            client,
-            now,
-            amr=PASSWORD,
-            auth_time=now,
-        )
-        # Signed before it is written: a key that is away must not leave a session behind that nobody holds.
-        grant = self.tokens.grant(account, session, refresh_token, now)
-        grant = replace(grant, device_token=self.devices.issue(email, account.epoch, now))
-        if not self.store.create_account(Login(account, self.hasher.hash(password)), session):
+        who = self._authenticated(account, credentials, client, now)
+        new = self.new_sessions.prepare(who, now)
+        if not self.store.create_account(Login(account, self.hasher.hash(password)), new.session):
             self.audit.record("signup_refused", client, why="email_taken")
             raise EmailTaken
-        self.sessions.end_carried(credentials.carried, client)
-        self.audit.record("signed_up", client, sub=account.sub, sid=session.sid)
-        return grant
+        self.new_sessions.end_carried(who)
+        self.audit.record("signed_up", client, sub=account.sub, sid=new.session.sid)
+        return new.grant
 
     def log_in(self, credentials: Credentials, client: Client) -> Grant:
         """Begin a session of the account that the address and the password fit.
@@ -117,27 +108,12 @@ class Accounts:
         if login is None or login.password_digest is None or not matches or login.account.disabled:
             self.audit.record("login_refused", client, **_why_refused(login))
             raise InvalidCredentials
-        session, refresh_token = self.sessions.new(
-            login.account,
-            credentials.transport,
-            self.refresh_tokens.current_key_id(),
-            client,
-            now,
-            amr=PASSWORD,
-            auth_time=now,
-        )
-        grant = self.tokens.grant(login.account, session, refresh_token, now)
-        grant = replace(grant, device_token=self.devices.issue(email, login.account.epoch, now, device))
-        self.sessions.end_carried(credentials.carried, client)
+        new = self.new_sessions.prepare(self._authenticated(login.account, credentials, client, now, device), now)
         digest = login.password_digest
-        if self.hasher.needs_rehash(digest):
-            together(
-                lambda: self.store.create_session(session),
-                lambda: self._rehash(login, digest, password, client),
-            )
-        else:
-            self.store.create_session(session)
-        self.audit.record("logged_in", client, sub=login.account.sub, sid=session.sid, method="pwd")
+        rehash = self.hasher.needs_rehash(digest)
+        beside = (lambda: self._rehash(login, digest, password, client)) if rehash else None
+        grant = self.new_sessions.begin(new, beside)
+        self.audit.record("logged_in", client, sub=login.account.sub, sid=new.session.sid, method="pwd")
         return grant
 
     def change_password(
@@ -145,15 +121,15 @@ class Accounts:
         principal: Principal,
         current: str | None,
         new: str,
+        presented: RefreshToken | None,
         client: Client,
         *,
-        cookie: RefreshToken | None = None,
         device_token: str | None = None,
     ) -> Grant:
         """Set a new password; every other session of every transport ends, this one goes on (ASVS V6.2.3, V7.4.3).
 
-        `cookie` is the principal's genuine session cookie, if that is how it came: its secret is renewed in the same
-        write, and the one of before is dead (ASVS V7.2.4).
+        `presented` is the session's genuine long-lived credential. It is renewed in the same write, and every earlier
+        credential is dead (ASVS V7.2.4). CredentialRequired, InvalidGrant, InvalidToken as Renewals.asking.
 
         A wrong current password counts on the same limiter as a login's (regressions: CVE-2026-9798), except from a
         known device, which has one of its own: strangers' guesses are why somebody may want another password. An
@@ -163,40 +139,34 @@ class Accounts:
         """
         now = self.clock.now()
         current, new = normalised(current) if current is not None else None, normalised(new)
-        account, session = self._account_and_session(principal, cookie, now)
+        session, account = self.renewals.asking(principal.sub, principal.sid, presented, client, now)
         self.passwords.accept_new(new, account.email)
         device = self.devices.verify(device_token, account.email, now)
         if device and device.epoch != account.epoch:
             device = None
         login = self.attempts.reauthenticate(account, device, client, lambda: self.store.find_login(account.email))
-        amr, auth_time = self._reauthenticate(principal, login, current, client, now)
+        amr, auth_time = self._reauthenticate(principal, session, login, current, client, now)
         if login is None:
             raise InvalidCredentials
         self.passwords.require_unbreached(new, client)
-        # The session moves to the next epoch, and with it the access token that is signed here.
+        digest = self.hasher.hash(new)
+        # The session moves to the next epoch, and with it the access token that is signed for it.
         moved = replace(login.account, epoch=login.account.epoch + 1)
-        if session is None:
-            grant, session_digest = self.tokens.grant_access(moved, principal.sid, now, amr, auth_time), None
-        else:
-            grant, session_digest = self.tokens.renew(moved, session, now)
-        if device:
-            grant = replace(grant, device_token=self.devices.issue(account.email, moved.epoch, now, device))
-        outcome = self.store.change_password(
-            login,
-            self.hasher.hash(new),
-            principal.sid,
-            now=now,
-            deny_until=self.sessions.deny_until(now),
-            auth_time=auth_time,
-            session_digest=session_digest,
-        )
-        if outcome is PasswordChanged.SESSION_GONE:
-            raise InvalidToken(debug="the session ended meanwhile")
-        if outcome is PasswordChanged.LOGIN_MOVED:
-            # Somebody else's change, or a logout everywhere, came first: whether `current` still fits is open.
-            raise Unavailable(debug="account changed during a password change")
-        self.audit.record("password_changed", client, sub=principal.sub, sid=principal.sid)
-        return grant
+        deny_until = self.sessions.deny_until(now)
+        for _ in range(RENEWAL_ATTEMPTS):
+            grant, renewal = self.renewals.prepare(moved, session, client, now, amr=amr, auth_time=auth_time)
+            outcome = self.store.change_password(login, digest, renewal, deny_until=deny_until)
+            if outcome is AccessChanged.CHANGED:
+                self.audit.record("password_changed", client, sub=principal.sub, sid=principal.sid)
+                if device is None:
+                    return grant
+                return replace(grant, device_token=self.devices.issue(account.email, moved.epoch, now, device))
+            if outcome is not AccessChanged.SESSION_MOVED:
+                break
+            # Another tab has turned the key meanwhile, or the session has ended.
+            session, _ = self.renewals.asking(principal.sub, principal.sid, presented, client, now)
+        # Somebody else's change, or a logout everywhere, came first: whether `current` still fits is open.
+        raise Unavailable(debug="account changed during a password change")
 
     def log_out_everywhere(self, principal: Principal, client: Client) -> None:
         """End every session of the user at once, and deny every access token issued so far (ASVS V7.4.5)."""
@@ -215,28 +185,34 @@ class Accounts:
             raise InvalidToken(debug="no such account, or disabled")
         return account
 
-    def _account_and_session(
-        self, principal: Principal, cookie: RefreshToken | None, now: int
-    ) -> tuple[Account, Session | None]:
-        """The principal's account and, where it came with this session cookie, its session."""
-        if cookie is None:
-            return self.account(principal), None
-        session, account = self.store.find_session_and_account(cookie.sub, cookie.sid)
-        if account is None or account.disabled:
-            raise InvalidToken(debug="no such account, or disabled")
-        if session is None or not session.lives(account.epoch, now) or session.generation != cookie.generation:
-            raise InvalidToken(debug="the session ended meanwhile, or has another secret by now")
-        return account, session
+    def _authenticated(
+        self, account: Account, credentials: Credentials, client: Client, now: int, device: Device | None = None
+    ) -> Authenticated:
+        return Authenticated(
+            account=account,
+            amr=PASSWORD,
+            auth_time=now,
+            transport=credentials.transport,
+            client=client,
+            carried=credentials.carried,
+            device=device,
+        )
 
     def _reauthenticate(
-        self, principal: Principal, login: Login | None, current: str | None, client: Client, now: int
+        self,
+        principal: Principal,
+        session: Session,
+        login: Login | None,
+        current: str | None,
+        client: Client,
+        now: int,
     ) -> tuple[tuple[str, ...], int]:
         """How and when the person was authenticated, who is about to set a new password."""
         if current is None:
             if login is not None and login.password_digest is not None:
                 detail = "current_password is missing."
                 raise InvalidRequest(detail)
-            session = self.sessions.require_recent_login(principal)
+            self.sessions.require_recent_login(principal)
             return session.amr, session.auth_time
         if not self.hasher.verify(login.password_digest if login else None, current):
             self.audit.record("password_change_refused", client, sub=principal.sub, why="invalid_credentials")

@@ -20,16 +20,17 @@ from chalicelib.domain.records import Account, LinkedIdentity, Login
 from chalicelib.emails import canonical_email
 from chalicelib.errors import AccessDenied, EmailRequired, EmailTaken, InvalidEmail, Unavailable
 from chalicelib.services.accounts import NEW_ACCOUNT_ROLES
-from chalicelib.services.together import together
-from chalicelib.store.protocol import Linked
+from chalicelib.services.begin import Authenticated
+from chalicelib.store.protocol import AccessChanged
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
-    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
+    from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Identity, Session, Transport
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
+    from chalicelib.services.begin import NewSession, NewSessions
+    from chalicelib.services.grants import Grant
     from chalicelib.services.sessions import Sessions
-    from chalicelib.services.tokens import Grant, Tokens
     from chalicelib.store.protocol import Store
 
 ATTEMPTS = 3
@@ -52,10 +53,9 @@ class Arrivals:
 
     store: Store
     sessions: Sessions
-    tokens: Tokens
+    new_sessions: NewSessions
     clock: Clock
     source: TokenSource
-    refresh_tokens: RefreshTokenCodec
     devices: DeviceTokens
     audit: AuditLog
 
@@ -85,15 +85,16 @@ class Arrivals:
         account = self.store.find_account(sub)
         if account is None or account.disabled:
             raise AccessDenied(debug="no such account, or disabled")
-        session, grant = self._session(account, identity, visit)
-        _, opens = together(
-            lambda: self.store.create_session(session),
-            lambda: self.store.find_identity(identity.issuer, identity.subject),
+        new = self._prepare(account, identity, visit)
+        grant, opens, follow = self.new_sessions.write(
+            new, lambda: self.store.find_identity(identity.issuer, identity.subject)
         )
         if opens != sub:
-            self.sessions.end(sub, session.sid)
+            self.sessions.end(sub, new.session.sid)
             return None
-        self._logged_in(session, identity, visit)
+        # After the session is there: a code is good for once, and who cannot have the new session keeps the old one.
+        follow()
+        self._logged_in(new.session, identity, visit)
         return grant
 
     def _first_arrival(self, identity: Identity, visit: Visit) -> Grant | None:
@@ -120,12 +121,12 @@ class Arrivals:
             roles=NEW_ACCOUNT_ROLES,
             email_verified=identity.email_verified is True,
         )
-        session, grant = self._session(account, identity, visit)
-        if not self.store.create_account(Login(account, None, (linked,)), session):
+        new = self._prepare(account, identity, visit)
+        if not self.store.create_account(Login(account, None, (linked,)), new.session):
             return None
-        self.sessions.end_carried(visit.carried, visit.client)
-        self.audit.record("signed_up", visit.client, sub=account.sub, sid=session.sid, method=identity.provider)
-        return grant
+        self.new_sessions.end_carried(new.who)
+        self.audit.record("signed_up", visit.client, sub=account.sub, sid=new.session.sid, method=identity.provider)
+        return new.grant
 
     def _join(self, login: Login, linked: LinkedIdentity, client: Client) -> Account | None:
         """The account of the address as the identity opens it from now on; None where it changed meanwhile."""
@@ -135,8 +136,8 @@ class Arrivals:
             if login.identity(linked.provider) is not None or linked.provider in login.given_up:
                 # An address is given to another person at times; and who removed an identity meant it.
                 raise EmailTaken(LINK_IT, debug="the account has, or had, another identity of this provider")
-            outcome = self.store.link_identity(login, linked, proves_email=False, sid=None, now=now)
-            if outcome is not Linked.LINKED:
+            outcome = self.store.link_identity(login, linked, proves_email=False, session=None)
+            if outcome is not AccessChanged.CHANGED:
                 return None
             self.audit.record("identity_linked", client, sub=account.sub, provider=linked.provider, by="email")
             return account
@@ -153,32 +154,27 @@ class Arrivals:
         return replace(account, epoch=account.epoch + 1, email_verified=True)
 
     def _begin(self, account: Account, identity: Identity, visit: Visit) -> Grant:
-        session, grant = self._session(account, identity, visit)
-        self.store.create_session(session)
-        self._logged_in(session, identity, visit)
+        new = self._prepare(account, identity, visit)
+        grant = self.new_sessions.begin(new)
+        self._logged_in(new.session, identity, visit)
         return grant
 
     def _logged_in(self, session: Session, identity: Identity, visit: Visit) -> None:
-        # After the session is there: a code is good for once, and who cannot have the new session keeps the old one.
-        self.sessions.end_carried(visit.carried, visit.client)
         self.audit.record("logged_in", visit.client, sub=session.sub, sid=session.sid, method=identity.provider)
 
-    def _session(self, account: Account, identity: Identity, visit: Visit) -> tuple[Session, Grant]:
+    def _prepare(self, account: Account, identity: Identity, visit: Visit) -> NewSession:
         now = self.clock.now()
-        session, refresh_token = self.sessions.new(
-            account,
-            visit.transport,
-            self.refresh_tokens.current_key_id(),
-            visit.client,
-            now,
+        who = Authenticated(
+            account=account,
             amr=(identity.provider,),
             # ASVS V6.8.4: when the provider saw the person, where it tells; else this login is the moment.
             auth_time=now if identity.auth_time is None else identity.auth_time,
+            transport=visit.transport,
+            client=visit.client,
+            carried=visit.carried,
+            device=self.devices.verify(visit.device_token, account.email, now),
         )
-        # Signed before anything is written: a key that is away must not leave a session behind that nobody holds.
-        grant = self.tokens.grant(account, session, refresh_token, now)
-        device = self.devices.verify(visit.device_token, account.email, now)
-        return session, replace(grant, device_token=self.devices.issue(account.email, account.epoch, now, device))
+        return self.new_sessions.prepare(who, now)
 
 
 def link_of(identity: Identity, now: int) -> LinkedIdentity:

@@ -54,12 +54,11 @@ class Authorization:
         if session is None or account is None or account.disabled or not session.lives(account.epoch, now):
             raise InvalidToken(debug="session is over")
         self._require_live_secret(presented, session, client)
-        if now - session.rotated_at >= TOUCH_SECONDS:
-            idle_expires_at = now + self.config.refresh_idle_ttl
+        if now - session.last_used_at >= TOUCH_SECONDS:
             # The verdict stands, whatever becomes of the note: the next request makes it. It is not written down
             # either, because a table that takes no writes would fill the log with what other lines say already.
             with suppress(Unavailable), deadline.start(deadline.ONE_ATTEMPT_SECONDS):
-                self.store.touch_session(session, idle_expires_at=idle_expires_at, now=now, client=client)
+                self.store.touch_session(session.sub, session.sid, now=now, unless_since=now - TOUCH_SECONDS + 1)
         return Principal(
             sub=account.sub,
             sid=session.sid,

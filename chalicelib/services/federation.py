@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
     from chalicelib.services.arrivals import Arrivals
     from chalicelib.services.attempts import Attempts
+    from chalicelib.services.grants import Grant
     from chalicelib.services.identities import Identities
+    from chalicelib.services.renewals import Renewals
     from chalicelib.services.sessions import Sessions
-    from chalicelib.services.tokens import Grant
     from chalicelib.store.protocol import Store
 
 TRANSACTION_SECONDS = 600
@@ -92,11 +93,15 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Where the browser goes at last: with a grant, with neither after linking, or with an error's code."""
+    """Where the browser goes at last: with a grant, or with an error's code.
+
+    After linking the grant renews the session that the browser came with, or there is none (`linked` is True).
+    """
 
     return_to: str
     grant: Grant | None = None
     error: str | None = None
+    linked: bool = False
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -105,6 +110,7 @@ class Federation:
 
     store: Store
     sessions: Sessions
+    renewals: Renewals
     arrivals: Arrivals
     identities: Identities
     providers: Mapping[str, IdentityProvider]
@@ -130,14 +136,22 @@ class Federation:
         return self._depart(name, request, browser_secret, client, linking=None)
 
     def begin_linking(
-        self, principal: Principal, name: str, request: LoginRequest, browser_secret: bytes | None, client: Client
+        self,
+        principal: Principal,
+        name: str,
+        request: LoginRequest,
+        browser_secret: bytes | None,
+        presented: RefreshToken | None,
+        client: Client,
     ) -> Departure:
         """Begin a login whose identity is to be linked to the account, if the session that asks still lives then.
 
-        InsufficientUserAuthentication where its login is too long ago; else as `begin`.
+        InsufficientUserAuthentication where the presented login is too long ago; CredentialRequired and InvalidGrant as
+        Renewals.asking; else as `begin`.
         """
         self.provider(name)
         self.sessions.require_recent_login(principal)
+        self.renewals.asking(principal.sub, principal.sid, presented, client, self.clock.now())
         return self._depart(name, request, browser_secret, client, linking=(principal.sub, principal.sid))
 
     def finish(self, name: str, callback: Callback, client: Client) -> Return:
@@ -165,7 +179,7 @@ class Federation:
             grant = self._conclude(name, provider, callback, binding, transaction, client)
         except AuthError as refusal:
             return self._refuse(name, transaction.return_to, refusal, client)
-        return Return(transaction.return_to, grant)
+        return Return(transaction.return_to, grant, linked=transaction.linking is not None)
 
     def exchange(self, name: str, code: AuthorizationCode, visit: Visit) -> Grant:
         """Begin a session with a code that a frontend or an app has been given.
@@ -181,12 +195,21 @@ class Federation:
             self._record(name, refusal, visit.client)
             raise
 
-    def link(self, principal: Principal, name: str, code: AuthorizationCode, client: Client) -> None:
-        """Link the identity that the code stands for to the account; as `begin_linking` and `exchange`."""
+    def link(
+        self, principal: Principal, name: str, code: AuthorizationCode, presented: RefreshToken | None, client: Client
+    ) -> Grant:
+        """Link the identity that the code stands for to the account; as `begin_linking` and `exchange`.
+
+        The credential is looked at before the code is redeemed, which is good for once.
+        """
         provider = self.provider(name)
         self.sessions.require_recent_login(principal)
+        self.renewals.asking(principal.sub, principal.sid, presented, client, self.clock.now())
         identity = self._redeem(provider, code, client)
-        self.identities.link(principal.sub, principal.sid, identity, provider, client)
+        grant = self.identities.link(principal.sub, principal.sid, identity, provider, presented, client)
+        if grant is None:
+            raise Unavailable(debug="no grant of a link that renews")
+        return grant
 
     def _depart(
         self,
@@ -252,8 +275,9 @@ class Federation:
             )
             return self.arrivals.log_in(identity, provider, visit)
         sub, sid = transaction.linking
-        self.identities.link(sub, sid, identity, provider, client)
-        return None
+        # The browser's cookie of that session, where it has one: then it is renewed, as by every link.
+        own = next((held for held in callback.carried if (held.sub, held.sid) == (sub, sid)), None)
+        return self.identities.link(sub, sid, identity, provider, own, client, must_renew=False)
 
     def _require_recent(self, identity: Identity, transaction: LoginTransaction) -> None:
         # OpenID Connect Core section 3.1.3.7: who asked for a recent login has to check auth_time. It counts from the

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.emails import canonical_email
-from chalicelib.errors import IdentityNotFound, IdentityTaken, InvalidEmail, InvalidToken, LastWayIn, Unavailable
+from chalicelib.errors import (
+    CredentialRequired,
+    IdentityNotFound,
+    IdentityTaken,
+    InvalidEmail,
+    InvalidGrant,
+    InvalidToken,
+    LastWayIn,
+    Unavailable,
+)
 from chalicelib.services.arrivals import link_of
-from chalicelib.store.protocol import Linked
+from chalicelib.store.protocol import AccessChanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.domain.records import Client, Identity, Login, Principal
+    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.records import Account, Client, Identity, Login, Principal, Session
     from chalicelib.ports import AuditLog, Clock, IdentityProvider
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.grants import Grant
+    from chalicelib.services.renewals import Renewals
     from chalicelib.store.protocol import Store
 
 ATTEMPTS = 3
@@ -26,64 +37,100 @@ class Identities:
     """The use cases of an account's identities."""
 
     store: Store
-    sessions: Sessions
+    renewals: Renewals
     providers: Mapping[str, IdentityProvider]
     clock: Clock
     audit: AuditLog
 
     def ways_in(self, principal: Principal) -> Login:
         """The account with everything that opens it. InvalidToken where it is gone or disabled."""
-        return self._login(principal.sub)
+        account = self.store.find_account(principal.sub)
+        if account is None or account.disabled:
+            raise InvalidToken(debug="no such account, or disabled")
+        return self._login(account)
 
-    def link(self, sub: str, sid: str, identity: Identity, provider: IdentityProvider, client: Client) -> None:
+    def link(
+        self,
+        sub: str,
+        sid: str,
+        identity: Identity,
+        provider: IdentityProvider,
+        presented: RefreshToken | None,
+        client: Client,
+        *,
+        must_renew: bool = True,
+    ) -> Grant | None:
         """Let the identity open the account, for a session that lives in the same write. Linking it twice is once.
 
+        `presented` is the session's long-lived credential, which is renewed in that write: the grant is the session's
+        next one. With `must_renew` False (a redirect, which proved it when it began), the identity is linked also where
+        the credential does not come along or is another one by now: None then.
+
         IdentityTaken where it opens another account, or the account has another identity of this provider; InvalidToken
-        where the session is over. Where the provider has verified the account's own address, the account has, too.
+        where the session is over; CredentialRequired, InvalidGrant as Renewals.asking. Where the provider has verified
+        the account's own address, the account has, too.
         """
         identity = provider.with_email(identity)
         now = self.clock.now()
         linked = link_of(identity, now)
         for _ in range(ATTEMPTS):
-            login = self._login(sub)
+            session, account, renews = self._asking(sub, sid, presented, client, must_renew=must_renew)
+            login = self._login(account)
             held = login.identity(identity.provider)
-            if held is not None:
-                if (held.issuer, held.subject) == (identity.issuer, identity.subject):
-                    return
+            if held is not None and (held.issuer, held.subject) != (identity.issuer, identity.subject):
                 detail = "The account has another identity of this provider; remove that one first."
                 raise IdentityTaken(detail)
-            proves_email = not login.account.email_verified and _proves(identity, login.account.email)
-            outcome = self.store.link_identity(login, linked, proves_email=proves_email, sid=sid, now=now)
-            if outcome is Linked.SESSION_GONE:
-                raise InvalidToken(debug="the session that asked has ended")
-            if outcome is Linked.LINKED:
+            proves_email = held is None and not account.email_verified and _proves(identity, account.email)
+            proven = replace(login.account, email_verified=account.email_verified or proves_email)
+            grant, renewal = self.renewals.prepare(proven, session, client, now) if renews else (None, None)
+            if held is not None:
+                if renewal is None or self.store.renew_session(renewal):
+                    return grant
+                continue
+            outcome = self.store.link_identity(login, linked, proves_email=proves_email, session=renewal or session)
+            if outcome is AccessChanged.CHANGED:
                 self.audit.record("identity_linked", client, sub=sub, sid=sid, provider=identity.provider, by="user")
-                return
+                return grant
             # None or this account: somebody's write came between, maybe this very one's, whose answer was lost.
-            if self.store.find_identity(identity.issuer, identity.subject) not in {None, sub}:
+            if outcome is AccessChanged.IDENTITY_TAKEN and self.store.find_identity(
+                identity.issuer, identity.subject
+            ) not in {None, sub}:
                 detail = "The identity opens another account."
                 raise IdentityTaken(detail)
         raise Unavailable(debug="account contended")
 
-    def unlink(self, principal: Principal, provider: str, client: Client) -> None:
-        """Take the provider's identity from the account.
+    def unlink(self, principal: Principal, provider: str, presented: RefreshToken | None, client: Client) -> Grant:
+        """Take the provider's identity from the account, and renew the credentials of the session that asks.
 
         IdentityNotFound where it has none; LastWayIn where nothing else opens the account;
-        InsufficientUserAuthentication where the session's login is too long ago; InvalidToken where it is over.
+        InsufficientUserAuthentication where the presented login is too long ago; CredentialRequired, InvalidGrant and
+        InvalidToken as Renewals.asking.
         """
+        now = self.clock.now()
         for _ in range(ATTEMPTS):
-            login = self._login(principal.sub)
-            # Read after the account: the write below needs the account's epoch, and so the session's life, unchanged.
-            if self.sessions.require_recent_login(principal).epoch < login.account.epoch:
-                raise InvalidToken(debug="the session has ended")
+            session, account = self.renewals.asking(principal.sub, principal.sid, presented, client, now)
+            self.renewals.sessions.require_recent_login(principal)
+            login = self._login(account)
             if login.identity(provider) is None:
                 raise IdentityNotFound
             if not self._opens_without(login, provider):
                 raise LastWayIn
-            if self.store.unlink_identity(login, provider):
-                self.audit.record("identity_unlinked", client, sub=principal.sub, provider=provider)
-                return
+            grant, renewal = self.renewals.prepare(login.account, session, client, now)
+            if self.store.unlink_identity(login, provider, renewal) is AccessChanged.CHANGED:
+                self.audit.record("identity_unlinked", client, sub=principal.sub, sid=principal.sid, provider=provider)
+                return grant
         raise Unavailable(debug="account contended")
+
+    def _asking(
+        self, sub: str, sid: str, presented: RefreshToken | None, client: Client, *, must_renew: bool
+    ) -> tuple[Session, Account, bool]:
+        """The session that asks, its account, and whether its credentials are renewed."""
+        try:
+            return *self.renewals.asking(sub, sid, presented, client, self.clock.now()), True
+        except (CredentialRequired, InvalidGrant):
+            if must_renew:
+                raise
+        return *self.renewals.living(sub, sid), False
 
     def _opens_without(self, login: Login, provider: str) -> bool:
         """Whether there is another way in that works today: an identity of a provider that is off is none."""
@@ -93,10 +140,9 @@ class Identities:
             for other in others
         )
 
-    def _login(self, sub: str) -> Login:
-        account = self.store.find_account(sub)
-        login = self.store.find_login(account.email) if account else None
-        if login is None or login.account.disabled or login.account.sub != sub:
+    def _login(self, account: Account) -> Login:
+        login = self.store.find_login(account.email)
+        if login is None or login.account.disabled or login.account.sub != account.sub:
             raise InvalidToken(debug="no such account, or disabled")
         return login
 

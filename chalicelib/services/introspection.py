@@ -12,9 +12,8 @@ from chalicelib.errors import InvalidGrant, InvalidToken
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import AccessTokenClaims, Session
-    from chalicelib.ports import Clock
     from chalicelib.services.authorization import Authorization
-    from chalicelib.store.protocol import Store
+    from chalicelib.services.sessions import Sessions
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -23,8 +22,7 @@ class Introspection:
 
     authorization: Authorization
     refresh_tokens: RefreshTokenCodec
-    store: Store
-    clock: Clock
+    sessions: Sessions
 
     def introspect(self, token: str) -> AccessTokenClaims | Session | None:
         """The claims of an access token that is accepted, the session of a refresh token that is live; else None.
@@ -49,11 +47,8 @@ class Introspection:
 
     def _live_session(self, presented: RefreshToken) -> Session | None:
         """The session, if the token is its live one. A predecessor that `/refresh` still answers is none any more."""
-        session, account = self.store.find_session_and_account(presented.sub, presented.sid)
-        if session and account and session.epoch != account.epoch:
-            # The two were read side by side, maybe on both sides of a password change: what is so twice is so.
-            session, account = self.store.find_session_and_account(presented.sub, presented.sid)
-        if session is None or account is None or account.disabled or not session.lives(account.epoch, self.clock.now()):
+        session, _ = self.sessions.find_living(presented.sub, presented.sid)
+        if session is None:
             return None
         live = presented.generation == session.generation and same(digest(presented.secret), session.digest)
         return session if live else None

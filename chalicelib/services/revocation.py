@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Client
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
     from chalicelib.services.sessions import Sessions
-    from chalicelib.store.protocol import Store
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Revocation:
     """Clients are public: the token itself is what gives the right to revoke it."""
 
-    store: Store
     sessions: Sessions
     clock: Clock
     access_tokens: AccessTokenCodec
@@ -42,25 +40,26 @@ class Revocation:
         self._revoke_access_token(token, client)
 
     def _revoke_session(self, presented: RefreshToken, client: Client) -> None:
-        session, account = self.store.find_session_and_account(presented.sub, presented.sid)
-        if session and account and session.epoch != account.epoch:
-            # The two were read side by side, maybe on both sides of a password change, which takes a session along.
-            session, account = self.store.find_session_and_account(presented.sub, presented.sid)
-        # One that is over has no access token left. Were it put on the blacklist all the same, enough old tokens would
-        # fill it, and the user's living sessions would be denied with them.
-        if session is None or account is None or session.epoch != account.epoch:
-            return
-        if self.clock.now() >= session.absolute_expires_at:
+        # A session that is over has no access token left, and a renewed credential none either. Were they put on the
+        # blacklist all the same, enough old tokens would fill it.
+        if not self.sessions.standing(presented):
             return
         # RFC 7009 section 2.1: with a refresh token the access tokens of the same grant SHOULD be invalidated too.
         self.sessions.end(presented.sub, presented.sid)
         self.audit.record("token_revoked", client, sub=presented.sub, sid=presented.sid, kind="refresh_token")
 
     def _revoke_access_token(self, token: str, client: Client) -> None:
+        now = self.clock.now()
         try:
-            claims = self.access_tokens.verify(token, self.clock.now())
+            claims = self.access_tokens.verify(token, now, accept_expired=True)
         except InvalidToken:
-            return  # RFC 7009 section 2.2: invalid tokens do not cause an error; an expired one is revoked already
-        # By its `jti`: the string of a JWT can be spelled in more than one way.
-        self.sessions.deny_token(claims.sub, claims.jti)
+            return  # RFC 7009 section 2.2: invalid tokens do not cause an error
+        if not self.sessions.standing(claims):
+            return
+        if now >= claims.exp:
+            # Nothing is left of the token to revoke: whoever sends it wants its session to be over, as at `/logout`.
+            self.sessions.end(claims.sub, claims.sid)
+        else:
+            # By its `jti`: the string of a JWT can be spelled in more than one way.
+            self.sessions.deny_token(claims.sub, claims.jti)
         self.audit.record("token_revoked", client, sub=claims.sub, sid=claims.sid, jti=claims.jti, kind="access_token")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chalicelib.services.together import together
+
 if TYPE_CHECKING:
     from chalicelib.domain.records import Principal, SecurityEvent
     from chalicelib.ports import Clock
@@ -21,7 +23,15 @@ class SecurityEvents:
     clock: Clock
 
     def list(self, principal: Principal) -> list[SecurityEvent]:
-        """The principal's alarms and last other events that have not expired, 50 together, the newest first."""
+        """The principal's last pinned and other events that have not expired, 50 together, the newest first.
+
+        What is not shown yet changes nothing here: a list that told of a refresh at once would tell a thief when the
+        key was turned.
+        """
         now = self.clock.now()
-        events = [event for event in self.store.list_events(principal.sub, SHOWN) if event.expires_at > now]
+        pinned, others = together(
+            lambda: self.store.list_events(principal.sub, pinned=True, now=now, limit=SHOWN),
+            lambda: self.store.list_events(principal.sub, pinned=False, now=now, limit=SHOWN),
+        )
+        events = [event for event in (*pinned, *others)[:SHOWN] if event.expires_at > now]
         return sorted(events, key=lambda event: (event.at, event.id), reverse=True)

@@ -1,122 +1,101 @@
-"""Sessions: beginning one, listing them, ending one for good."""
+"""Sessions: listing them, ending one for good, and whether a credential's session lives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.config import LONGEST_ACCESS_TTL
-from chalicelib.crypto.encoding import b64url
-from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, RefreshToken, digest
-from chalicelib.domain.records import Session
-from chalicelib.errors import InsufficientUserAuthentication, InvalidToken, SessionNotFound, Unavailable
+from chalicelib.domain.denials import deny_until
+from chalicelib.domain.records import AccessTokenClaims
+from chalicelib.errors import InsufficientUserAuthentication, SessionNotFound, Unavailable
+from chalicelib.services.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from chalicelib.config import Config
-    from chalicelib.domain.records import Account, Client, Denials, Principal, Transport
-    from chalicelib.ports import AuditLog, Clock, TokenSource
+    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.denials import Denials, Kind
+    from chalicelib.domain.records import Account, Client, Principal, Session
+    from chalicelib.ports import AuditLog, Clock
     from chalicelib.store.protocol import Store
 
-# A blacklist entry outlives the tokens it denies by this: a response on its way, and clocks that differ.
-DENY_MARGIN = 120
-DENY_ATTEMPTS = 4
+DENY_ATTEMPTS = 8  # where others deny at the same time, and the list has to be compacted for each
 RECENT_SECONDS = 600
+PAGE = 50  # sessions: at most 1 KB each, so that a page takes 7 read units at most
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Sessions:
-    """The use cases around sessions that need no refresh token."""
+    """The use cases around sessions that need no new refresh token."""
 
     store: Store
     clock: Clock
-    source: TokenSource
     audit: AuditLog
-    config: Config
 
-    def new(
-        self,
-        account: Account,
-        transport: Transport,
-        key_id: str,
-        client: Client,
-        now: int,
-        *,
-        amr: tuple[str, ...],
-        auth_time: int,
-    ) -> tuple[Session, RefreshToken]:
-        """A session of the account as it was read, and its first refresh token. Nothing is written.
+    def list(self, principal: Principal, cursor: str | None = None) -> tuple[list[Session], str | None]:
+        """A page of the user's living sessions, the newest first, and the cursor of the next page, if there is one.
 
-        `amr` is how the person was authenticated, `pwd` (RFC 8176) or a provider's name, and `auth_time` when.
-
-        The ids are fresh: a session id never comes from the request, so none can be fixed beforehand (ASVS V7.2.4).
+        A page is 50 items of the table, of which dead ones are left out: it may be short, or empty.
         """
-        sid = b64url(self.source.token(ID_BYTES))
-        secret = self.source.token(SECRET_BYTES)
-        session = Session(
-            sub=account.sub,
-            sid=sid,
-            generation=0,
-            digest=digest(secret),
-            wrapped=b"",
-            key_id=key_id,
-            epoch=account.epoch,
-            created_at=now,
-            rotated_at=now,
-            idle_expires_at=now + self.config.refresh_idle_ttl,
-            absolute_expires_at=now + self.config.refresh_absolute_ttl,
-            transport=transport,
-            auth_time=auth_time,
-            amr=amr,
-            address=client.address,
-            user_agent=client.user_agent,
+        account, (found, following) = together(
+            lambda: self.store.find_account(principal.sub),
+            lambda: self.store.list_sessions(principal.sub, after=cursor, limit=PAGE),
         )
-        return session, RefreshToken(account.sub, sid, 0, secret)
-
-    def list(self, principal: Principal) -> list[Session]:
-        """The user's living sessions, the one used last first."""
-        account, sessions = self.store.list_sessions(principal.sub)
         if account is None:
-            return []
+            return [], None
         now = self.clock.now()
-        living = [session for session in sessions if session.lives(account.epoch, now)]
-        return sorted(living, key=lambda session: session.rotated_at, reverse=True)
+        living = [session for session in found if session.lives(account.epoch, now)]
+        return sorted(living, key=lambda session: session.created_at, reverse=True), following
 
-    def require_recent_login(self, principal: Principal) -> Session:
-        """The principal's session, for what may change how one gets into the account (ASVS V7.5.1).
+    def find_living(self, sub: str, sid: str) -> tuple[Session | None, Account | None]:
+        """The session and its account, as far as they live.
 
-        InsufficientUserAuthentication where its login is more than ten minutes ago; InvalidToken where it is over.
+        The two are read side by side, maybe on both sides of a password change that takes the session along. A session
+        that is newer than the account that was read is read again. One that is older is over: either the change has
+        ended it, or its credentials were renewed by it, and what was read here is of before.
         """
-        session = self.store.find_session(principal.sub, principal.sid)
-        now = self.clock.now()
-        if session is None or not session.lives(session.epoch, now):
-            raise InvalidToken(debug="the session has ended")
-        if now - session.auth_time > RECENT_SECONDS:
+        session, account = self.store.find_session_and_account(sub, sid)
+        if session and account and session.epoch > account.epoch:
+            session, account = self.store.find_session_and_account(sub, sid)
+        if session is None or account is None or account.disabled:
+            return None, account
+        return session if session.lives(account.epoch, self.clock.now()) else None, account
+
+    def require_recent_login(self, principal: Principal) -> None:
+        """InsufficientUserAuthentication where the presented credential's login is over ten minutes ago (ASVS V7.5.1).
+
+        By the credential, not by the session: a copy of an older token gains nothing by its owner's next login.
+        """
+        if self.clock.now() - principal.auth_time > RECENT_SECONDS:
             raise InsufficientUserAuthentication(RECENT_SECONDS, debug="not a recent login")
-        return session
 
     def end_one(self, principal: Principal, sid: str, client: Client) -> None:
-        """End one of the user's own sessions. SessionNotFound where the user has no such one (ASVS V8.2.2)."""
-        session = self.store.find_session(principal.sub, sid)
+        """End one of the user's own sessions. SessionNotFound where the user has no such living one (ASVS V8.2.2)."""
+        session, _ = self.find_living(principal.sub, sid)
         if session is None:
             raise SessionNotFound
         self.end(principal.sub, sid)
         self.audit.record("session_ended", client, sub=principal.sub, sid=sid, by="user")
 
-    def log_out(self, sub: str, sid: str, client: Client) -> None:
-        """End the session that a credential of its own names."""
-        self.end(sub, sid)
-        self.audit.record("logged_out", client, sub=sub, sid=sid)
+    def log_out(self, presented: Iterable[RefreshToken], bearer: AccessTokenClaims | None, client: Client) -> None:
+        """End the sessions that these genuine credentials are of, as far as each of them still stands.
 
-    def end_carried(self, carried: Iterable[RefreshToken], client: Client) -> None:
-        """End the sessions that a browser came with to a login, if any.
-
-        ASVS V7.2.4: they end with the new login, or their cookies would live on unseen.
+        A dead credential changes nothing: its session is gone, over a limit or of another epoch, or its credentials
+        were renewed since (design, section 3). A superseded generation of a living session ends it, and an access token
+        that has expired.
         """
-        for former in carried:
-            self.end(former.sub, former.sid)
-            self.audit.record("session_ended", client, sub=former.sub, sid=former.sid, by="login")
+        credentials: list[RefreshToken | AccessTokenClaims] = [*presented, *([bearer] if bearer else [])]
+        for sub, sid in {(credential.sub, credential.sid) for credential in credentials}:
+            session, account = self.find_living(sub, sid)
+            own = (each for each in credentials if (each.sub, each.sid) == (sub, sid))
+            if session and account and any(_stands(credential, session, account) for credential in own):
+                self.end(sub, sid)
+                self.audit.record("logged_out", client, sub=sub, sid=sid)
+
+    def standing(self, credential: RefreshToken | AccessTokenClaims) -> bool:
+        """Whether the genuine credential's session lives, and the credential has not been renewed since."""
+        session, account = self.find_living(credential.sub, credential.sid)
+        return session is not None and account is not None and _stands(credential, session, account)
 
     def end(self, sub: str, sid: str) -> None:
         """Deny the session's access tokens, then delete it. Safe to repeat; the session need not exist.
@@ -124,29 +103,27 @@ class Sessions:
         In this order: were the item deleted first and the second write lost, its access tokens would live on and a
         retry would find nothing to end.
         """
-        self._deny(sub, lambda deny_until: self.store.deny_session(sub, sid, deny_until=deny_until))
+        self._deny(sub, "sessions", sid, lambda now: self.store.deny_session(sub, sid, now=now))
         self.store.delete_session(sub, sid)
 
     def deny_token(self, sub: str, jti: str) -> None:
         """Deny one access token, and nothing else of its session. Safe to repeat."""
-        self._deny(sub, lambda deny_until: self.store.deny_token(sub, jti, deny_until=deny_until))
+        self._deny(sub, "tokens", jti, lambda now: self.store.deny_token(sub, jti, now=now))
 
     def deny_until(self, now: int) -> int:
-        """When a blacklist entry that is written now may go: after every access token that was issued before it.
+        """When a blacklist entry that is written now may go; see domain/denials.py."""
+        return deny_until(now)
 
-        By the longest lifetime that the setting takes, not by today's: a deployment that changes it brings none back.
-        """
-        return now + LONGEST_ACCESS_TTL + DENY_MARGIN
-
-    def _deny(self, sub: str, put: Callable[[int], Denials | None]) -> None:
-        """Have `put` name a session or a token on the blacklist until a moment, and make room where there is none."""
+    def _deny(self, sub: str, kind: Kind, name: str, put: Callable[[int], Denials | None]) -> None:
+        """Have `put` name a session or a token on the blacklist, or compact the list with this name on it."""
         for _ in range(DENY_ATTEMPTS):
-            full = put(self.deny_until(self.clock.now()))
-            if full is None:
+            full = put(self.clock.now())
+            if full is None or self.store.replace_denials(sub, full, full.with_name(kind, name, self.clock.now())):
                 return
-            # The clock is read after the full list was: every entry on it was written before `now`, and no token of an
-            # ended session was issued later than the write that ended it. This session is not ended yet: it is named
-            # next, where there is room now, or a refresh that comes before the deletion would get round the moment.
-            now = self.clock.now()
-            self.store.deny_issued_before(sub, full, now + 1, deny_until=self.deny_until(now))
         raise Unavailable(debug="blacklist contended")
+
+
+def _stands(credential: RefreshToken | AccessTokenClaims, session: Session, account: Account) -> bool:
+    if isinstance(credential, AccessTokenClaims):
+        return credential.ver == account.epoch
+    return credential.generation >= session.floor

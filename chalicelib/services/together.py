@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import copy_context
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,27 +13,33 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def together(here: Callable[[], T], beside: Callable[[], U]) -> tuple[T, U]:
-    """Run `here` on this thread and `beside` on another one, in this context; return both answers.
+@overload
+def together(here: Callable[[], T], beside: Callable[[], U], /) -> tuple[T, U]: ...
+@overload
+def together(here: Callable[[], T], /, *beside: Callable[[], object]) -> tuple[object, ...]: ...
+def together(here: Callable[[], object], /, *beside: Callable[[], object]) -> tuple[object, ...]:
+    """Run `here` on this thread and each call `beside` it on one of its own, in this context; return all answers.
 
-    Both have ended when this returns or raises: a Lambda container is frozen with the response, and what still ran then
-    would go on during somebody else's request. Where both raise, `here`'s error is raised.
+    All have ended when this returns or raises: a Lambda container is frozen with the response, and what still ran then
+    would go on during somebody else's request. Where several raise, the error of the first of them is raised.
     """
-    answers: list[U] = []
-    errors: list[BaseException] = []
+    answers: dict[int, object] = {}
+    errors: dict[int, BaseException] = {}
 
-    def run() -> None:
+    def run(place: int, call: Callable[[], object]) -> None:
         try:
-            answers.append(beside())
+            answers[place] = call()
         except BaseException as error:  # noqa: BLE001  # raised again below, on the caller's thread
-            errors.append(error)
+            errors[place] = error
 
-    thread = Thread(target=copy_context().run, args=(run,))
-    thread.start()
+    threads = [Thread(target=copy_context().run, args=(run, place, call)) for place, call in enumerate(beside, start=1)]
+    for thread in threads:
+        thread.start()
     try:
-        answer = here()
+        answers[0] = here()
     finally:
-        thread.join()
+        for thread in threads:
+            thread.join()
     if errors:
-        raise errors[0]
-    return answer, answers[0]
+        raise errors[min(errors)]
+    return tuple(answers[place] for place in range(len(answers)))

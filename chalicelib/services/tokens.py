@@ -1,136 +1,82 @@
-"""Tokens: what a login grants, and what a refresh makes of it."""
+"""Refreshing: what a presented refresh token comes to. The table of rules stands in domain/rotation.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.crypto.encoding import b64url
-from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, RefreshToken, digest, same, unwrap, wrap
-from chalicelib.domain.records import AccessTokenClaims
-from chalicelib.domain.roles import scope_of
-from chalicelib.domain.rotation import Verdict, judge
+from chalicelib.crypto.encoding import from_b64url
+from chalicelib.crypto.refresh_tokens import SECRET_BYTES, RefreshToken, answered_to, digest, held_secret, same, wrap
+from chalicelib.domain.rotation import Answer, Place, answer, late_answers, place
 from chalicelib.errors import InvalidGrant, Unavailable
-from chalicelib.store.protocol import NotRotated, Rotated, Rotation
+from chalicelib.store.protocol import LateAnswer, NotRotated, Rotated, Rotation
 
 if TYPE_CHECKING:
     from chalicelib.config import Config
-    from chalicelib.crypto.csrf_tokens import CsrfTokens
+    from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
-    from chalicelib.domain.records import Account, Client, Session, Transport
-    from chalicelib.ports import AccessTokenCodec, AuditLog, Clock, TokenSource
+    from chalicelib.domain.records import Account, Client, Session
+    from chalicelib.ports import AuditLog, Clock, TokenSource
+    from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
     from chalicelib.store.protocol import Store
 
-
-@dataclass(frozen=True, slots=True)
-class RefreshGrant:
-    """The long-lived half of a grant, and how it travels: a refresh token, or what a session cookie holds."""
-
-    refresh_token: str
-    expires_in: int  # seconds until it is of no use any more, if it is not used meanwhile; a session's: in any case
-    transport: Transport
-    csrf_token: str
+LATE_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """What a client gets: the token response before it is JSON and cookies."""
+class Presentation:
+    """A refresh token as a request brings it; `secret` is for its successor, if it gets one."""
 
-    account: Account
-    session_id: str
-    access_token: str | None  # None where the session's cookie is looked up at every request
-    expires_in: int  # seconds
-    refresh: RefreshGrant | None  # None where the client keeps the refresh token that it has
-    device_token: str | None = None  # what the device is known by at its next login; None where it keeps what it has
+    token: RefreshToken
+    client: Client
+    device_token: str | None
+    secret: bytes
+    now: int
+
+    @property
+    def who(self) -> dict[str, str]:
+        """Whose session it is of, for the log."""
+        return {"sub": self.token.sub, "sid": self.token.sid}
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Tokens:
-    """Issues grants and rotates refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14)."""
+    """Rotates refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14)."""
 
     store: Store
     sessions: Sessions
+    grants: Grants
     clock: Clock
     source: TokenSource
-    access_tokens: AccessTokenCodec
     refresh_tokens: RefreshTokenCodec
-    csrf_tokens: CsrfTokens
+    devices: DeviceTokens
     audit: AuditLog
     config: Config
 
-    def grant(self, account: Account, session: Session, refresh_token: RefreshToken, now: int) -> Grant:
-        """The grant for a session that is, or is about to be, in the table with this refresh token.
-
-        One of the transport `session` gets no access token, and signs nothing.
-        """
-        refresh = RefreshGrant(
-            refresh_token=self.refresh_tokens.encode(refresh_token, session.key_id, session.transport),
-            expires_in=_outlasts(session) - now,
-            transport=session.transport,
-            csrf_token=self.csrf_tokens.issue(session.sid),
-        )
-        if session.transport == "session":
-            return Grant(account, session.sid, None, refresh.expires_in, refresh)
-        access_token = self._access_token(account, session.sid, session.auth_time, session.amr, now)
-        return Grant(account, session.sid, access_token, self.config.access_ttl, refresh)
-
-    def grant_access(self, account: Account, sid: str, now: int, amr: tuple[str, ...], auth_time: int) -> Grant:
-        """A grant of an access token alone, for a session whose user was authenticated by `amr` at `auth_time`."""
-        access_token = self._access_token(account, sid, auth_time, amr, now)
-        return Grant(account, sid, access_token, self.config.access_ttl, refresh=None)
-
-    def renew(self, account: Account, session: Session, now: int) -> tuple[Grant, bytes]:
-        """A grant of the next secret of a session of the transport `session`, and its digest. Nothing is written.
-
-        It counts as the next generation, so that whoever comes with the one of before is not taken for a forger.
-        """
-        secret = self.source.token(SECRET_BYTES)
-        successor = RefreshToken(session.sub, session.sid, session.generation + 1, secret)
-        renewed = replace(session, key_id=self.refresh_tokens.current_key_id())
-        return self.grant(account, renewed, successor, now), digest(secret)
-
-    def _access_token(self, account: Account, sid: str, auth_time: int, amr: tuple[str, ...], now: int) -> str:
-        # `now` is when the request began, so that `iat` is never later than the write that may end the session.
-        return self.access_tokens.issue(
-            AccessTokenClaims(
-                sub=account.sub,
-                sid=sid,
-                jti=b64url(self.source.token(ID_BYTES)),
-                ver=account.epoch,
-                iat=now,
-                exp=now + self.config.access_ttl,
-                auth_time=auth_time,
-                amr=amr,
-                roles=account.roles,
-                scope=scope_of(account.roles, self.config.role_scopes),
-                email_verified=account.email_verified,
-            )
-        )
-
-    def refresh(self, presented: RefreshToken, client: Client) -> Grant:
+    def refresh(self, presented: RefreshToken, client: Client, device_token: str | None = None) -> Grant:
         """Turn the key: the successor of the presented token and a new access token.
 
         Clients that present one token at the same time, or again because an answer was lost, all get the same successor
-        inside the rotation window. InvalidGrant for every token that is dead; a replayed one ends its session.
+        inside the rotation window; the session's own device, by `device_token`, after it too. The key turns once a
+        window: the token held, presented again inside it, is answered with itself. InvalidGrant for every token that is
+        dead; a replayed one ends its session.
         """
-        now = self.clock.now()
         # Before anything is written: a signing key that is away must not cost the client the answer to its rotation.
-        self.access_tokens.prepare()
-        secret = self.source.token(SECRET_BYTES)
+        self.grants.prepare()
+        presentation = Presentation(presented, client, device_token, self.source.token(SECRET_BYTES), self.clock.now())
         account = self._account(presented)
-        outcome = self._rotate(presented, account, secret, client, now)
-        verdict = self._judge(outcome, presented, account, now)
-        if verdict is Verdict.EPOCH_MOVED:
+        outcome = self._turn(presentation, account)
+        if isinstance(outcome, NotRotated) and self._place(outcome, presentation, account) is Place.EPOCH_MOVED:
             # A password change moved the session between our two calls. Not theft: decide on the account as it is now.
             account = self._account(presented)
-            outcome = self._rotate(presented, account, secret, client, now)
-            verdict = self._judge(outcome, presented, account, now)
+            outcome = self._turn(presentation, account)
         if isinstance(outcome, NotRotated):
-            session, successor = self._answer_to_replay(verdict, outcome.held, presented, client)
+            session, secret = self._answer(outcome, presentation, account)
         else:
-            session, successor = outcome.session, _successor(presented, secret)
-        return self.grant(account, session, successor, now)
+            session, secret = outcome.session, presentation.secret
+        token = RefreshToken(session.sub, session.sid, session.generation, secret)
+        return self.grants.grant(account, session, token, presentation.now)
 
     def _account(self, presented: RefreshToken) -> Account:
         account = self.store.find_account(presented.sub)
@@ -138,73 +84,130 @@ class Tokens:
             raise InvalidGrant(debug="no such account, or disabled")
         return account
 
+    def _turn(self, presentation: Presentation, account: Account) -> Rotated | NotRotated:
+        token, window = presentation.token, self.config.rotation_window
+        return self._rotate(
+            presentation,
+            account,
+            held=token,
+            # A session that was never turned turns at once.
+            turned_before=presentation.now - window if window and token.generation else None,
+        )
+
     def _rotate(
-        self, presented: RefreshToken, account: Account, secret: bytes, client: Client, now: int
+        self,
+        presentation: Presentation,
+        account: Account,
+        *,
+        held: RefreshToken,
+        turned_before: int | None = None,
+        late: LateAnswer | None = None,
     ) -> Rotated | NotRotated:
+        now, client = presentation.now, presentation.client
         return self.store.rotate_refresh_token(
             Rotation(
-                sub=presented.sub,
-                sid=presented.sid,
-                generation=presented.generation,
-                digest=digest(presented.secret),
+                sub=held.sub,
+                sid=held.sid,
+                generation=held.generation,
+                digest=digest(held.secret),
                 epoch=account.epoch,
-                next_digest=digest(secret),
-                wrapped=wrap(secret, presented.secret, presented.sid, presented.generation),
+                turned_before=turned_before,
+                next_digest=digest(presentation.secret),
+                wrapped=wrap(presentation.secret, held.secret, held.sid, held.generation),
                 key_id=self.refresh_tokens.current_key_id(),
                 idle_expires_at=now + self.config.refresh_idle_ttl,
                 now=now,
-                client=client,
+                answered=answered_to(held.sid, client.address, client.user_agent),
+                late=late,
             )
         )
 
-    def _judge(
-        self, outcome: Rotated | NotRotated, presented: RefreshToken, account: Account, now: int
-    ) -> Verdict | None:
+    def _place(self, outcome: NotRotated, presentation: Presentation, account: Account) -> Place:
+        return place(outcome.held, presentation.token.generation, account.epoch, presentation.now)
+
+    def _answer(self, outcome: NotRotated, presentation: Presentation, account: Account) -> tuple[Session, bytes]:
+        """The session and the secret of the generation that it holds, for a token that did not turn the key.
+
+        InvalidGrant where the token has no answer.
+        """
+        for _ in range(LATE_ATTEMPTS):
+            found, held = self._place(outcome, presentation, account), outcome.held
+            if held is None or found is Place.DEAD:
+                raise InvalidGrant(debug="the session is over, or its credentials were renewed")
+            if found is Place.EPOCH_MOVED:
+                raise Unavailable(debug="account moved twice during one refresh")
+            secret = held_secret(found, held, presentation.token)
+            if secret is None and found is not Place.OLDER:
+                # A genuine MAC with a secret that we never issued, or a generation that is still to come: somebody may
+                # know the MAC key, or the table was restored from a backup. That is an alarm, and no reason to end the
+                # session.
+                self.audit.record("refresh_token_forged", presentation.client, **presentation.who)
+                raise InvalidGrant(debug="wrong secret under a good MAC")
+            own_device = self._is_own_device(held, presentation, account)
+            decided = answer(found, held, presentation.now, self.config.rotation_window, own_device=own_device)
+            if secret is None or decided is Answer.THEFT:
+                raise self._theft(presentation)
+            if decided in {Answer.ITSELF, Answer.SUCCESSOR}:
+                self._note_another_client(held, presentation)
+                return held, secret
+            if decided is Answer.TURN:
+                break
+            late = self._answer_late(held, secret, presentation, account)
+            if isinstance(late, Rotated):
+                return late.session, presentation.secret
+            outcome = late
+        raise Unavailable(debug="session contended")
+
+    def _answer_late(
+        self, held: Session, secret: bytes, presentation: Presentation, account: Account
+    ) -> Rotated | NotRotated:
+        """Turn the key for a token that has a successor already, which its device never used: its answer was lost."""
+        token = presentation.token
+        times, often = late_answers(held, presentation.now)
+        late = LateAnswer(
+            late_base=token.generation,
+            late_wrapped=wrap(presentation.secret, token.secret, token.sid, token.generation, "late"),
+            late_at=times,
+        )
+        try:
+            outcome = self._rotate(
+                presentation, account, held=RefreshToken(held.sub, held.sid, held.generation, secret), late=late
+            )
+        except Unavailable:
+            # Done or not: were the answer lost, the device's next refresh would find nothing to tell.
+            self._note_late(presentation, often=often)
+            raise
         if isinstance(outcome, Rotated):
-            return None
-        return judge(outcome.held, presented.generation, account.epoch, now, self.config.rotation_window)
+            self._note_late(presentation, often=often)
+        return outcome
 
-    def _answer_to_replay(
-        self, verdict: Verdict | None, held: Session | None, presented: RefreshToken, client: Client
-    ) -> tuple[Session, RefreshToken]:
-        """The session and the successor that the presented token has already got; InvalidGrant where it has none."""
-        if held is None or verdict is Verdict.DEAD:
-            raise InvalidGrant(debug="session is over")
-        who: dict[str, str] = {"sub": presented.sub, "sid": presented.sid}
-        if verdict is Verdict.EPOCH_MOVED:
-            raise Unavailable(debug="account moved twice during one refresh")
-        if verdict is Verdict.REPLAYED:
-            raise self._theft(who, client)
-        if verdict in {Verdict.PREDECESSOR, Verdict.LATE}:
-            secret = unwrap(held.wrapped, presented.secret, presented.sid, presented.generation)
-            if same(digest(secret), held.digest):
-                if verdict is Verdict.LATE:
-                    raise self._theft(who, client)
-                if client.address != held.address and client.user_agent != held.user_agent:
-                    self.audit.record("refresh_from_elsewhere", client, **who)
-                return held, _successor(presented, secret)
-        # A genuine MAC with a secret that we never issued, or a generation that is still to come: somebody may know the
-        # MAC key, or the table was restored from a backup. That is an alarm, and no reason to end the session.
-        self.audit.record("refresh_token_forged", client, **who)
-        raise InvalidGrant(debug="wrong secret under a good MAC")
+    def _is_own_device(self, held: Session, presentation: Presentation, account: Account) -> bool:
+        device = self.devices.verify(presentation.device_token, account.email, presentation.now)
+        if device is None or device.epoch != account.epoch:
+            return False
+        return same(from_b64url(device.id), held.device)
 
-    def _theft(self, who: dict[str, str], client: Client) -> InvalidGrant:
+    def _note_late(self, presentation: Presentation, *, often: bool) -> None:
+        self.audit.record("refresh_answered_late", presentation.client, **presentation.who)
+        if often:
+            self.audit.record("refresh_answered_late_often", presentation.client, **presentation.who)
+
+    def _note_another_client(self, held: Session, presentation: Presentation) -> None:
+        """Leave a trace where the answer goes to another address or user agent than the last turn's did."""
+        client = presentation.client
+        last = held.answered or answered_to(held.sid, held.address, held.user_agent)
+        this = answered_to(held.sid, client.address, client.user_agent)
+        half = len(this) // 2
+        address, user_agent = last[:half] != this[:half], last[half:] != this[half:]
+        if address and user_agent:
+            self.audit.record("refresh_from_elsewhere", client, **presentation.who)
+        elif address or user_agent:
+            what = "address" if address else "user_agent"
+            self.audit.record("refresh_from_changed_client", client, **presentation.who, what=what)
+
+    def _theft(self, presentation: Presentation) -> InvalidGrant:
         # Recorded first: were the answer to the deletion lost, no retry would find the theft again.
-        self.audit.record("refresh_token_reused", client, **who)
+        self.audit.record("refresh_token_reused", presentation.client, **presentation.who)
         # RFC 9700 section 4.14.2: which of the two is the attacker cannot be told, so both lose the session.
-        self.sessions.end(who["sub"], who["sid"])
+        self.sessions.end(presentation.token.sub, presentation.token.sid)
         return InvalidGrant(debug="replayed outside the window")
-
-
-def _outlasts(session: Session) -> int:
-    """The moment at which what the client keeps is of no use any more (seconds since the epoch).
-
-    A cookie of the transport `session` is set once and not at each use, so that it must outlast every idle limit.
-    """
-    if session.transport == "session":
-        return session.absolute_expires_at
-    return min(session.idle_expires_at, session.absolute_expires_at)
-
-
-def _successor(presented: RefreshToken, secret: bytes) -> RefreshToken:
-    return RefreshToken(presented.sub, presented.sid, presented.generation + 1, secret)

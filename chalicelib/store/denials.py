@@ -1,64 +1,72 @@
-"""The writes to a user's token blacklist, as plain values.
+"""The writes to a user's token blacklist, as plain values. What is on it, and when it is full: domain/denials.py.
 
-An item that both sets fill, with the longest numbers, stays within the 1 KB that one write unit covers: an id is 22
-characters. The sessions have the larger part, because logouts are what the list is for.
+An item that both sets fill is 1.2 KB, so that the last few names cost a second write unit; until 27 names are listed
+one covers it. An authorizer reads it for one unit however full it is (4 KB).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, deny_until, entry
 from chalicelib.store import keys, requests
-from chalicelib.store.items import number, text, text_set
+from chalicelib.store.values import number, text, text_set
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Denials
-    from chalicelib.store.items import Value
+    from chalicelib.domain.denials import Denials
     from chalicelib.store.requests import Request
-
-DENIED_SESSIONS = 25
-DENIED_TOKENS = 10
+    from chalicelib.store.values import Value
 
 
-def deny_session(table: str, sub: str, sid: str, *, deny_until: int) -> Request:
-    """Add the session to its set, if it is on it or there is room; see Store.deny_session."""
-    return _add(table, sub, "sessions", sid, DENIED_SESSIONS, deny_until)
+def deny_session(table: str, sub: str, sid: str, *, now: int) -> Request:
+    """Add the session to its set, if there is room; see Store.deny_session."""
+    return _add(table, sub, "sessions", sid, DENIED_SESSIONS, now)
 
 
-def deny_token(table: str, sub: str, jti: str, *, deny_until: int) -> Request:
-    """Add the access token to its set, if it is on it or there is room; see Store.deny_token."""
-    return _add(table, sub, "tokens", jti, DENIED_TOKENS, deny_until)
+def deny_token(table: str, sub: str, jti: str, *, now: int) -> Request:
+    """Add the access token to its set, if there is room; see Store.deny_token."""
+    return _add(table, sub, "tokens", jti, DENIED_TOKENS, now)
 
 
-def deny_issued_before(table: str, sub: str, seen: Denials, moment: int, *, deny_until: int) -> Request:
-    """Put the moment in the place of both sets; see Store.deny_issued_before."""
-    values = {":moment": number(moment), ":expires_at": number(deny_until)}
-    nothing_new = []
-    for name, members in (("sessions", seen.sessions), ("tokens", seen.tokens)):
-        if members:
-            nothing_new.append(f"#{name} = :{name}")
-            values[f":{name}"] = text_set(members)
+def replace_all(table: str, sub: str, seen: Denials, compacted: Denials) -> Request:
+    """Put the compacted list in the place of the seen one; see Store.replace_denials."""
+    values: dict[str, Value] = {
+        ":moment": number(compacted.issued_before),
+        ":seen_moment": number(seen.issued_before),
+        ":expires_at": number(compacted.expires_at),
+    }
+    # A list from before there was a moment has none; it reads as 0.
+    unchanged = ["(attribute_not_exists(#issued_before) OR #issued_before = :seen_moment)"]
+    change, removed = "SET #issued_before = :moment, #expires_at = :expires_at", []
+    for name, before, after in (
+        ("sessions", seen.sessions, compacted.sessions),
+        ("tokens", seen.tokens, compacted.tokens),
+    ):
+        if before:
+            unchanged.append(f"#{name} = :seen_{name}")
+            values[f":seen_{name}"] = text_set(before)
         else:
-            nothing_new.append(f"attribute_not_exists(#{name})")
-    never_earlier = "(attribute_not_exists(#issued_before) OR #issued_before <= :moment)"
-    return requests.update_if(
-        table,
-        keys.deny(sub),
-        " AND ".join([*nothing_new, never_earlier]),
-        "SET #issued_before = :moment, #expires_at = :expires_at REMOVE #sessions, #tokens",
-        values,
-    )
+            unchanged.append(f"attribute_not_exists(#{name})")
+        if after:
+            change += f", #{name} = :{name}"
+            values[f":{name}"] = text_set(after)
+        else:
+            removed.append(f"#{name}")
+    if removed:
+        change += f" REMOVE {', '.join(removed)}"
+    return requests.update_if(table, keys.deny(sub), " AND ".join(unchanged), change, values)
 
 
-def _add(table: str, sub: str, name: str, member: str, room: int, deny_until: int) -> Request:
+def _add(table: str, sub: str, name: str, member: str, room: int, now: int) -> Request:
     none_listed = f"attribute_not_exists(#{name})"
     room_left = f"size(#{name}) < :room"
-    listed_already = f"contains(#{name}, :member)"
+    listed_already = f"contains(#{name}, :member)"  # a retry of this very write
+    listed = entry(member, deny_until(now))
     values: dict[str, Value] = {
         ":room": number(room),
-        ":member": text(member),
-        ":members": text_set([member]),
-        ":expires_at": number(deny_until),
+        ":member": text(listed),
+        ":members": text_set([listed]),
+        ":expires_at": number(deny_until(now)),
     }
     return requests.update_if(
         table,

@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING
 
 from chalicelib.store import denials, epochs, identities, items, keys, requests, sessions
 from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact, write_batch
-from chalicelib.store.items import number, text
-from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
+from chalicelib.store.protocol import AccessChanged, NotRotated, Rotated
+from chalicelib.store.values import binary, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from types_boto3_dynamodb import DynamoDBClient
 
+    from chalicelib.domain.denials import Denials
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import (
         Account,
-        Client,
-        Denials,
         LinkedIdentity,
         Login,
         LoginTransaction,
         SecurityEvent,
         Session,
     )
-    from chalicelib.store.items import Item, Value
-    from chalicelib.store.protocol import Rotation
+    from chalicelib.store.protocol import Renewal, Rotation
+    from chalicelib.store.values import Item, Value
 
 # A counter outlives its window by what clocks may differ, so that no container misses it.
 _CLOCK_SKEW = 120
@@ -92,36 +91,17 @@ class DynamoDBStore:
             return bool(refused.held.get("password_digest") == text(new_digest))
         return True
 
-    def change_password(
-        self,
-        login: Login,
-        new_digest: str,
-        sid: str,
-        *,
-        now: int,
-        deny_until: int,
-        auth_time: int | None = None,
-        session_digest: bytes | None = None,
-    ) -> PasswordChanged:
+    def change_password(self, login: Login, new_digest: str, renewal: Renewal, *, deny_until: int) -> AccessChanged:
         """Update login, state, session and blacklist in one transaction: 8 write units."""
-        writes = epochs.change_password(
-            self._table,
-            login,
-            new_digest,
-            sid,
-            now=now,
-            auth_time=now if auth_time is None else auth_time,
-            deny_until=deny_until,
-            session_digest=session_digest,
-        )
+        writes = epochs.change_password(self._table, login, new_digest, renewal, deny_until=deny_until)
         try:
             transact(self._client, writes)
         except TransactionRefused as refused:
             if refused.held.get(epochs.LOGIN, {}).get("password_digest") == text(new_digest):
-                return PasswordChanged.CHANGED  # by this very call: a digest is freshly salted
-            gone = set(refused.held) == {epochs.SESSION}
-            return PasswordChanged.SESSION_GONE if gone else PasswordChanged.LOGIN_MOVED
-        return PasswordChanged.CHANGED
+                return AccessChanged.CHANGED  # by this very call: a digest is freshly salted
+            moved = set(refused.held) == {epochs.SESSION}
+            return AccessChanged.SESSION_MOVED if moved else AccessChanged.LOGIN_MOVED
+        return AccessChanged.CHANGED
 
     def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
         """Update login, state and blacklist in one transaction: 6 write units.
@@ -137,27 +117,29 @@ class DynamoDBStore:
         return marker["sub"]["S"] if marker else None
 
     def link_identity(
-        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
-    ) -> Linked:
+        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, session: Renewal | Session | None
+    ) -> AccessChanged:
         """Put the marker and update login and, for `proves_email`, state: 4 or 6 write units; 2 more for a session."""
-        writes = identities.link(self._table, login, identity, proves_email=proves_email, sid=sid, now=now)
+        writes = identities.link(self._table, login, identity, proves_email=proves_email, session=session)
         try:
             transact(self._client, writes)
         except TransactionRefused as refused:
-            if identities.MARKER in refused.held:
-                return Linked.IDENTITY_TAKEN
-            # A session that is refused beside the login has moved along with a password change, maybe.
-            session_alone = sid is not None and set(refused.held) == {identities.SESSION}
-            return Linked.SESSION_GONE if session_alone else Linked.LOGIN_MOVED
-        return Linked.LINKED
+            if len(writes) + identities.MARKER in refused.held:
+                return AccessChanged.IDENTITY_TAKEN
+            return _moved(refused, asked=session is not None)
+        return AccessChanged.CHANGED
 
     def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
         """Update login, state and blacklist, write and delete markers: 8 write units, and 2 an identity of before."""
         return self._all_hold(identities.take_over(self._table, login, identity, deny_until=deny_until))
 
-    def unlink_identity(self, login: Login, provider: str) -> bool:
-        """Update the login and delete the marker in one transaction: 4 write units."""
-        return self._all_hold(identities.unlink(self._table, login, provider))
+    def unlink_identity(self, login: Login, provider: str, renewal: Renewal) -> AccessChanged:
+        """Update login and session and delete the marker in one transaction: 6 write units."""
+        try:
+            transact(self._client, identities.unlink(self._table, login, provider, renewal))
+        except TransactionRefused as refused:
+            return _moved(refused, asked=True)
+        return AccessChanged.CHANGED
 
     def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
         """Put the transaction. It is never put over one that is there: that one may be taken by now."""
@@ -191,10 +173,20 @@ class DynamoDBStore:
         except ConditionFailed:
             return  # a sid is random: this very call has written it and its answer was lost
 
+    def renew_session(self, renewal: Renewal) -> bool:
+        """Renew in one write."""
+        try:
+            send(self._client.update_item, sessions.renew(self._table, renewal, renewal.epoch))
+        except ConditionFailed as refused:
+            # A secret is random: where the next one is held, this very call has written it and its answer was lost.
+            return bool(refused.held.get("digest") == binary(renewal.next_digest))
+        return True
+
     def rotate_refresh_token(self, rotation: Rotation) -> Rotated | NotRotated:
         """Turn the key in one write.
 
         held before        g (digest)    -> Rotated, and held afterwards: g + 1 (next_digest)
+        held before        g, too new    -> NotRotated: the key was turned in this window
         held before        g + 1         -> NotRotated: another call has turned it; or Rotated: this one has, unheard
         held before        anything else -> NotRotated
         """
@@ -218,41 +210,40 @@ class DynamoDBStore:
         session, state = found.get(False), found.get(True)
         return items.session_from(session) if session else None, items.account_from(state) if state else None
 
-    def touch_session(self, session: Session, *, idle_expires_at: int, now: int, client: Client) -> None:
+    def touch_session(self, sub: str, sid: str, *, now: int, unless_since: int) -> None:
         """Note the use in one write."""
-        request = sessions.touch(self._table, session, idle_expires_at=idle_expires_at, now=now, visitor=client)
+        request = sessions.touch(self._table, sub, sid, now=now, unless_since=unless_since)
         with suppress(ConditionFailed):
             send(self._client.update_item, request)
 
-    def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
-        """Read the user's partition, page by page."""
-        account: Account | None = None
-        found: list[Session] = []
-        request = requests.read_partition(self._table, keys.user(sub))
-        while True:
-            page = send(self._client.query, request)
-            for item in page["Items"]:
-                if keys.is_state(item):
-                    account = items.account_from(item)
-                else:
-                    found.append(items.session_from(item))
-            if not page.get("LastEvaluatedKey"):
-                return account, tuple(found)
-            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    def list_sessions(self, sub: str, *, after: str | None, limit: int) -> tuple[tuple[Session, ...], str | None]:
+        """Read a range of the user's partition: half a unit for each 4 KB. A hundred sessions are no second page."""
+        request = requests.read_range(self._table, keys.user(sub), keys.sessions_after(after), limit)
+        page = send(self._client.query, request)
+        found = tuple(items.session_from(item) for item in page["Items"])
+        return found, found[-1].sid if found and page.get("LastEvaluatedKey") else None
 
-    def deny_session(self, sub: str, sid: str, *, deny_until: int) -> Denials | None:
+    def delete_sessions(self, sub: str, sids: Sequence[str]) -> None:
+        """Delete 25 at once, a write unit each."""
+        write_batch(self._client, requests.delete_all(self._table, [keys.session(sub, sid) for sid in sids]))
+
+    def deny_session(self, sub: str, sid: str, *, now: int) -> Denials | None:
         """Add the session to the blacklist's set in one write."""
-        return self._deny(denials.deny_session(self._table, sub, sid, deny_until=deny_until))
+        return self._deny(denials.deny_session(self._table, sub, sid, now=now))
 
-    def deny_token(self, sub: str, jti: str, *, deny_until: int) -> Denials | None:
+    def deny_token(self, sub: str, jti: str, *, now: int) -> Denials | None:
         """Add the access token to the blacklist's set in one write."""
-        return self._deny(denials.deny_token(self._table, sub, jti, deny_until=deny_until))
+        return self._deny(denials.deny_token(self._table, sub, jti, now=now))
 
-    def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
-        """Put the moment in the place of the sets in one write."""
-        held = self._deny(denials.deny_issued_before(self._table, sub, seen, moment, deny_until=deny_until))
-        # Whoever has written it, maybe this very call: everything issued before the moment is denied.
-        return held is None or held.issued_before >= moment
+    def replace_denials(self, sub: str, seen: Denials, compacted: Denials) -> bool:
+        """Replace both sets and the moment in one write."""
+        held = self._deny(denials.replace_all(self._table, sub, seen, compacted))
+        # Where the compacted list is found, this very call has written it, or another one the same.
+        return held is None or (held.issued_before, held.sessions, held.tokens) == (
+            compacted.issued_before,
+            compacted.sessions,
+            compacted.tokens,
+        )
 
     def delete_session(self, sub: str, sid: str) -> None:
         """Delete the item."""
@@ -268,10 +259,11 @@ class DynamoDBStore:
         for start in range(0, len(kept), _BATCH):
             write_batch(self._client, requests.put_all(self._table, kept[start : start + _BATCH]))
 
-    def list_events(self, sub: str, limit: int) -> tuple[SecurityEvent, ...]:
-        """Read the end of the user's events: half a unit for each 4 KB. Fifty of them are no second page (1 MB)."""
-        page = send(self._client.query, requests.read_latest(self._table, keys.events(sub), limit))
-        return tuple(items.event_from(item) for item in page["Items"])
+    def list_events(self, sub: str, *, pinned: bool, now: int, limit: int) -> tuple[SecurityEvent, ...]:
+        """Read the end of a range: half a unit for each 4 KB. Fifty of them are no second page (1 MB)."""
+        bounds = keys.events_until(now, pinned=pinned)
+        request = requests.read_range(self._table, keys.events(sub), bounds, limit, backwards=True)
+        return tuple(items.event_from(item) for item in send(self._client.query, request)["Items"])
 
     def _get(self, key: keys.Key) -> Item:
         return send(self._client.get_item, requests.read(self._table, key)).get("Item", {})
@@ -293,3 +285,10 @@ class DynamoDBStore:
         except TransactionRefused:
             return False
         return True
+
+
+def _moved(refused: TransactionRefused, *, asked: bool) -> AccessChanged:
+    """What a refused change of identities has found moved: the session that asked alone, or the login."""
+    # A session that is refused beside the login has moved along with a password change, maybe.
+    session_alone = asked and set(refused.held) == {identities.SESSION}
+    return AccessChanged.SESSION_MOVED if session_alone else AccessChanged.LOGIN_MOVED

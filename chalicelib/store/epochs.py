@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.store import keys, requests
-from chalicelib.store.items import binary, flag, number, text
+from chalicelib.store import keys, requests, sessions
+from chalicelib.store.values import flag, number, text
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import Account, Login
+    from chalicelib.store.protocol import Renewal
     from chalicelib.store.requests import Request
 
 # Positions in the transaction of `change_password`, by which a refusal is understood.
@@ -24,33 +25,11 @@ _SAME_EPOCH = "#epoch = :epoch"
 _RAISE = "SET #epoch = :next_epoch"
 
 
-def change_password(
-    table: str,
-    login: Login,
-    new_digest: str,
-    sid: str,
-    *,
-    now: int,
-    auth_time: int,
-    deny_until: int,
-    session_digest: bytes | None,
-) -> list[Request]:
-    """Set the digest, and take the session along into the next epoch; see Store.change_password."""
+def change_password(table: str, login: Login, new_digest: str, renewal: Renewal, *, deny_until: int) -> list[Request]:
+    """Set the digest, and take the renewed session along into the next epoch; see Store.change_password."""
     account = login.account
     epochs = {":epoch": number(account.epoch), ":next_epoch": number(account.epoch + 1)}
     same_password, digest = requests.same_password(login)
-    session_change = f"{_RAISE}, #auth_time = :auth_time"
-    session_values = {":now": number(now), ":auth_time": number(auth_time), **epochs}
-    if session_digest is not None:
-        session_change += ", #digest = :session_digest, #generation = #generation + :one"
-        session_values |= {":session_digest": binary(session_digest), ":one": number(1)}
-    session_update = requests.update_if(
-        table,
-        keys.session(account.sub, sid),
-        f"{_SAME_EPOCH} AND {requests.WITHIN_LIMITS}",
-        session_change,
-        session_values,
-    )
     login_update = requests.update_if(
         table,
         keys.login(account.email),
@@ -59,7 +38,12 @@ def change_password(
         {":sub": text(account.sub), ":new_digest": text(new_digest), **digest, **epochs},
     )
     state_update = requests.update_if(table, keys.state(account.sub), _SAME_EPOCH, _RAISE, epochs)
-    updates = (session_update, login_update, state_update, requests.deny_older_epochs(table, account, deny_until))
+    updates = (
+        sessions.renew(table, renewal, account.epoch),
+        login_update,
+        state_update,
+        requests.deny_older_epochs(table, account, deny_until),
+    )
     return [{"Update": update} for update in updates]
 
 

@@ -8,29 +8,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.store import items, keys, requests
-from chalicelib.store.items import flag, number, text, text_list
+from chalicelib.domain.records import Session
+from chalicelib.store import items, keys, requests, sessions
+from chalicelib.store.protocol import Renewal
+from chalicelib.store.values import flag, number, text, text_list
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import LinkedIdentity, Login
-    from chalicelib.store.items import Value
     from chalicelib.store.requests import Request
+    from chalicelib.store.values import Value
 
-# Positions in the transaction of `link`, by which a refusal is understood. The session's is that where one asks.
-MARKER = 0
-SESSION = 2
+# Positions in the transactions of `link` and `unlink`, by which a refusal is understood. Where no session asks, there
+# is none at its position.
+LOGIN = 0
+SESSION = 1
+MARKER = -1  # of `link`: the last one
 
 _SAME_EPOCH = "#epoch = :epoch"
 _OURS = "#sub = :sub"
 
 
 def link(
-    table: str, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
+    table: str, login: Login, identity: LinkedIdentity, *, proves_email: bool, session: Renewal | Session | None
 ) -> list[Request]:
     """Put the identity's marker and add it to the login; see Store.link_identity."""
     account = login.account
     condition, values = _as_read(login)
-    epoch = {":epoch": number(account.epoch)}
     verified = {":verified": flag(value=True)}
     change = "SET #identities = :linked"
     values[":linked"] = items.identity_list((*login.identities, identity))
@@ -40,18 +43,20 @@ def link(
     if proves_email:
         change += ", #email_verified = :verified"
         values |= verified
-    writes = [
-        {"Put": requests.put_new(table, items.marker_item(account.sub, identity))},
-        {"Update": requests.update_if(table, keys.login(account.email), condition, change, values)},
-    ]
-    if sid is not None:
-        lives = f"{_SAME_EPOCH} AND {requests.WITHIN_LIMITS}"
-        session = keys.session(account.sub, sid)
-        writes.append({"ConditionCheck": requests.check(table, session, lives, {**epoch, ":now": number(now)})})
+    writes = [{"Update": requests.update_if(table, keys.login(account.email), condition, change, values)}]
+    match session:
+        case Renewal():
+            writes.append({"Update": sessions.renew(table, session, account.epoch)})
+        case Session():
+            here = keys.session(session.sub, session.sid)
+            is_there = {":epoch": number(account.epoch)}
+            writes.append({"ConditionCheck": requests.check(table, here, _SAME_EPOCH, is_there)})
     if proves_email:
         change = "SET #email_verified = :verified"
+        epoch = {":epoch": number(account.epoch)}
         state = keys.state(account.sub)
         writes.append({"Update": requests.update_if(table, state, _SAME_EPOCH, change, {**epoch, **verified})})
+    writes.append({"Put": requests.put_new(table, items.marker_item(account.sub, identity))})
     return writes
 
 
@@ -85,7 +90,7 @@ def take_over(table: str, login: Login, identity: LinkedIdentity, *, deny_until:
     ]
 
 
-def unlink(table: str, login: Login, provider: str) -> list[Request]:
+def unlink(table: str, login: Login, provider: str, renewal: Renewal) -> list[Request]:
     """Take the provider's identity off the login and delete its marker; see Store.unlink_identity."""
     account = login.account
     condition, values = _as_read(login)
@@ -95,6 +100,7 @@ def unlink(table: str, login: Login, provider: str) -> list[Request]:
     change = "SET #identities = :left, #given_up = :given_up"
     return [
         {"Update": requests.update_if(table, keys.login(account.email), condition, change, values)},
+        {"Update": sessions.renew(table, renewal, account.epoch)},
         *(_delete_marker(table, account.sub, held) for held in removed),
     ]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.domain.denials import Denials
 from chalicelib.domain.records import (
     Account,
-    Denials,
     LinkedIdentity,
     Login,
     LoginTransaction,
@@ -18,54 +18,13 @@ from chalicelib.domain.records import (
     Session,
 )
 from chalicelib.store import keys
+from chalicelib.store.values import binary, flag, number, number_list, text, text_list, user_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from chalicelib.domain.records import Transport
-
-Item = dict[str, Any]
-Value = dict[str, Any]
-
-USER_AGENT_BYTES = 160
-
-
-def text(value: str) -> Value:
-    """A string."""
-    return {"S": value}
-
-
-def number(value: int) -> Value:
-    """A whole number."""
-    return {"N": str(value)}
-
-
-def binary(value: bytes) -> Value:
-    """Bytes."""
-    return {"B": value}
-
-
-def flag(*, value: bool) -> Value:
-    """A truth value."""
-    return {"BOOL": value}
-
-
-def text_list(values: Iterable[str]) -> Value:
-    """Strings in their order; unlike a set, a list may be empty."""
-    return {"L": [{"S": value} for value in values]}
-
-
-def text_set(values: Iterable[str]) -> Value:
-    """Strings without an order; DynamoDB knows no empty set."""
-    return {"SS": sorted(values)}
-
-
-def user_agent(value: str) -> Value:
-    """A user agent, cut to 160 bytes of UTF-8 between two characters.
-
-    The header is the caller's: what is no character at all (a lone surrogate) becomes a question mark.
-    """
-    return text(value.encode("utf-8", "replace")[:USER_AGENT_BYTES].decode("utf-8", "ignore"))
+    from chalicelib.store.values import Item, Value
 
 
 def identity_list(identities: Iterable[LinkedIdentity]) -> Value:
@@ -116,8 +75,22 @@ def state_item(account: Account) -> Item:
     return {**keys.state(account.sub), "email": text(account.email), **_standing(account)}
 
 
+def session_ttl(transport: Transport, idle_expires_at: int, absolute_expires_at: int) -> int:
+    """When a session's item may be collected: when one of its limits is reached.
+
+    The idle limit of a session cookie moves with notes of its use, whose writer may not move the TTL.
+    """
+    return absolute_expires_at if transport == "session" else min(idle_expires_at, absolute_expires_at)
+
+
 def session_item(session: Session) -> Item:
-    """A session; it may be collected as soon as one of its limits is reached."""
+    """A session: at most 1,024 bytes, or every write of it would cost two units. What is not there has no attribute."""
+    expires_at = session_ttl(session.transport, session.idle_expires_at, session.absolute_expires_at)
+    late: Item = {}
+    if session.late_base is not None:
+        late |= {"late_base": number(session.late_base), "late_wrapped": binary(session.late_wrapped)}
+    if session.late_at:
+        late["late_at"] = number_list(session.late_at)
     return {
         **keys.session(session.sub, session.sid),
         "generation": number(session.generation),
@@ -129,19 +102,24 @@ def session_item(session: Session) -> Item:
         "rotated_at": number(session.rotated_at),
         "idle_expires_at": number(session.idle_expires_at),
         "absolute_expires_at": number(session.absolute_expires_at),
-        "expires_at": number(min(session.idle_expires_at, session.absolute_expires_at)),
+        "expires_at": number(expires_at),
         "transport": text(session.transport),
         "auth_time": number(session.auth_time),
         "amr": text_list(session.amr),
         "address": text(session.address),
         "user_agent": user_agent(session.user_agent),
+        "from": binary(session.answered),
+        **({"floor": number(session.floor)} if session.floor else {}),
+        **({"device": binary(session.device)} if session.device else {}),
+        **({"used_at": number(session.used_at)} if session.used_at else {}),
+        **late,
     }
 
 
 def event_item(event: SecurityEvent) -> Item:
-    """A security event."""
+    """A security event, under the time from which the list has it; `at` where that is later than the event itself."""
     return {
-        **keys.event(event.sub, event.at, event.id, alarm=event.outcome == "alarm"),
+        **keys.event(event.sub, event.shown_at, event.id, pinned=event.pinned),
         "event": text(event.event),
         "outcome": text(event.outcome),
         "request_id": text(event.request_id),
@@ -149,6 +127,7 @@ def event_item(event: SecurityEvent) -> Item:
         "user_agent": user_agent(event.user_agent),
         "facts": {"M": {name: text(fact) for name, fact in event.facts.items()}},
         "expires_at": number(event.expires_at),
+        **({"at": number(event.at)} if event.at != event.shown_at else {}),
     }
 
 
@@ -181,12 +160,16 @@ def transaction_from(item: Mapping[str, Any]) -> LoginTransaction:
 
 
 def session_from(item: Mapping[str, Any]) -> Session:
-    """The session that the item holds."""
+    """The session that the item holds. One of a version before has no `from`: there, `address` and `user_agent` are it.
+
+    Nor has it a `floor`, which a session cookie's generation always is.
+    """
     transport: Transport = item["transport"]["S"]
+    generation = int(item["generation"]["N"])
     return Session(
         sub=keys.sub_of(item),
         sid=keys.sid_of(item),
-        generation=int(item["generation"]["N"]),
+        generation=generation,
         digest=item["digest"]["B"],
         wrapped=item["wrapped"]["B"],
         key_id=item["key_id"]["S"],
@@ -200,15 +183,22 @@ def session_from(item: Mapping[str, Any]) -> Session:
         amr=tuple(value["S"] for value in item["amr"]["L"]),
         address=item["address"]["S"],
         user_agent=item["user_agent"]["S"],
+        answered=_bytes(item, "from"),
+        floor=generation if transport == "session" else _count(item, "floor"),
+        device=_bytes(item, "device"),
+        late_base=int(item["late_base"]["N"]) if "late_base" in item else None,
+        late_wrapped=_bytes(item, "late_wrapped"),
+        late_at=tuple(int(value["N"]) for value in item["late_at"]["L"]) if "late_at" in item else (),
+        used_at=_count(item, "used_at"),
     )
 
 
 def event_from(item: Mapping[str, Any]) -> SecurityEvent:
     """The security event that the item holds."""
-    sub, at, event_id = keys.event_of(item)
+    sub, shown_at, event_id, pinned = keys.event_of(item)
     return SecurityEvent(
         sub=sub,
-        at=at,
+        at=int(item["at"]["N"]) if "at" in item else shown_at,
         id=event_id,
         event=item["event"]["S"],
         outcome=item["outcome"]["S"],
@@ -216,7 +206,9 @@ def event_from(item: Mapping[str, Any]) -> SecurityEvent:
         address=item["address"]["S"],
         user_agent=item["user_agent"]["S"],
         facts={name: value["S"] for name, value in item["facts"]["M"].items()},
+        shown_at=shown_at,
         expires_at=int(item["expires_at"]["N"]),
+        pinned=pinned,
     )
 
 
@@ -227,6 +219,7 @@ def denials_from(item: Mapping[str, Any]) -> Denials:
         issued_before=_count(item, "issued_before"),
         sessions=_members(item, "sessions"),
         tokens=_members(item, "tokens"),
+        expires_at=_count(item, "expires_at"),
     )
 
 
@@ -277,6 +270,10 @@ def _identity(held: Mapping[str, Any]) -> LinkedIdentity:
 
 def _count(item: Mapping[str, Any], name: str) -> int:
     return int(item[name]["N"]) if name in item else 0
+
+
+def _bytes(item: Mapping[str, Any], name: str) -> bytes:
+    return bytes(item[name]["B"]) if name in item else b""
 
 
 def _members(item: Mapping[str, Any], name: str) -> frozenset[str]:

@@ -19,7 +19,7 @@ _LOGIN = "login#"
 _SESSION = "session#"
 _STATE = "state"
 _EVENTS = "events#"
-_ALARM = "alarm#"
+_PINNED = "alarm#"  # named when alarms alone were pinned
 
 
 def _key(pk: str, sk: str) -> Key:
@@ -46,6 +46,13 @@ def user(sub: str) -> dict[str, str]:
     return {"S": _USER + sub}
 
 
+def sessions_after(sid: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """The first and last sort key that a session can have, all of them or those behind this session id."""
+    # The one character that stands between an id and its successors is less than every character of an id.
+    first = _SESSION if sid is None else f"{_SESSION}{sid}!"
+    return {"S": first}, {"S": f"{_SESSION}~"}
+
+
 def deny(sub: str) -> Key:
     """The user's token blacklist: a partition of its own, so that the authorizer may be allowed nothing else."""
     return _key(f"deny#{sub}", "deny")
@@ -66,12 +73,18 @@ def transaction(digest: bytes) -> Key:
     return _key(f"once#{digest.hex()}", "login")
 
 
-def event(sub: str, at: int, event_id: str, *, alarm: bool) -> Key:
+def event(sub: str, shown_at: int, event_id: str, *, pinned: bool) -> Key:
     """One security event. Twelve digits keep the order of time until the year 33658.
 
-    Letters come after digits: read from the end, a user's events are the alarms and then all others.
+    Letters come after digits: pinned events are a range of their own.
     """
-    return _key(_EVENTS + sub, f"{_ALARM if alarm else ''}{at:012d}#{event_id}")
+    return _key(_EVENTS + sub, f"{_PINNED if pinned else ''}{shown_at:012d}#{event_id}")
+
+
+def events_until(now: int, *, pinned: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """The first and last sort key that a pinned, or other, event can have which is shown at `now`."""
+    prefix = _PINNED if pinned else ""
+    return {"S": f"{prefix}{0:012d}"}, {"S": f"{prefix}{now + 1:012d}"}
 
 
 def events(sub: str) -> dict[str, str]:
@@ -102,8 +115,9 @@ def is_state(item: Mapping[str, Any]) -> bool:
     return bool(item["sk"]["S"] == _STATE)
 
 
-def event_of(item: Mapping[str, Any]) -> tuple[str, int, str]:
-    """Whose event an item is, when it was (seconds since the epoch), and its id."""
+def event_of(item: Mapping[str, Any]) -> tuple[str, int, str, bool]:
+    """Whose event an item is, from when on it is shown (seconds since the epoch), its id, and whether it is pinned."""
     pk: str = item["pk"]["S"]
-    at, _, event_id = item["sk"]["S"].removeprefix(_ALARM).partition("#")
-    return pk.removeprefix(_EVENTS), int(at), event_id
+    sk: str = item["sk"]["S"]
+    shown_at, _, event_id = sk.removeprefix(_PINNED).partition("#")
+    return pk.removeprefix(_EVENTS), int(shown_at), event_id, sk.startswith(_PINNED)

@@ -1,8 +1,8 @@
 """The steps that services ask of the table. Each verb is one conditional write, one transaction or one read.
 
 Every verb raises Unavailable when the table did not answer in time, throttled the call, or two transactions met; the
-write may then have happened or not, and calling again is safe. Every read is strongly consistent, but for the list of
-events. Verbs return what happened; services decide what it means.
+write may then have happened or not, and calling again is safe. Every read is strongly consistent, but for lists. Verbs
+return what happened; services decide what it means.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chalicelib.domain.denials import Denials
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import (
         Account,
-        Client,
-        Denials,
         LinkedIdentity,
         Login,
         LoginTransaction,
@@ -28,8 +27,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """What a late answer leaves beside a turn of the key: see Session."""
+
+    late_base: int
+    late_wrapped: bytes
+    late_at: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rotation:
-    """One turn of the key: what must be held for it to happen, and what is held afterwards."""
+    """One turn of the key: what must be held for it to happen, and what is held afterwards.
+
+    `turned_before`: the last turn must be earlier than this second; None where that does not matter.
+    """
 
     sub: str
     sid: str
@@ -37,13 +48,34 @@ class Rotation:
     generation: int
     digest: bytes
     epoch: int
+    turned_before: int | None
     # is held afterwards, as generation + 1
     next_digest: bytes
     wrapped: bytes
     key_id: str
     idle_expires_at: int
     now: int
-    client: Client
+    answered: bytes
+    late: LateAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """New credentials for a session that asks for what decides who may get in: whatever it held before is dead.
+
+    `session` is the session as it was read, which must not have changed. It holds `next_digest` afterwards, as the next
+    generation, which is its floor from then on. `auth_time` and `amr` are the session's afterwards; `epoch` too.
+    """
+
+    session: Session
+    next_digest: bytes
+    key_id: str
+    answered: bytes
+    now: int
+    idle_expires_at: int
+    epoch: int
+    auth_time: int
+    amr: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +92,13 @@ class NotRotated:
     held: Session | None
 
 
-class PasswordChanged(Enum):
-    """What came of a password change."""
+class AccessChanged(Enum):
+    """What came of a change to who may get in to an account."""
 
     CHANGED = "changed"
-    LOGIN_MOVED = "login_moved"  # the digest or the epoch is not the one that was read: read again
-    SESSION_GONE = "session_gone"  # the session that asked was ended meanwhile
-
-
-class Linked(Enum):
-    """What came of linking an identity."""
-
-    LINKED = "linked"
     LOGIN_MOVED = "login_moved"  # the login is not as it was read: read again
     IDENTITY_TAKEN = "identity_taken"  # the identity opens an account already, maybe this one: read again
-    SESSION_GONE = "session_gone"  # the session that asked was ended meanwhile
+    SESSION_MOVED = "session_moved"  # the session that asked is not as it was read, or gone: read again
 
 
 class Store(Protocol):
@@ -102,27 +126,11 @@ class Store(Protocol):
     def replace_password_digest(self, email: str, old_digest: str, new_digest: str) -> bool:
         """Swap the digest of an unchanged password (rehash); False if the login holds another digest by now."""
 
-    def change_password(
-        self,
-        login: Login,
-        new_digest: str,
-        sid: str,
-        *,
-        now: int,
-        deny_until: int,
-        auth_time: int | None = None,
-        session_digest: bytes | None = None,
-    ) -> PasswordChanged:
-        """Set the digest and raise the epoch in one transaction; the session `sid` moves along, every other one dies.
+    def change_password(self, login: Login, new_digest: str, renewal: Renewal, *, deny_until: int) -> AccessChanged:
+        """Set the digest and raise the epoch in one transaction; the renewed session moves along, every other one dies.
 
-        With `session_digest` that session has another secret, as its next generation, from the same write on (transport
-        `session`).
-
-        Who gives the password has just authenticated: the session's auth_time becomes `now`. Who sets a first one has
-        not: `auth_time` is when they were.
-
-        Conditions: the login still has the digest and the epoch that were read; the session lives in that epoch.
-        `deny_until` is when the blacklist entry may expire.
+        Conditions: the login still has the digest and the epoch that were read; the session is as it was read, in that
+        epoch. `deny_until` is when the blacklist entry may expire. A retry of its own lost write says CHANGED.
         """
 
     def raise_epoch(self, account: Account, *, deny_until: int, disable: bool = False) -> bool:
@@ -135,13 +143,14 @@ class Store(Protocol):
         """The sub of the account that the identity opens."""
 
     def link_identity(
-        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, sid: str | None, now: int
-    ) -> Linked:
+        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, session: Renewal | Session | None
+    ) -> AccessChanged:
         """Let the identity open the account, which then has not given its provider up, in one transaction.
 
         Conditions: the login is as it was read (account, epoch, `email_verified`, identities); the identity opens no
-        account; the session `sid`, where one asks, lives in that epoch at `now`. With `proves_email` the account's
-        address counts as verified from the same write on. A retry of its own lost write may say IDENTITY_TAKEN.
+        account; the session, where one asks, is there in that epoch, and as it was read if its credentials are renewed
+        with it. With `proves_email` the account's address counts as verified from the same write on. A retry of its own
+        lost write may say IDENTITY_TAKEN.
         """
 
     def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
@@ -153,11 +162,12 @@ class Store(Protocol):
         write may say False too.
         """
 
-    def unlink_identity(self, login: Login, provider: str) -> bool:
+    def unlink_identity(self, login: Login, provider: str, renewal: Renewal) -> AccessChanged:
         """Take the provider's identity from the account, which has given the provider up, in one transaction.
 
-        Condition: the login is as it was read. Its identities and its epoch tell: a password goes by neither alone.
-        False otherwise; a retry of its own lost write may say False too.
+        Conditions: the login is as it was read, and so is the session, whose credentials are renewed. The login's
+        identities and its epoch tell: a password goes by neither alone. A retry of its own lost write may say
+        LOGIN_MOVED.
         """
 
     def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
@@ -172,6 +182,12 @@ class Store(Protocol):
     def create_session(self, session: Session) -> None:
         """Write a new session. Its sid is fresh, so that writing it twice is the same as once."""
 
+    def renew_session(self, renewal: Renewal) -> bool:
+        """Renew the session's credentials in one conditional write; False if the session is not as it was read.
+
+        A retry of its own lost write says True.
+        """
+
     def rotate_refresh_token(self, rotation: Rotation) -> Rotated | NotRotated:
         """Turn the key in one conditional write; see Rotation. A retry of its own lost write counts as Rotated."""
 
@@ -181,27 +197,32 @@ class Store(Protocol):
     def find_session_and_account(self, sub: str, sid: str) -> tuple[Session | None, Account | None]:
         """The session and its account's state, read at once: one round trip, two read units."""
 
-    def touch_session(self, session: Session, *, idle_expires_at: int, now: int, client: Client) -> None:
-        """Note that the session is in use, if it is as it was read (digest, epoch, last use) and within its limits.
+    def touch_session(self, sub: str, sid: str, *, now: int, unless_since: int) -> None:
+        """Note that the session is in use at `now`, if it is there and no use was noted since `unless_since`.
 
-        It is then last used at `now` from `client`, and its idle limit moves. Nothing happens where it has changed.
+        The note decides nothing but the idle limit of sessions that have one, so that its writer needs no other right.
         """
 
-    def list_sessions(self, sub: str) -> tuple[Account | None, tuple[Session, ...]]:
-        """The account with all its session items, dead or alive."""
+    def list_sessions(self, sub: str, *, after: str | None, limit: int) -> tuple[tuple[Session, ...], str | None]:
+        """At most `limit` session items of the account, dead or alive, behind the session id `after`, in its order.
 
-    def deny_session(self, sub: str, sid: str, *, deny_until: int) -> Denials | None:
-        """Put the session on the blacklist. None when done; the list as it is when it is full."""
-
-    def deny_issued_before(self, sub: str, seen: Denials, moment: int, *, deny_until: int) -> bool:
-        """Deny every token issued before `moment`, in place of the sessions and tokens listed in `seen`.
-
-        True also where this moment or a later one is held already. False if the list is not the one that was seen:
-        another entry may have come that `moment` does not cover.
+        The second value is the id to go on behind; None at the end. Not strongly consistent, for half the units.
         """
 
-    def deny_token(self, sub: str, jti: str, *, deny_until: int) -> Denials | None:
-        """Put one access token on the blacklist. None when done; the list as it is when it is full."""
+    def delete_sessions(self, sub: str, sids: Sequence[str]) -> None:
+        """Delete at most 25 items of sessions whose access tokens nobody has to deny any more. Safe to repeat.
+
+        Unavailable may come after some of them are deleted.
+        """
+
+    def deny_session(self, sub: str, sid: str, *, now: int) -> Denials | None:
+        """Put the session on the blacklist. None when done; the list as it is when it has to be compacted first."""
+
+    def deny_token(self, sub: str, jti: str, *, now: int) -> Denials | None:
+        """Put one access token on the blacklist. None when done; the list when it has to be compacted first."""
+
+    def replace_denials(self, sub: str, seen: Denials, compacted: Denials) -> bool:
+        """Put the compacted list in the place of the one that was seen. False if another entry has come since."""
 
     def delete_session(self, sub: str, sid: str) -> None:
         """Delete the session's item. Deny it first: the item is what a retry would find the session by."""
@@ -215,10 +236,11 @@ class Store(Protocol):
         Unavailable may come after some of them are kept; sending all of them again is safe.
         """
 
-    def list_events(self, sub: str, limit: int) -> tuple[SecurityEvent, ...]:
-        """The user's last `limit` events, expired ones included: alarms, then all others, of each the newest first.
+    def list_events(self, sub: str, *, pinned: bool, now: int, limit: int) -> tuple[SecurityEvent, ...]:
+        """The user's last `limit` pinned, or other, events that are shown at `now`, the newest first.
 
-        So nobody pushes an alarm out of reach by making other events.
+        Expired ones are included. The two are kept apart, so that nobody pushes a pinned event out of reach by making
+        other ones; what is not shown yet pushes nothing out of reach either.
 
-        The one read that is not strongly consistent, for half the units: events come to the table late anyway.
+        Not strongly consistent, for half the units: events come to the table late anyway.
         """

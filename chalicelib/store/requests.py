@@ -11,19 +11,19 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.store import keys
-from chalicelib.store.items import number, text
+from chalicelib.store.values import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import Account, Login
-    from chalicelib.store.items import Item, Value
     from chalicelib.store.keys import Key
+    from chalicelib.store.values import Item, Value
 
 Request = dict[str, Any]
 
-# A session's item at `:now`; see Session.lives.
+# A session with a refresh token at `:now`; see Session.lives. A use of a session cookie moves its idle limit elsewhere.
 WITHIN_LIMITS = "#idle_expires_at > :now AND #absolute_expires_at > :now"
 
 _NAME = re.compile(r"#(\w+)")
@@ -39,23 +39,19 @@ def read_all(table: str, wanted: Sequence[Key]) -> Request:
     return {"RequestItems": {table: {"Keys": wanted, "ConsistentRead": True}}}
 
 
-def read_partition(table: str, pk: Value) -> Request:
-    """Every item of a partition, as `read` reads one."""
+def read_range(
+    table: str, pk: Value, first_and_last: tuple[Value, Value], limit: int, *, backwards: bool = False
+) -> Request:
+    """At most `limit` items of a partition between two sort keys, as some copy of the table has them."""
+    first, last = first_and_last
+    condition = "#pk = :pk AND #sk BETWEEN :first AND :last"
     return {
         "TableName": table,
-        "KeyConditionExpression": "#pk = :pk",
-        "ExpressionAttributeNames": _names("#pk"),
-        "ExpressionAttributeValues": {":pk": pk},
-        "ConsistentRead": True,
-    }
-
-
-def read_latest(table: str, pk: Value, limit: int) -> Request:
-    """The last items of a partition by their keys, the last one first, as some copy of the table has them."""
-    return {
-        **read_partition(table, pk),
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeNames": _names(condition),
+        "ExpressionAttributeValues": {":pk": pk, ":first": first, ":last": last},
         "ConsistentRead": False,
-        "ScanIndexForward": False,
+        "ScanIndexForward": not backwards,
         "Limit": limit,
     }
 
@@ -63,6 +59,11 @@ def read_latest(table: str, pk: Value, limit: int) -> Request:
 def put_all(table: str, items: Sequence[Item]) -> Request:
     """Put several items, each whatever is there. Each has a key of its own: DynamoDB refuses two puts of one key."""
     return {"RequestItems": {table: [{"PutRequest": {"Item": item}} for item in items]}}
+
+
+def delete_all(table: str, wanted: Sequence[Key]) -> Request:
+    """Delete several items, those that are there."""
+    return {"RequestItems": {table: [{"DeleteRequest": {"Key": key}} for key in wanted]}}
 
 
 def delete(table: str, key: Key) -> Request:

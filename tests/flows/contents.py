@@ -12,7 +12,7 @@ from tests.fakes_store import FakeStore
 if TYPE_CHECKING:
     from typing import Any
 
-    from chalicelib.domain.records import Account, Denials, Login, LoginTransaction, Session
+    from chalicelib.domain.records import Account, Login, LoginTransaction, Session
     from chalicelib.store.protocol import Store
 
 

@@ -14,13 +14,14 @@ from chalicelib.services.arrivals import Visit
 from chalicelib.services.federation import Callback, LoginRequest
 from tests.fakes import CLIENT, PAGE, Keyturn, config
 from tests.fakes_provider import FakeProvider, Person
+from tests.flows.steps import decoded, holder
 
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Client, Principal, Transport
+    from chalicelib.domain.records import Client, Transport
     from chalicelib.services import Services
     from chalicelib.services.federation import Departure, Return
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
     from chalicelib.store.protocol import Store
 
 VERIFIER = "app-verifier-" + "v" * 40
@@ -87,10 +88,14 @@ class Browser:
         request = LoginRequest(return_to=return_to, transport=transport, max_age=max_age)
         return self._keep(self.services.federation.begin(name, request, self.secret, self.client))
 
-    def begin_linking(self, principal: Principal, name: str = "google") -> str:
-        """Ask to link; the provider's URL."""
-        request = LoginRequest(return_to=PAGE, transport="cookie")
-        return self._keep(self.services.federation.begin_linking(principal, name, request, self.secret, self.client))
+    def begin_linking(self, grant: Grant, name: str = "google") -> str:
+        """Ask to link as the grant's holder; the provider's URL."""
+        request, services = LoginRequest(return_to=PAGE, transport="cookie"), self.services
+        presented = decoded(services, grant)
+        departure = services.federation.begin_linking(
+            holder(services, grant), name, request, self.secret, presented, self.client
+        )
+        return self._keep(departure)
 
     def come_back(
         self,

@@ -9,6 +9,7 @@ from chalicelib.crypto.passwords import Argon2PasswordHasher, Profile
 from chalicelib.domain.records import Client, Principal
 from chalicelib.errors import InvalidGrant, InvalidToken
 from chalicelib.services.accounts import Credentials
+from chalicelib.services.authorization import principal_of
 from infra import keys
 from tests.fakes import CLIENT, PASSWORD, PREFIX, Keyturn, config
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Account, Transport
+    from chalicelib.domain.records import Account, AuthorizationCode, Transport
     from chalicelib.ports import PasswordHasher
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant, RefreshGrant
+    from chalicelib.services.grants import Grant, RefreshGrant
+    from chalicelib.store.protocol import Store
 
 EMAIL = "alice@example.com"
 WRONG_PASSWORD = "wrong horse battery"
@@ -105,8 +107,7 @@ def log_in(
 
 
 def long_lived(grant: Grant) -> RefreshGrant:
-    """The long-lived half of a grant that has one."""
-    assert grant.refresh is not None
+    """The long-lived half of a grant."""
     return grant.refresh
 
 
@@ -128,39 +129,52 @@ def decoded(services: Services, grant: Grant) -> RefreshToken:
     return services.refresh_tokens.decode(refresh.refresh_token, refresh.transport)
 
 
-def refresh(services: Services, grant: Grant, client: Client = CLIENT) -> Grant:
+def refresh(services: Services, grant: Grant, client: Client = CLIENT, *, device_token: str | None = None) -> Grant:
     """Present the grant's refresh token."""
-    return services.tokens.refresh(decoded(services, grant), client)
+    return services.tokens.refresh(decoded(services, grant), client, device_token)
 
 
 def log_out(services: Services, grant: Grant) -> None:
     """End the grant's session as its holder."""
-    session = decoded(services, grant)
-    services.sessions.log_out(session.sub, session.sid, CLIENT)
+    services.sessions.log_out([decoded(services, grant)], None, CLIENT)
+
+
+def holder(services: Services, grant: Grant) -> Principal:
+    """Whom the authorizer takes the grant's holder for."""
+    if grant.access_token is None:
+        account, now = grant.account, services.clock.now()
+        return Principal(account.sub, grant.session_id, account.roles, "", account.email_verified, now)
+    return principal_of(services.access_tokens.verify(grant.access_token, services.clock.now(), accept_expired=True))
 
 
 def change_password(
     services: Services,
-    principal: Principal,
-    current: str = PASSWORD,
-    new: str = NEW_PASSWORD,
-    device_token: str | None = None,
-) -> Grant:
-    """Change the password as this principal."""
-    return services.accounts.change_password(principal, current, new, CLIENT, device_token=device_token)
-
-
-def change_by_cookie(
-    services: Services,
     grant: Grant,
-    current: str = PASSWORD,
+    current: str | None = PASSWORD,
     new: str = NEW_PASSWORD,
+    *,
     device_token: str | None = None,
 ) -> Grant:
-    """Change the password in a session of the transport `session`."""
-    cookie = decoded(services, grant)
-    principal = Principal(cookie.sub, cookie.sid, ("user",), "", email_verified=False, auth_time=0)
-    return services.accounts.change_password(principal, current, new, CLIENT, cookie=cookie, device_token=device_token)
+    """Change the password as the grant's holder, who brings its long-lived credential along."""
+    return services.accounts.change_password(
+        holder(services, grant), current, new, decoded(services, grant), CLIENT, device_token=device_token
+    )
+
+
+def link(services: Services, grant: Grant, name: str, code: AuthorizationCode) -> Grant:
+    """Link the identity of the code as the grant's holder."""
+    return services.federation.link(holder(services, grant), name, code, decoded(services, grant), CLIENT)
+
+
+def unlink(services: Services, grant: Grant, name: str) -> Grant:
+    """Unlink the provider's identity as the grant's holder."""
+    return services.identities.unlink(holder(services, grant), name, decoded(services, grant), CLIENT)
+
+
+def deny_sessions(store: Store, sub: str, *sids: str, now: int) -> None:
+    """Put sessions on the blacklist, which has room for them."""
+    for sid in sids:
+        assert store.deny_session(sub, sid, now=now) is None
 
 
 def account_of(keyturn: Keyturn, grant: Grant) -> Account:
@@ -204,9 +218,8 @@ def assert_dead(keyturn: Keyturn, *grants: Grant) -> None:
             assert _refuses(InvalidToken, keyturn.enter, grant), "a session cookie lives"
             continue
         assert _refuses(InvalidToken, keyturn.authorize, grant.access_token), "an access token lives"
-        if grant.refresh is not None:
-            presented, cold = decoded(keyturn.services, grant), keyturn.container()
-            assert _refuses(InvalidGrant, cold.tokens.refresh, presented, CLIENT), "a refresh token lives"
+        presented, cold = decoded(keyturn.services, grant), keyturn.container()
+        assert _refuses(InvalidGrant, cold.tokens.refresh, presented, CLIENT), "a refresh token lives"
 
 
 def without_signing_key(keyturn: Keyturn) -> Services:

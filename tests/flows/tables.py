@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.records import Denials
-from chalicelib.store import items, keys
-from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
+from chalicelib.store import keys, values
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
+from tests.fakes import START
 from tests.fakes_store import FakeStore
 
 if TYPE_CHECKING:
@@ -30,14 +30,15 @@ def a_table(engine: str = "dynoxide") -> DynamoDBStore:
     return DynamoDBStore(client, engines.make_table(client))
 
 
-def fill_blacklist(store: Store, sub: str) -> None:
-    """Let a user, of whom nothing is denied yet, have logged out and revoked as often as there is room for."""
-    jtis = frozenset(f"revoked-{number}" for number in range(DENIED_TOKENS))
-    sids = frozenset(f"ended-{number}" for number in range(DENIED_SESSIONS))
+def fill_blacklist(store: Store, sub: str, now: int = START) -> None:
+    """Let a user, of whom nothing is denied yet, have logged out and revoked as often as is listed, ten minutes ago."""
+    until = deny_until(now - 600)
+    jtis = frozenset(entry(f"revoked-{number}", until) for number in range(DENIED_TOKENS))
+    sids = frozenset(entry(f"ended-{number}", until) for number in range(DENIED_SESSIONS))
     assert store.find_denials(sub) == Denials()
     if isinstance(store, FakeStore):
-        store.denials[sub] = Denials(sessions=sids, tokens=jtis)
+        store.denials[sub] = Denials(sessions=sids, tokens=jtis, expires_at=until)
         return
     assert isinstance(store, DynamoDBStore)
-    sets = {"sessions": items.text_set(sids), "tokens": items.text_set(jtis)}
+    sets = {"sessions": values.text_set(sids), "tokens": values.text_set(jtis), "expires_at": values.number(until)}
     store._client.put_item(TableName=store._table, Item={**keys.deny(sub), **sets})

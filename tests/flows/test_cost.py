@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS
 from chalicelib.errors import (
     InvalidCredentials,
     InvalidGrant,
@@ -16,7 +17,6 @@ from chalicelib.errors import (
     ProviderNotFound,
     TooManyRequests,
 )
-from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
 from tests.counting import Cost, Meter
@@ -26,7 +26,6 @@ from tests.flows.federated import Browser, Federated, code_for, exchange
 from tests.flows.steps import (
     WRONG_PASSWORD,
     bearer,
-    change_by_cookie,
     change_password,
     decoded,
     device_token,
@@ -315,7 +314,7 @@ def test_password_change_by_session_cookie(measured: Measured, sessions: int) ->
     """The session is read beside the state: one read unit more, and no wait."""
     grants = [sign_up(measured.keyturn.services, transport="session")]
     grants += [log_in(measured.keyturn.services, transport="session") for _ in range(sessions - 1)]
-    assert measured.cost(lambda: change_by_cookie(measured.keyturn.services, grants[-1])) == (3, 3, 9)
+    assert measured.cost(lambda: change_password(measured.keyturn.services, grants[-1])) == (3, 3, 9)
 
 
 def test_login_at_a_provider_costs_no_more_than_a_login_and_its_transaction(federation: MeasuredFederated) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib import deadline
+from chalicelib.domain.denials import DENIED_SESSIONS
 from chalicelib.errors import InvalidToken
 from chalicelib.handlers import accounts, cookies
 from chalicelib.handlers.request import Request
 from chalicelib.services.authorization import TOUCH_SECONDS
-from chalicelib.store.denials import DENIED_SESSIONS
 from infra import keys
 from tests.fakes import CLIENT, ORIGIN, PASSWORD, PREFIX, START, Keyturn
 from tests.fakes_store import FakeStore

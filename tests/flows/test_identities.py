@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import LinkedIdentity, Principal
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
     Link = Callable[[Federated, Principal, FakeProvider, Person], None]
 

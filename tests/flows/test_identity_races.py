@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.records import Principal
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
     from chalicelib.store.protocol import Store
 
     Act = Callable[["Scene", Services], Grant | None]

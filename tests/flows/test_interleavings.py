@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
     from chalicelib.store.protocol import Store
 
 

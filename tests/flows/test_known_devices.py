@@ -24,7 +24,6 @@ from tests.flows.steps import (
     WRONG_PASSWORD,
     CountingHasher,
     assert_works,
-    change_by_cookie,
     change_password,
     device_token,
     log_in,
@@ -239,9 +238,9 @@ def test_session_cookie_renews_its_device(keyturn: Keyturn) -> None:
     """With the transport `session` as with a bearer token."""
     grant = sign_up(keyturn.services, transport="session")
     token = device_token(grant)
-    assert change_by_cookie(keyturn.services, grant).device_token is None
+    assert change_password(keyturn.services, grant).device_token is None
     grant = log_in(keyturn.services, NEW_PASSWORD, transport="session")
-    renewed = change_by_cookie(keyturn.services, grant, NEW_PASSWORD, PASSWORD, device_token=device_token(grant))
+    renewed = change_password(keyturn.services, grant, NEW_PASSWORD, PASSWORD, device_token=device_token(grant))
     assert device_of(keyturn, device_token(renewed)).epoch == 2
     assert device_of(keyturn, token).epoch == 0
 

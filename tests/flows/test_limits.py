@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
 # Each way to have something hashed: how many counters it asks, and how to go it.
 WAYS: dict[str, tuple[int, Callable[[Services, Grant, Keyturn], object]]] = {

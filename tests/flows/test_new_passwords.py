@@ -23,7 +23,6 @@ from tests.flows.steps import (
     NEW_PASSWORD,
     WRONG_PASSWORD,
     CountingHasher,
-    change_by_cookie,
     change_password,
     credentials,
     log_in,
@@ -105,7 +104,7 @@ def test_weak_password_is_no_new_one(reason: str, transport: Any) -> None:
 
     def change() -> None:
         if transport == "session":
-            change_by_cookie(world.services, grant, new=REFUSED[reason])
+            change_password(world.services, grant, new=REFUSED[reason])
         else:
             change_password(world.services, world.keyturn.principal(grant.access_token), new=REFUSED[reason])
 

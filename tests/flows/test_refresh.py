@@ -29,7 +29,7 @@ from tests.flows.steps import (
 )
 
 if TYPE_CHECKING:
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
 WINDOW = 20
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.denials import DENIED_SESSIONS
 from chalicelib.errors import (
     InvalidCredentials,
     InvalidGrant,
@@ -14,7 +15,6 @@ from chalicelib.errors import (
     PasswordRejected,
     Unavailable,
 )
-from chalicelib.store.denials import DENIED_SESSIONS
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
@@ -36,7 +36,7 @@ from tests.flows.steps import (
 from tests.flows.tables import fill_blacklist
 
 if TYPE_CHECKING:
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
 
 def test_logout_ends_the_session_at_once(anywhere: Keyturn) -> None:

@@ -19,7 +19,6 @@ from tests.flows.steps import (
     NEW_PASSWORD,
     assert_dead,
     assert_works,
-    change_by_cookie,
     change_password,
     decoded,
     log_in,
@@ -35,7 +34,7 @@ from tests.flows.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
     from tests.flows.federated import Federated
 
 DAY = 86400
@@ -267,7 +266,7 @@ def test_password_change_renews_the_cookie(anywhere: Keyturn) -> None:
     """Same session, new secret in the same write: the cookie of before is dead at once, and no alarm (ASVS V7.2.4)."""
     grant, other = enter(anywhere), other_by_body(anywhere)
     anywhere.clock.advance(DAY)
-    renewed = change_by_cookie(anywhere.services, grant)
+    renewed = change_password(anywhere.services, grant)
     assert (renewed.access_token, renewed.session_id) == (None, grant.session_id)
     assert long_lived(renewed).csrf_token == long_lived(grant).csrf_token
     assert renewed.expires_in == 89 * DAY
@@ -281,12 +280,12 @@ def test_password_change_renews_the_cookie(anywhere: Keyturn) -> None:
 def test_renewed_cookie_is_renewed_again(anywhere: Keyturn) -> None:
     """Each change makes the one before it worthless."""
     first = enter(anywhere)
-    second = change_by_cookie(anywhere.services, first)
-    third = change_by_cookie(anywhere.services, second, NEW_PASSWORD, "newer horse battery")
+    second = change_password(anywhere.services, first)
+    third = change_password(anywhere.services, second, NEW_PASSWORD, "newer horse battery")
     assert_dead(anywhere, first, second)
     assert_works(anywhere, third)
     with pytest.raises(InvalidToken):
-        change_by_cookie(anywhere.services, second, "newer horse battery", "newest horse battery")
+        change_password(anywhere.services, second, "newer horse battery", "newest horse battery")
     assert_works(anywhere, third)
 
 
@@ -300,11 +299,11 @@ def test_two_password_changes_at_once_leave_one_cookie() -> None:
 
     def at_call(verb: str, _: int) -> None:
         if verb == "change_password":
-            won.extend(change_by_cookie(keyturn.services, grant, new=new) for new in once)
+            won.extend(change_password(keyturn.services, grant, new=new) for new in once)
 
     late = Keyturn(FaultyStore(inner, at_call=at_call), keyturn.clock, keyturn.parameters)
     with pytest.raises(Unavailable):
-        change_by_cookie(late.services, grant)
+        change_password(late.services, grant)
     assert_dead(keyturn, grant)
     assert_works(keyturn, *won)
     assert_works(keyturn, log_in(keyturn.services, "rival horse battery"))
@@ -323,7 +322,7 @@ def test_ending_that_meets_a_password_change_wins(anywhere: Keyturn, ending: str
 
     late = Keyturn(FaultyStore(anywhere.store, at_call=at_call), anywhere.clock, anywhere.parameters)
     with pytest.raises((InvalidToken, Unavailable)):
-        change_by_cookie(late.services, grant, new="late horse battery")
+        change_password(late.services, grant, new="late horse battery")
     assert_dead(anywhere, grant)
     with pytest.raises(InvalidCredentials):
         log_in(anywhere.services, "late horse battery")

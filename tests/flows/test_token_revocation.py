@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.config import LONGEST_ACCESS_TTL
+from chalicelib.domain.denials import DENIED_TOKENS
 from chalicelib.errors import InvalidToken, Unavailable
-from chalicelib.store.denials import DENIED_TOKENS
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.records import Principal
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
 EVIL = "https://evil.example"
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import Principal
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
     from chalicelib.store.protocol import Store
     from tests.fakes_provider import FakeProvider
 

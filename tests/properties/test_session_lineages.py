@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Principal
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
 WINDOW, ACCESS, IDLE, ABSOLUTE = 20, 900, 1500, 5000  # seconds
 STEPS_OF_TIME = (*range(1, 5), WINDOW - 1, WINDOW, WINDOW + 1, WINDOW + 1, 61, 601, ACCESS - 1, IDLE - 1, IDLE)

@@ -28,7 +28,7 @@ from tests.flows.steps import change_password, log_in, long_lived, sign_up
 
 if TYPE_CHECKING:
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
 READ_SECONDS = 20  # what a busy machine takes for 50 requests is not what is tested
 TRIES = 5  # of a client that is told 503, which a busy machine may say

@@ -15,7 +15,7 @@ from chalicelib.domain.records import (
     SecurityEvent,
     Session,
 )
-from chalicelib.store.protocol import Rotation
+from chalicelib.store.protocol import Renewal, Rotation
 
 NOW = 1_800_000_000
 CLIENT = Client(address="203.0.113.7", user_agent="curl/8.5")
@@ -92,7 +92,11 @@ def a_session(sub: str, **changes: Any) -> Session:
         "amr": ("pwd",),
         "address": CLIENT.address,
         "user_agent": CLIENT.user_agent,
+        "answered": uuid.uuid4().bytes,
+        "device": uuid.uuid4().bytes,
     }
+    if changes.get("transport") == "session":
+        fields["floor"] = changes.get("generation", 0)  # as items.session_from reads it
     return Session(**{**fields, **changes})
 
 
@@ -105,14 +109,32 @@ def a_rotation(session: Session, **changes: Any) -> Rotation:
         "generation": session.generation,
         "digest": session.digest,
         "epoch": session.epoch,
+        "turned_before": now - 20 if session.generation else None,
         "next_digest": uuid.uuid4().bytes * 2,
         "wrapped": uuid.uuid4().bytes * 2,
         "key_id": "k2",
         "idle_expires_at": now + 14 * 86400,
         "now": now,
-        "client": Client(address="2001:db8::1", user_agent="Mozilla/5.0 (X11; Linux)"),
+        "answered": uuid.uuid4().bytes,
     }
     return Rotation(**{**fields, **changes})
+
+
+def a_renewal(session: Session, **changes: Any) -> Renewal:
+    """New credentials of the session, a minute after its last turn."""
+    now = session.rotated_at + 60
+    fields: dict[str, Any] = {
+        "session": session,
+        "next_digest": uuid.uuid4().bytes * 2,
+        "key_id": "k2",
+        "answered": uuid.uuid4().bytes,
+        "now": now,
+        "idle_expires_at": now + 14 * 86400,
+        "epoch": session.epoch,
+        "auth_time": session.auth_time,
+        "amr": session.amr,
+    }
+    return Renewal(**{**fields, **changes})
 
 
 def an_event(sub: str, **changes: Any) -> SecurityEvent:
@@ -127,6 +149,7 @@ def an_event(sub: str, **changes: Any) -> SecurityEvent:
         "address": CLIENT.address,
         "user_agent": CLIENT.user_agent,
         "facts": {"method": "pwd", "session_id": identifier()},
+        "shown_at": changes.get("at", NOW),
         "expires_at": NOW + 90 * 86400,
     }
     return SecurityEvent(**{**fields, **changes})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.records import Account, Denials, Login
+from chalicelib.domain.records import Account, Login
 from chalicelib.store.protocol import PasswordChanged
 from tests.store.samples import NOW, a_login, a_session, an_arrival, an_identity, digest_of
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials
 from chalicelib.domain.events import SHOWN_FACTS
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import Client, Denials
-from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
+from chalicelib.domain.records import Client
 from tests.counting import Cost, Meter
 from tests.store.samples import (
     NOW,

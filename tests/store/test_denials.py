@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import Account, Denials
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials
+from chalicelib.domain.records import Account
 from chalicelib.store import keys
-from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
 from tests.store.samples import NOW, a_login, a_session, identifier
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib.domain.denials import Denials
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import Denials
 from chalicelib.errors import Unavailable
 from chalicelib.store.dynamodb import DynamoDBStore
 from chalicelib.store.protocol import Linked, PasswordChanged, Rotated

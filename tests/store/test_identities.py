@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.records import Denials
+from chalicelib.domain.denials import Denials
 from chalicelib.store import keys
 from chalicelib.store.protocol import Linked, PasswordChanged
 from tests.flows.contents import contents

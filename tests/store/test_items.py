@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib.domain.denials import Denials
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import Client, Denials
+from chalicelib.domain.records import Client
 from chalicelib.store import items
 from tests.store.samples import (
     NOW,

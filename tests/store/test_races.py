@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import Denials
-from chalicelib.store.denials import DENIED_SESSIONS, DENIED_TOKENS
 from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
 from tests.flows.contents import contents
 from tests.store.samples import (

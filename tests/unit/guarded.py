@@ -20,7 +20,7 @@ from tests.unit.signing import ISSUER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
     Event = dict[str, Any]
 

@@ -23,7 +23,7 @@ from tests.fakes_store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
 
 
 def written(*events: tuple[str, Client, dict[str, Any]]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.records import Denials
+from chalicelib.domain.denials import Denials
 from tests.fakes import START
 from tests.unit.signing import CLAIMS
 from tests.unit.test_rotation import HELD

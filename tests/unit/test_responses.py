@@ -16,7 +16,7 @@ from chalicelib.handlers.cookies import (
     other_device_cookie,
 )
 from chalicelib.handlers.responses import json_response, no_content, problem, token_response
-from chalicelib.services.tokens import Grant, RefreshGrant
+from chalicelib.services.grants import Grant, RefreshGrant
 from tests.fakes import config
 
 ACCOUNT = Account(sub="S" * 22, email="ada@example.com", roles=("user",))

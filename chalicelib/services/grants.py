@@ -1,0 +1,98 @@
+"""Grants: what a client gets when a session begins, when its key turns, and when its credentials are renewed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.crypto.encoding import b64url
+from chalicelib.crypto.refresh_tokens import ID_BYTES
+from chalicelib.domain.records import AccessTokenClaims
+from chalicelib.domain.roles import scope_of
+
+if TYPE_CHECKING:
+    from chalicelib.config import Config
+    from chalicelib.crypto.csrf_tokens import CsrfTokens
+    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
+    from chalicelib.domain.records import Account, Session, Transport
+    from chalicelib.ports import AccessTokenCodec, TokenSource
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshGrant:
+    """The long-lived half of a grant, and how it travels: a refresh token, or what a session cookie holds."""
+
+    refresh_token: str
+    expires_in: int  # seconds until it is of no use any more, if it is not used meanwhile; a session's: in any case
+    transport: Transport
+    csrf_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a client gets: the token response before it is JSON and cookies."""
+
+    account: Account
+    session_id: str
+    access_token: str | None  # None where the session's cookie is looked up at every request
+    expires_in: int  # seconds
+    refresh: RefreshGrant
+    device_token: str | None = None  # what the device is known by at its next login; None where it keeps what it has
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Grants:
+    """Makes grants. Nothing is written here."""
+
+    source: TokenSource
+    access_tokens: AccessTokenCodec
+    refresh_tokens: RefreshTokenCodec
+    csrf_tokens: CsrfTokens
+    config: Config
+
+    def prepare(self) -> None:
+        """Make sure that `grant` will work: Unavailable where a key is away. Ask before anything is written."""
+        self.access_tokens.prepare()
+
+    def grant(self, account: Account, session: Session, refresh_token: RefreshToken, now: int) -> Grant:
+        """The grant for a session that is, or is about to be, in the table with this refresh token.
+
+        A session of the transport `session` gets no access token, and nothing is signed for it.
+        """
+        refresh = RefreshGrant(
+            refresh_token=self.refresh_tokens.encode(refresh_token, session.key_id, session.transport),
+            expires_in=_outlasts(session) - now,
+            transport=session.transport,
+            csrf_token=self.csrf_tokens.issue(session.sid),
+        )
+        if session.transport == "session":
+            return Grant(account, session.sid, None, refresh.expires_in, refresh)
+        return Grant(account, session.sid, self._access_token(account, session, now), self.config.access_ttl, refresh)
+
+    def _access_token(self, account: Account, session: Session, now: int) -> str:
+        # `now` is when the request began, so that `iat` is never later than the write that may end the session.
+        return self.access_tokens.issue(
+            AccessTokenClaims(
+                sub=account.sub,
+                sid=session.sid,
+                jti=b64url(self.source.token(ID_BYTES)),
+                ver=account.epoch,
+                iat=now,
+                exp=now + self.config.access_ttl,
+                auth_time=session.auth_time,
+                amr=session.amr,
+                roles=account.roles,
+                scope=scope_of(account.roles, self.config.role_scopes),
+                email_verified=account.email_verified,
+            )
+        )
+
+
+def _outlasts(session: Session) -> int:
+    """The moment at which what the client keeps is of no use any more (seconds since the epoch).
+
+    A cookie of the transport `session` is set once and not at each use, so that it must outlast every idle limit.
+    """
+    if session.transport == "session":
+        return session.absolute_expires_at
+    return min(session.idle_expires_at, session.absolute_expires_at)
