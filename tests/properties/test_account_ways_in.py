@@ -40,7 +40,7 @@ from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange, granted
-from tests.flows.steps import credentials, decoded, refresh
+from tests.flows.steps import change_password, credentials, decoded, link, refresh, unlink
 from tests.flows.tables import a_table
 
 if TYPE_CHECKING:
@@ -156,6 +156,13 @@ class WaysIn(RuleBasedStateMachine):
         held.grant = refresh(self.world.services, held.grant)
         return held, self.world.keyturn.principal(held.grant.access_token)
 
+    def renew(self, held: Held, grant: Grant | None) -> None:
+        """Who changed who may get in has new credentials; what they had before is dead."""
+        if grant is not None:
+            former, held.grant = held.grant, grant
+            with pytest.raises(InvalidGrant):
+                refresh(self.world.services, former)
+
     def is_recent(self, held: Held) -> bool:
         """Whether the session's login is not too long ago."""
         return self.now - held.auth_time <= RECENT
@@ -250,7 +257,7 @@ class WaysIn(RuleBasedStateMachine):
         """Somebody links an identity of theirs, of the account's address or another, to an account that they are in."""
         if (found := self.session(which)) is None:
             return
-        held, principal = found
+        held, _ = found
         account, subject = held.account, f"{held.who} {number}"
         email = next(one for one in OWNER_OF if (one != account.email) == elsewhere)
         verified = tells and OWNER_OF[email] == held.who
@@ -267,14 +274,14 @@ class WaysIn(RuleBasedStateMachine):
             account.given_up.discard(provider)
             account.verified |= verified and not elsewhere
         code = code_for(self.provider(provider), Person(subject, email, verified))
-        self.expect(refusal, lambda: self.world.services.federation.link(principal, provider, code, CLIENT))
+        self.renew(held, self.expect(refusal, lambda: link(self.world.services, held.grant, provider, code)))
 
     @rule(which=someone, provider=providers)
     def unlink(self, which: int, provider: str) -> None:
         """Somebody gives an identity up."""
         if (found := self.session(which)) is None:
             return
-        held, principal = found
+        held, _ = found
         account = held.account
         refusal: type[AuthError] | None = None
         if not self.is_recent(held):
@@ -286,14 +293,14 @@ class WaysIn(RuleBasedStateMachine):
         else:
             del account.identities[provider]
             account.given_up.add(provider)
-        self.expect(refusal, lambda: self.world.services.identities.unlink(principal, provider, CLIENT))
+        self.renew(held, self.expect(refusal, lambda: unlink(self.world.services, held.grant, provider)))
 
     @rule(which=someone, gives=st.booleans())
     def set_password(self, which: int, gives: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
         """Somebody sets a password, and gives the current one, or none."""
         if (found := self.session(which)) is None or not self.may_try(found[0].account.email):
             return
-        held, principal = found
+        held, _ = found
         account = held.account
         current = (account.password or "never set by anybody") if gives else None
         refusal: type[AuthError] | None = None
@@ -304,8 +311,9 @@ class WaysIn(RuleBasedStateMachine):
         elif not gives and not self.is_recent(held):
             refusal = InsufficientUserAuthentication
         new = self.fresh_password()
-        change = self.world.services.accounts.change_password
-        if self.expect(refusal, lambda: change(principal, current, new, CLIENT)):
+        grant = self.expect(refusal, lambda: change_password(self.world.services, held.grant, current, new))
+        self.renew(held, grant)
+        if grant:
             account.password, account.set_by = new, held.who
             account.epoch += 1
             held.epoch = account.epoch

@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 from chalicelib.crypto.encoding import b64url
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
-from tests.fakes import CLIENT, PASSWORD, Keyturn, config
+from tests.fakes import CLIENT, PASSWORD, FrozenClock, Keyturn, config
 from tests.faults import FaultyStore
 from tests.flows.contents import contents, rows
-from tests.flows.steps import ELSEWHERE, bearer, change_password, credentials, log_in, long_lived, publish_keys
+from tests.flows.steps import ELSEWHERE, bearer, credentials, log_in, long_lived, publish_keys
 from tests.flows.tables import a_table
 from tests.properties.lineages import Comes, Issued, Lineage, Person
 
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from chalicelib.services import Services
     from chalicelib.services.grants import Grant
 
-WINDOW, ACCESS, IDLE, ABSOLUTE = 20, 900, 1500, 5000  # seconds
-STEPS_OF_TIME = (*range(1, 5), WINDOW - 1, WINDOW, WINDOW + 1, WINDOW + 1, 61, 601, ACCESS - 1, IDLE - 1, IDLE)
+DAY = 86400
+WINDOW, ACCESS, IDLE, ABSOLUTE = 20, 900, 4 * DAY, 15 * DAY  # seconds
+# Owners come every hour, every day and every three days.
+STEPS_OF_TIME = (*range(1, 5), WINDOW - 1, WINDOW, WINDOW + 1, 61, 601, ACCESS - 1, HOUR, DAY, 3 * DAY, IDLE - 1, IDLE)
+SKEWS = (0, 5, -5)  # seconds by which containers' clocks are off
 KEY_ROTATIONS = 3  # at once; a parameter has room for a few more
 PASSWORDS_AN_HOUR = 18  # tried; the limiter has tests of its own
 SESSIONS = 5
@@ -41,6 +44,17 @@ SESSIONS = 5
 anyone = st.integers(0, 59)  # of a list, modulo its length
 revocations = st.sampled_from(("one", "one", "another", "password", "everywhere", "disabled"))
 waits = st.sampled_from((0, 0, 0, 1, WINDOW, WINDOW + 1))  # seconds
+
+
+class SkewedClock(FrozenClock):
+    """A clock that is off by as many seconds, whatever time it is."""
+
+    def __init__(self, clock: FrozenClock, skew: int) -> None:
+        self.clock, self.skew = clock, skew
+
+    def now(self) -> int:
+        """The time of the other one, off."""
+        return self.clock.now() + self.skew
 
 
 class Sessions(RuleBasedStateMachine):
@@ -54,7 +68,7 @@ class Sessions(RuleBasedStateMachine):
         self.store = a_table(self.engine)
         limits = {"rotation_window": WINDOW, "refresh_idle_ttl": IDLE, "refresh_absolute_ttl": ABSOLUTE}
         self.keyturn = Keyturn(self.store, config=config(access_ttl=ACCESS, **limits))
-        self.running = [self.keyturn.services, self.keyturn.container()]
+        self.running = [self.skewed(skew) for skew in SKEWS]
         self.lineages: list[Lineage] = []
         self.passwords: list[str] = []
         self.tried: dict[tuple[str, int], int] = {}
@@ -78,33 +92,37 @@ class Sessions(RuleBasedStateMachine):
         return [one for one in self.lineages if not one.ended and one.epoch == one.person.epoch]
 
     def container(self, index: int) -> Services:
-        """One that runs, or a cold one."""
-        return self.running[index % 3] if index % 3 < len(self.running) else self.keyturn.container()
+        """One that runs, whose clock may be off, or a cold one."""
+        return self.running[index % 4] if index % 4 < len(self.running) else self.keyturn.container()
+
+    def skewed(self, skew: int) -> Services:
+        """A container whose clock is off by so many seconds."""
+        world = self.keyturn
+        return Keyturn(self.store, SkewedClock(world.clock, skew), world.parameters, world.audit, world.config).services
 
     def sign_up(self) -> None:
         """A person with an address and a password that nobody had before."""
         email, password = f"n{len(self.passwords)}@example.com", self.fresh_password()
         grant = self.keyturn.services.accounts.sign_up(credentials(password, email=email), CLIENT)
         self.person = Person(grant.account.sub, email, password)
-        self.begin_lineage(grant)
+        self.begin_lineage(grant, self.now)
 
     def fresh_password(self) -> str:
         """A password to look for in the table later."""
         self.passwords.append(f"{PASSWORD} number {len(self.passwords)}")
         return self.passwords[-1]
 
-    def begin_lineage(self, grant: Grant) -> None:
+    def begin_lineage(self, grant: Grant, now: int) -> None:
         """Know a new session."""
-        lineage = Lineage(
-            self.person, grant.session_id, self.person.epoch, self.now, self.now + IDLE, self.now + ABSOLUTE
-        )
+        lineage = Lineage(self.person, grant.session_id, self.person.epoch, now, now + IDLE, now + ABSOLUTE)
         lineage.tokens[0] = long_lived(grant).refresh_token
+        lineage.device_token = grant.device_token or ""
         self.lineages.append(lineage)
-        self.keep(lineage, grant)
+        self.keep(lineage, grant, now)
 
-    def keep(self, lineage: Lineage, grant: Grant) -> None:
+    def keep(self, lineage: Lineage, grant: Grant, now: int) -> None:
         """Keep the access token."""
-        lineage.access.append(Issued(bearer(grant), self.now + ACCESS, self.person.epoch))
+        lineage.access.append(Issued(bearer(grant), now + ACCESS, self.person.epoch))
         self.touched = lineage
 
     def may_try(self) -> bool:
@@ -120,37 +138,66 @@ class Sessions(RuleBasedStateMachine):
 
     # --- refresh tokens
 
-    def present(self, lineage: Lineage, generation: int, client: Client, services: Services) -> Comes:
-        """Present a token, and hold the answer against the model."""
+    def present(
+        self, lineage: Lineage, generation: int, client: Client, services: Services, *, own_device: bool = True
+    ) -> Comes:
+        """Present a token, and hold the answer and its traces against the model."""
         self.touched = lineage
-        comes = lineage.predict(generation, self.now, WINDOW)
+        now = services.clock.now()
+        own_device &= bool(lineage.device_token)
+        comes = lineage.predict(generation, now, WINDOW, own_device=own_device)
         presented = services.refresh_tokens.decode(lineage.tokens[generation], "body")
         assert presented.generation == generation
-        if comes in {Comes.DEAD, Comes.THEFT}:
+        seen = len(self.keyturn.audit.events)
+        device_token = lineage.device_token if own_device else None
+        if not comes.answered:
             with pytest.raises(InvalidGrant):
-                services.tokens.refresh(presented, client)
+                services.tokens.refresh(presented, client, device_token)
             lineage.ended |= comes is Comes.THEFT
+            traces = [] if comes is Comes.DEAD else ["refresh_token_reused"]
+            assert [name for name, _ in self.keyturn.audit.events[seen:]] == traces
             return comes
-        grant = services.tokens.refresh(presented, client)
-        if comes is Comes.TURNS:
-            lineage.turn(self.now, IDLE)
+        grant = services.tokens.refresh(presented, client, device_token)
+        if comes in {Comes.TURNS, Comes.LATE}:
+            lineage.turn(now, IDLE, generation if comes is Comes.LATE else None)
         # One string for each generation, whoever asks, whenever, from whichever container: no lineage ever forks.
         successor = long_lived(grant).refresh_token
         assert lineage.tokens.setdefault(lineage.held, successor) == successor
         assert list(lineage.tokens.values()).count(successor) == 1
-        self.keep(lineage, grant)
+        self.keep(lineage, grant, now)
+        self.check_traces(lineage, comes, client, [name for name, _ in self.keyturn.audit.events[seen:]])
         return comes
+
+    def check_traces(self, lineage: Lineage, comes: Comes, client: Client, traces: list[str]) -> None:
+        """A thief's use is an event, or found by its owner's next use, which is an event or the session's end."""
+        if comes is Comes.LATE:
+            third = lineage.late_at[-3:-2] and lineage.late_at[-1] - lineage.late_at[-3] <= 7 * DAY
+            assert traces == ["refresh_answered_late", *(["refresh_answered_late_often"] if third else [])]
+        if comes in {Comes.ITSELF, Comes.REPEATS}:
+            same = (client is ELSEWHERE) == lineage.thief_was_answered
+            assert traces == ([] if same else ["refresh_from_elsewhere"])
+        if comes is Comes.TURNS:
+            assert traces == []
+        if comes in {Comes.TURNS, Comes.LATE}:
+            lineage.thief_was_answered = client is ELSEWHERE
+        if client is ELSEWHERE:
+            lineage.robbed = True
+            # Another answer inside the window of the thief's own turn adds nothing to it.
+            lineage.unseen |= comes is Comes.TURNS
+        elif lineage.unseen:
+            assert traces, "an owner came after a thief, and nothing tells"
+            lineage.unseen = False
 
     @precondition(lambda self: any(lineage.may_go_on() for lineage in self.unrevoked()))
     @rule(who=anyone, where=anyone, heard=st.booleans())
     def client_refreshes(self, who: int, where: int, heard: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
-        """An honest client refreshes, maybe after a limit; its answer arrives or is lost on the way."""
+        """An honest client refreshes, maybe after a limit; its answer arrives or is lost on the way, however often."""
         ready = [lineage for lineage in self.unrevoked() if lineage.may_go_on()]
-        lineage = ready[who % len(ready)]
-        promised = lineage.keeps_its_promise(self.now, WINDOW)
-        comes = self.present(lineage, lineage.jar, CLIENT, self.container(where))
-        assert comes in {Comes.TURNS, Comes.REPEATS} or not promised, "an honest client was logged out"
-        if heard and comes in {Comes.TURNS, Comes.REPEATS}:
+        lineage, services = ready[who % len(ready)], self.container(where)
+        promised = not lineage.robbed and lineage.lives(services.clock.now())
+        comes = self.present(lineage, lineage.jar, CLIENT, services)
+        assert comes.answered or not promised, "an honest client was logged out"
+        if heard and comes.answered:
             lineage.jar = lineage.held
 
     @precondition(lambda self: any(lineage.may_go_on() for lineage in self.living()))
@@ -159,15 +206,20 @@ class Sessions(RuleBasedStateMachine):
         """The table turns the key and its answer is lost: the client is told 503 and keeps the token that it has."""
         ready = [lineage for lineage in self.living() if lineage.may_go_on()]
         lineage = ready[who % len(ready)]
+        comes = lineage.predict(lineage.jar, self.now, WINDOW, own_device=bool(lineage.device_token))
         failing = FaultyStore(self.store)
-        failing.fail_after("rotate_refresh_token")
+        failing.fail_after("rotate_refresh_token", 2 if comes is Comes.LATE else 1)
         world = self.keyturn
         services = Keyturn(failing, world.clock, world.parameters, world.audit, world.config).services
         presented = services.refresh_tokens.decode(lineage.tokens[lineage.jar], "body")
         with pytest.raises(Unavailable):
-            services.tokens.refresh(presented, CLIENT)
-        if lineage.predict(lineage.jar, self.now, WINDOW) is Comes.TURNS:
-            lineage.turn(self.now, IDLE)
+            services.tokens.refresh(presented, CLIENT, lineage.device_token)
+        if comes in {Comes.TURNS, Comes.LATE}:
+            lineage.turn(self.now, IDLE, lineage.jar if comes is Comes.LATE else None)
+            lineage.thief_was_answered = False
+        if comes is Comes.LATE:
+            assert "refresh_answered_late" in self.keyturn.audit.names()[-2:], "a late answer without a trace"
+            lineage.unseen = False
         self.touched = lineage
 
     @precondition(lambda self: any(lineage.may_go_on() for lineage in self.living()))
@@ -176,10 +228,9 @@ class Sessions(RuleBasedStateMachine):
         """Tabs that share a token refresh at once, each through another container: all get one successor."""
         ready = [lineage for lineage in self.living() if lineage.may_go_on()]
         lineage = ready[who % len(ready)]
-        generation, promised = lineage.jar, lineage.keeps_its_promise(self.now, WINDOW)
+        generation, promised = lineage.jar, not lineage.robbed and lineage.lives(self.now + max(SKEWS))
         outcomes = {self.present(lineage, generation, CLIENT, self.container(tab)) for tab in range(tabs)}
-        if promised:
-            assert outcomes <= {Comes.TURNS, Comes.REPEATS}, "a tab was logged out"
+        assert all(comes.answered for comes in outcomes) or not promised, "a tab was logged out"
         if not lineage.ended:
             lineage.jar = lineage.held
 
@@ -196,13 +247,12 @@ class Sessions(RuleBasedStateMachine):
         """It arrives, in any order and maybe after another tab's: inside the window it is answered alike."""
         self.keyturn.clock.advance(waits)
         waiting = [lineage for lineage in self.lineages if lineage.late]
-        lineage = waiting[who % len(waiting)]
+        lineage, services = waiting[who % len(waiting)], self.container(where)
         generation = lineage.late.pop(which % len(lineage.late))
-        promised = lineage.keeps_its_promise(self.now, WINDOW) and generation >= lineage.held - 1
-        promised &= generation == lineage.held or self.now - lineage.rotated_at <= WINDOW
-        comes = self.present(lineage, generation, CLIENT, self.container(where))
-        assert comes in {Comes.TURNS, Comes.REPEATS} or not promised, "a tab was logged out"
-        if comes in {Comes.TURNS, Comes.REPEATS}:
+        promised = lineage.keeps_its_promise(generation, services.clock.now(), WINDOW)
+        comes = self.present(lineage, generation, CLIENT, services)
+        assert comes.answered or not promised, "a tab was logged out"
+        if comes.answered:
             lineage.jar = lineage.held
 
     # --- thieves
@@ -215,20 +265,19 @@ class Sessions(RuleBasedStateMachine):
         lineage.stolen.add(lineage.jar)
 
     @precondition(lambda self: any(lineage.stolen for lineage in self.lineages))
-    @rule(who=anyone, which=anyone, where=anyone, waits=waits)
-    def thief_presents(self, who: int, which: int, where: int, waits: int) -> None:
-        """A stolen token is used, at whatever time; outside the window that ends the session for everybody."""
+    @rule(who=anyone, which=anyone, where=anyone, waits=waits, whole_jar=st.booleans())
+    def thief_presents(self, who: int, which: int, where: int, waits: int, whole_jar: bool) -> None:  # noqa: FBT001
+        """A stolen token is used, at whatever time, alone or with what the device is known by."""
         self.keyturn.clock.advance(waits)
         robbed = [lineage for lineage in self.lineages if lineage.stolen]
         lineage = robbed[who % len(robbed)]
         generation = sorted(lineage.stolen)[which % len(lineage.stolen)]
-        comes = self.present(lineage, generation, ELSEWHERE, self.container(where))
+        comes = self.present(lineage, generation, ELSEWHERE, self.container(where), own_device=whole_jar)
         lineage.robbed = True
-        if comes in {Comes.TURNS, Comes.REPEATS}:
+        if comes.answered:
             lineage.stolen.add(lineage.held)
         if comes is Comes.THEFT:
             assert self.store.find_session(lineage.person.sub, lineage.sid) is None
-            assert self.keyturn.audit.names()[-1] == "refresh_token_reused"
 
     # --- time and keys
 
@@ -255,10 +304,11 @@ class Sessions(RuleBasedStateMachine):
         services = self.container(where)
         former = None if carried is None else self.lineages[carried % len(self.lineages)]
         token = None if former is None else self.decoded(former)
+        ends = former is not None and former.lives(services.clock.now()) and former.jar >= former.floor
         grant = log_in(services, self.person.password, email=self.person.email, carried=token)
-        self.begin_lineage(grant)
+        self.begin_lineage(grant, services.clock.now())
         if former is not None:
-            former.ended = True
+            former.ended |= ends
 
     @rule(how=revocations, who=anyone, where=anyone)
     def somebody_revokes(self, how: str, who: int, where: int) -> None:
@@ -271,33 +321,43 @@ class Sessions(RuleBasedStateMachine):
             case "disabled":
                 self.disable(services)
             case _:
-                asking = next(iter(self.living()), None)
+                asking = next((one for one in self.living() if one.lives(services.clock.now())), None)
                 principal = self.principal(asking) if asking else None
                 if asking and principal:
                     self.revoke_as(how, asking, principal, lineage, services)
 
     def log_out(self, lineage: Lineage, services: Services) -> None:
-        """A session is ended by its own token, alive or not."""
-        token = self.decoded(lineage)
-        services.sessions.log_out(token.sub, token.sid, CLIENT)
-        lineage.ended = True
+        """A session is ended by its own token while it lives; a dead one's token changes nothing."""
+        ends = lineage.lives(services.clock.now())
+        services.sessions.log_out([self.decoded(lineage)], None, CLIENT)
+        lineage.ended |= ends
         self.touched = lineage
 
     def revoke_as(self, how: str, asking: Lineage, principal: Principal, other: Lineage, services: Services) -> None:
         """A session ends another one, every other one, or every one."""
         self.touched = asking
         match how:
-            case "another" if other.person is asking.person and not other.ended:
+            case "another" if other.person is asking.person and other.lives(services.clock.now()):
                 services.sessions.end_one(principal, other.sid, CLIENT)
                 other.ended = True
                 self.touched = other
-            case "password" if self.may_try():
+            case "password" if asking.jar == asking.held and self.may_try():
                 new = self.fresh_password()
-                grant = change_password(services, principal, self.person.password, new)
+                grant = services.accounts.change_password(
+                    principal,
+                    self.person.password,
+                    new,
+                    self.decoded(asking),
+                    CLIENT,
+                    device_token=asking.device_token,
+                )
                 self.person.password = new
                 self.person.epoch += 1
                 asking.epoch = self.person.epoch
-                self.keep(asking, grant)
+                asking.renew(services.clock.now(), IDLE)
+                asking.tokens[asking.held] = long_lived(grant).refresh_token
+                asking.device_token = grant.device_token or ""
+                self.keep(asking, grant, services.clock.now())
             case "everywhere":
                 services.accounts.log_out_everywhere(principal, CLIENT)
                 self.person.epoch += 1
@@ -339,7 +399,7 @@ class Sessions(RuleBasedStateMachine):
                 for generation in lineage.tokens:
                     assert self.present(lineage, generation, CLIENT, self.keyturn.container()) is Comes.DEAD
             elif lineage.held in lineage.tokens:
-                assert self.present(lineage, lineage.held, CLIENT, self.keyturn.container()) is Comes.TURNS
+                assert self.present(lineage, lineage.held, CLIENT, self.keyturn.container()).answered
         contents(self.store).assert_whole()
         written = written_values(rows(self.store))
         for secret in secrets | self.secrets():
