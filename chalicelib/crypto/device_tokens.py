@@ -1,12 +1,15 @@
 """Device tokens: that somebody has logged in to this account on this device before, and nothing else.
 
-    kd1.<key_id>.<base64url(id 16 ‖ epoch 4 ‖ expires_at 4 ‖ mac 16)>
+    kd2.<key_id>.<base64url(id 16 ‖ epoch 4 ‖ expires_at 4 ‖ account MAC 16 ‖ browser MAC 16)>
+    kd1.<key_id>.<base64url(id 16 ‖ epoch 4 ‖ expires_at 4 ‖ account MAC 16)>
 
-The form cannot change any more: tokens live for half a year. What changes gets another prefix than kd1.
+New tokens are kd2. Tokens live for half a year: a kd1 token keeps its use until it expires, and neither form can change
+any more. A change gets a prefix of its own.
 
-One opens nothing: it says which counter a login attempt counts on. It is bound to the account by its address, which is
-under the MAC and cannot be read from it, and to the account's epoch: a changed password makes every device unknown.
-Nothing of it is in the table.
+A token opens nothing: it says which counter an attempt counts on. The account MAC binds it to the account by its
+address, which cannot be read from it; the epoch is the account's, so that a changed password makes every device
+unknown. The browser MAC can be verified before the account is known, as at the beginning of a login at a provider: it
+says that this browser has had a login, not whose. Nothing of a token is in the table.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.crypto.encoding import b64url, from_b64url
 
@@ -26,8 +29,10 @@ if TYPE_CHECKING:
 
 ID_BYTES = 16
 NUMBER_BYTES = 4
+BODY_BYTES = ID_BYTES + 2 * NUMBER_BYTES
 MAC_BYTES = 16
-FORM = re.compile(r"kd1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{54})", re.ASCII)
+FORM = re.compile(r"(kd[12])\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{54,75})", re.ASCII)
+PAYLOAD_BYTES = {"kd1": BODY_BYTES + MAC_BYTES, "kd2": BODY_BYTES + 2 * MAC_BYTES}
 
 # Seconds. Sessions last for 90 days by default: who logs in again after one has ended is still known, and so is who was
 # away for another three months. Each login gives a token of this life again.
@@ -40,6 +45,31 @@ class Device:
 
     id: str
     epoch: int
+
+
+class _Parts(NamedTuple):
+    """A token taken apart. `body` is id, epoch and expiry; `browser_mac` is empty in kd1. Nothing is verified yet."""
+
+    version: str
+    root: RootSecret
+    body: bytes
+    account_mac: bytes
+    browser_mac: bytes
+
+    @property
+    def id(self) -> str:
+        """The device's id (base64url)."""
+        return b64url(self.body[:ID_BYTES])
+
+    @property
+    def epoch(self) -> int:
+        """The account's epoch when the token was made."""
+        return int.from_bytes(self.body[ID_BYTES:-NUMBER_BYTES], "big")
+
+    @property
+    def expires_at(self) -> int:
+        """The moment from which on the token is worth nothing, in seconds since the epoch."""
+        return int.from_bytes(self.body[-NUMBER_BYTES:], "big")
 
 
 class DeviceTokens:
@@ -58,17 +88,39 @@ class DeviceTokens:
         root = self._keys.root_secret()
         identifier = from_b64url(known.id) if known else self._source.token(ID_BYTES)
         body = identifier + epoch.to_bytes(NUMBER_BYTES, "big") + (now + LIFE).to_bytes(NUMBER_BYTES, "big")
-        return f"kd1.{root.id}.{b64url(body + _mac(root, email, body))}"
+        account_mac = _account_mac("kd2", root, email, body)
+        return f"kd2.{root.id}.{b64url(body + account_mac + _browser_mac(root, body, account_mac))}"
 
     def verify(self, device_token: str | None, email: str, now: int) -> Device | None:
         """The device, where the token is one of ours for this canonical address and has not expired.
 
         None, never an error, for every other string. Whether the epoch is the account's is the caller's to see.
         """
+        parts = self._read(device_token)
+        if parts is None or (parts.version == "kd2" and not _is_a_browsers(parts)):
+            return None
+        expected = _account_mac(parts.version, parts.root, email, parts.body)
+        if not hmac.compare_digest(expected, parts.account_mac) or now >= parts.expires_at:
+            return None
+        return Device(parts.id, parts.epoch)
+
+    def known_browser(self, device_token: str | None, now: int) -> str | None:
+        """The id of the device, where the token is genuine, for any account, and has not expired.
+
+        For a request that does not say whose account it is about. The account's epoch is not asked: a token of before a
+        password change still comes from a browser that has had a login. None, never an error, for every other string,
+        kd1 tokens included.
+        """
+        parts = self._read(device_token)
+        if parts is None or parts.version != "kd2" or not _is_a_browsers(parts) or now >= parts.expires_at:
+            return None
+        return parts.id
+
+    def _read(self, device_token: str | None) -> _Parts | None:
         form = FORM.fullmatch(device_token or "")
         if form is None:
             return None
-        key_id, payload = form.groups()
+        version, key_id, payload = form.groups()
         # Among the secrets at hand, without another look into the parameter store: a token of a secret that a container
         # has not heard of is none, and the next login makes one.
         root = next((root for root in self._keys.root_secrets() if root.id == key_id), None)
@@ -76,15 +128,26 @@ class DeviceTokens:
             raw = from_b64url(payload)
         except ValueError:
             return None
-        body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
-        if root is None or not hmac.compare_digest(_mac(root, email, body), mac):
+        if root is None or len(raw) != PAYLOAD_BYTES[version]:
             return None
-        numbers = body[ID_BYTES:]
-        if now >= int.from_bytes(numbers[NUMBER_BYTES:], "big"):
-            return None
-        return Device(b64url(body[:ID_BYTES]), int.from_bytes(numbers[:NUMBER_BYTES], "big"))
+        body, macs = raw[:BODY_BYTES], raw[BODY_BYTES:]
+        return _Parts(version, root, body, macs[:MAC_BYTES], macs[MAC_BYTES:])
 
 
-def _mac(root: RootSecret, email: str, body: bytes) -> bytes:
-    # The key id has no dot and the body's length is fixed, so that nothing reaches into what stands next to it.
-    return hmac.digest(root.device_key, f"kd1.{root.id}.".encode() + body + email.encode(), sha256)[:MAC_BYTES]
+# Under one key, no two of these ever see the same message: each begins with a label of its own. The key id has no dot
+# and the body's length is fixed, so that no part reaches into the next.
+ACCOUNT_LABEL = {"kd1": "", "kd2": "account."}
+
+
+def _account_mac(version: str, root: RootSecret, email: str, body: bytes) -> bytes:
+    label = f"{version}.{root.id}.{ACCOUNT_LABEL[version]}".encode()
+    return hmac.digest(root.device_key, label + body + email.encode(), sha256)[:MAC_BYTES]
+
+
+def _browser_mac(root: RootSecret, body: bytes, account_mac: bytes) -> bytes:
+    # Over all that stands before it, so that no part of a token can be put into another token.
+    return hmac.digest(root.device_key, f"kd2.{root.id}.browser.".encode() + body + account_mac, sha256)[:MAC_BYTES]
+
+
+def _is_a_browsers(parts: _Parts) -> bool:
+    return hmac.compare_digest(_browser_mac(parts.root, parts.body, parts.account_mac), parts.browser_mac)

@@ -30,7 +30,7 @@ REFUSALS = {
     "account without a password": (PASSWORDLESS, PASSWORD),
 }
 # What may come along without making a device known: nothing, nonsense, and what nearly is a token.
-DEVICE_TOKENS = {"none": None, "nonsense": "nonsense", "forged": f"kd1.key.{'A' * 54}"}
+DEVICE_TOKENS = {"none": None, "nonsense": "nonsense", "forged": f"kd2.key.{'A' * 75}"}
 SAMPLES = 200
 
 
@@ -55,7 +55,7 @@ def device_of(populated: Keyturn, whose: str) -> str | None:
     """A token of this kind; under `own key`, one with a genuine key's id."""
     if whose != "own key":
         return DEVICE_TOKENS[whose]
-    return f"kd1.{populated.services.keys.root_secret().id}.{'A' * 54}"
+    return f"kd2.{populated.services.keys.root_secret().id}.{'A' * 75}"
 
 
 @pytest.mark.parametrize("device", [*DEVICE_TOKENS, "own key"])

@@ -227,7 +227,7 @@ def test_password_change_makes_every_other_device_unknown(anywhere: Keyturn) -> 
     grant, other = sign_up(anywhere.services), device_token(log_in(anywhere.services))
     bob = device_token(sign_up(anywhere.services, email="bob@example.com"))
     principal = anywhere.principal(grant.access_token)
-    for token in (None, "", "kd1.x.y", bob):
+    for token in (None, "", "kd2.x.y", bob):
         assert change_password(anywhere.services, principal, new=PASSWORD, device_token=token).device_token is None
     assert change_password(anywhere.services, principal, device_token=device_token(grant)).device_token is None
     assert steps_of(anywhere, WRONG_PASSWORD, device_token(grant)) == MOVED
@@ -270,7 +270,7 @@ def spoilt(keyturn: Keyturn) -> dict[str, str]:
         "a refresh token": sign_up(keyturn.services, email="carol@example.com").refresh.refresh_token,  # type: ignore[union-attr]
         "another account's": bob,
         "forged": f"{mine[:-4]}AAAA",
-        "endless": "kd1." + "A" * 10_000,
+        "endless": "kd2." + "A" * 10_000,
     }
 
 

@@ -53,7 +53,7 @@ def test_cookie_lets_its_browser_in(server: Server, client: Client, transport: s
     reply = attempt(client, held.email, transport, [("Cookie", held.device_cookie)])
     assert reply.status == 200, reply
     renewed = Held(client, held.email, reply)
-    assert renewed.device_cookie.startswith(f"{DEVICE_COOKIE}=kd1.")
+    assert renewed.device_cookie.startswith(f"{DEVICE_COOKIE}=kd2.")
     assert attempt(client, held.email, transport, [("Cookie", renewed.device_cookie)]).status == 200
 
 
@@ -91,13 +91,13 @@ def test_token_opens_nothing(client: Client) -> None:
         assert_problem(client.call("GET", "/me", headers=[credential]), 401, "invalid_token")
 
 
-@pytest.mark.parametrize("value", ["", "x", "kd1.a.b", "a" * 200, '"', "%00", "\u00e9", "kd1." + "A" * 4000])
+@pytest.mark.parametrize("value", ["", "x", "kd2.a.b", "a" * 200, '"', "%00", "\u00e9", "kd2." + "A" * 4000])
 def test_spoilt_cookie_is_no_hindrance(client: Client, value: str) -> None:
     """A browser that has a malformed one can log in, and has a good one then."""
     email = sign_up(client).email
     reply = attempt(client, email, "cookie", [("Cookie", f"{DEVICE_COOKIE}={value}")])
     assert reply.status == 200, reply
-    assert Held(client, email, reply).device_cookie.startswith(f"{DEVICE_COOKIE}=kd1.")
+    assert Held(client, email, reply).device_cookie.startswith(f"{DEVICE_COOKIE}=kd2.")
 
 
 def test_doubled_cookie_does_not_stay(client: Client) -> None:
@@ -144,7 +144,7 @@ def test_password_change_renews_a_cookie_for_allowed_pages(server: Server, clien
     held = sign_up(client, "cookie")
     cookie = ("Cookie", held.device_cookie)
     (renewed,) = change(held, [FROM_PAGE, cookie]).all("Set-Cookie")
-    assert renewed.startswith(f"{DEVICE_COOKIE}=kd1.")
+    assert renewed.startswith(f"{DEVICE_COOKIE}=kd2.")
     fill(server, held.email)
     assert attempt(client, held.email, "cookie", [("Cookie", renewed.partition(";")[0])]).status == 200
     for headers in ([], [("Sec-Fetch-Site", "none")]):

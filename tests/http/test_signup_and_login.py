@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.http.server import Server
 
 TOKEN_RESPONSE = {"access_token", "token_type", "expires_in", "session_id", "user"}
-DEVICE_TOKEN = r"kd1\.[\w-]{1,32}\.[\w-]{54}"
+DEVICE_TOKEN = r"kd2\.[\w-]{1,32}\.[\w-]{75}"
 REFRESH_TOKEN = r"kt1\.[\w-]{1,32}\.[\w-]{112}"
 ROUTES = [("/signup", 201), ("/login", 200)]
 

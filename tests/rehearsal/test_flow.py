@@ -66,7 +66,7 @@ def test_cookie_transport(client: Client, credentials: dict[str, Any]) -> None:
     signup = client.call("POST", "/signup", {**credentials, "transport": "cookie"}, headers=origin)
     cookie, device_cookie = (cookie.partition(";")[0] for cookie in signup.all("Set-Cookie"))
     assert cookie.startswith("__Host-refresh=")
-    assert device_cookie.startswith("__Host-device=kd1.")
+    assert device_cookie.startswith("__Host-device=kd2.")
     assert "refresh_token" not in signup.json
 
     carried = {**origin, "Cookie": cookie}
