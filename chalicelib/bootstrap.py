@@ -130,7 +130,19 @@ def compose(
     identities = Identities(store, renewals, connected, clock, audit)
     states = LoginStates(keys)
     federation = Federation(
-        store, sessions, renewals, arrivals, identities, connected, states, attempts, clock, source, audit, config
+        store,
+        sessions,
+        renewals,
+        arrivals,
+        identities,
+        connected,
+        states,
+        attempts,
+        devices,
+        clock,
+        source,
+        audit,
+        config,
     )
     authorization = Authorization(access_tokens, store, clock, audit, config)
     introspection = Introspection(authorization, refresh_tokens, sessions)

@@ -64,11 +64,27 @@ def change_by_device(attempts: int) -> LimitPolicy:
 
 
 def login_by_address(attempts: int) -> LimitPolicy:
-    """How often one client address may try, whatever the account, where so many in an hour are free (the setting, 300).
+    """How often one client address may try passwords, whatever the account, where so many an hour are free (300).
 
     An office behind one address logs in a few hundred times an hour; the delay there stays short, the account's counts.
     """
-    return LimitPolicy("login-address", HOUR, ((attempts, 0), (2 * attempts, 2)), 10)
+    return _by_address("login-address", attempts)
+
+
+def provider_by_address(attempts: int) -> LimitPolicy:
+    """How often one client address may begin logins at providers, bring codes and link: as many as it may log in.
+
+    By a counter of its own: using it up holds no login with a password up.
+    """
+    return _by_address("provider-address", attempts)
+
+
+def provider_by_device(attempts: int) -> LimitPolicy:
+    """The same for a browser that has had a login before; requests of other clients at its address do not count.
+
+    No password is tried there, so that it may be as much as for an address: to be known must not be a disadvantage.
+    """
+    return _by_address("provider-device", attempts)
 
 
 def signup_by_address(attempts: int) -> LimitPolicy:
@@ -105,3 +121,7 @@ def address_bucket(address: str) -> str:
 
 def _by_password(kind: str, attempts: int) -> LimitPolicy:
     return LimitPolicy(kind, HOUR, ((attempts, 0), (attempts * 3 // 2, 30), (2 * attempts, 120)), 300)
+
+
+def _by_address(kind: str, attempts: int) -> LimitPolicy:
+    return LimitPolicy(kind, HOUR, ((attempts, 0), (2 * attempts, 2)), 10)

@@ -147,9 +147,9 @@ CODE = {
     "redirect_uri": Member("Where the code came to.", max_length=MAX_URL, min_length=1),
     "nonce": Member("The request's `nonce`.", min_length=1, secret=True),
 }
-LINK = Fields("Link", {**CODE, "refresh_token": _REFRESH_TOKEN})
+LINK = Fields("Link", {**CODE, "refresh_token": _REFRESH_TOKEN, "device_token": _DEVICE_TOKEN})
 UNLINK = Fields("Unlink", {"refresh_token": _REFRESH_TOKEN})
-EXCHANGE = Fields("Exchange", {**CODE, "transport": _TRANSPORT})
+EXCHANGE = Fields("Exchange", {**CODE, "device_token": _DEVICE_TOKEN, "transport": _TRANSPORT})
 
 _RETURN_TO = Member(
     "The page to come back to; one of `KEYTURN_RETURN_TO`, byte for byte.", max_length=MAX_URL, min_length=1

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
 from chalicelib.handlers import cookies
-from chalicelib.handlers.bodies import BEGIN_LOGIN, CODE, EXCHANGE, FINISH_LOGIN
+from chalicelib.handlers.bodies import BEGIN_LOGIN, EXCHANGE, FINISH_LOGIN
 from chalicelib.handlers.credentials import (
     carried_sessions,
     device_token_of,
@@ -37,6 +37,7 @@ def begin(request: Request, services: Services, provider: str) -> Response:
             return_to=query["return_to"],
             transport=transport_of(query),
             max_age=int(query["max_age"]) if "max_age" in query else None,
+            device_token=request.cookie(cookies.DEVICE),
         ),
         parse_browser_secret(request.cookie(cookies.LOGIN)),
         request.client,
@@ -87,4 +88,4 @@ def exchange(request: Request, services: Services, provider: str) -> Response:
 
 def authorization_code(fields: dict[str, str]) -> AuthorizationCode:
     """The code of a body that has been read."""
-    return AuthorizationCode(**{name: fields[name] for name in CODE})
+    return AuthorizationCode(fields["code"], fields["code_verifier"], fields["redirect_uri"], fields["nonce"])

@@ -8,7 +8,7 @@ from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.handlers import cookies
 from chalicelib.handlers.bodies import BEGIN_LINKING, LINK, UNLINK
 from chalicelib.handlers.browsers import require_allowed_page
-from chalicelib.handlers.credentials import own_credential
+from chalicelib.handlers.credentials import device_token_of, own_credential
 from chalicelib.handlers.federation import authorization_code
 from chalicelib.handlers.responses import json_response, token_response
 from chalicelib.services.federation import TRANSACTION_SECONDS, LoginRequest
@@ -54,7 +54,14 @@ def link(request: Request, services: Services, provider: str) -> Response:
     services.federation.provider(provider)
     fields = request.fields(LINK)
     presented = own_credential(request, services, fields, principal)
-    grant = services.federation.link(principal, provider, authorization_code(fields), presented, request.client)
+    grant = services.federation.link(
+        principal,
+        provider,
+        authorization_code(fields),
+        presented,
+        request.client,
+        device_token_of(request, fields, by_cookie="refresh_token" not in fields),
+    )
     return token_response(grant, services.config)
 
 
@@ -67,7 +74,7 @@ def begin_linking(request: Request, services: Services, provider: str) -> Respon
     departure = services.federation.begin_linking(
         principal,
         provider,
-        LoginRequest(return_to=fields["return_to"], transport="cookie"),
+        LoginRequest(return_to=fields["return_to"], transport="cookie", device_token=request.cookie(cookies.DEVICE)),
         parse_browser_secret(request.cookie(cookies.LOGIN)),
         own_credential(request, services, fields, principal),
         request.client,

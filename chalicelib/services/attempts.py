@@ -5,7 +5,8 @@ What counts on what (the policies are in domain/limits.py):
     login by a stranger              account and client address, both at once
     login from a known device        that device, and nothing that strangers can fill
     password change                  account, as a login; from a known device that device
-    login at a provider, linking     client address
+    login at a provider, linking     client address, by a counter that passwords do not count on
+    the same from a known browser    that browser, and nothing that strangers can fill
     sign-up                          client address
 
 Where a counter cannot be asked, Unavailable goes through: nobody hashes what nobody has counted.
@@ -83,6 +84,8 @@ class Attempts:
         self.by_device = limits.login_by_device(config.login_attempts)
         self.change_by_device = limits.change_by_device(config.login_attempts)
         self.by_address = limits.login_by_address(config.address_attempts)
+        self.elsewhere_by_address = limits.provider_by_address(config.address_attempts)
+        self.elsewhere_by_device = limits.provider_by_device(config.address_attempts)
         self.by_signup = limits.signup_by_address(config.signup_attempts)
 
     def log_in(self, email: str, client: Client) -> None:
@@ -90,7 +93,7 @@ class Attempts:
 
         The account's slot is not used up by an address that is known to be refused.
         """
-        account, address = (self.by_account, email), self._address(client)
+        account, address = (self.by_account, email), (self.by_address, limits.address_bucket(client.address))
         now = self._clock.now()
         self._refuse_from_memory(client, now, account, address)
         waits = together(lambda: self._count(account, now), lambda: self._count(address, now))
@@ -116,16 +119,18 @@ class Attempts:
         self._refuse(client, {counter[0]: wait}, sub=account.sub)
         return answer
 
-    def log_in_elsewhere(self, client: Client, beside: Callable[[], object] | None = None) -> None:
-        """Count a login at a provider, and do `beside` in the same round trip."""
-        self._ask(client, self._address(client), beside)
+    def log_in_elsewhere(self, client: Client, browser: str | None, beside: Callable[[], object] | None = None) -> None:
+        """Count a login at a provider, and do `beside` in the same round trip.
+
+        `browser` is the device id of a browser that has had a login before, to any account: which account is meant now
+        is not known yet. None for every other browser, and for programs.
+        """
+        address = self.elsewhere_by_address, limits.address_bucket(client.address)
+        self._ask(client, (self.elsewhere_by_device, browser) if browser else address, beside)
 
     def sign_up(self, client: Client) -> None:
         """Count a sign-up."""
         self._ask(client, (self.by_signup, limits.address_bucket(client.address)))
-
-    def _address(self, client: Client) -> Counter:
-        return self.by_address, limits.address_bucket(client.address)
 
     def _ask(self, client: Client, counter: Counter, beside: Callable[[], object] | None = None) -> None:
         now = self._clock.now()

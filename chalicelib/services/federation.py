@@ -7,6 +7,7 @@ made it and brings the code. What either means for accounts stands in arrivals.p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.config import Config
+    from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.login_states import LoginStates
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Identity, Principal, Transport
@@ -63,11 +65,15 @@ AUTHORIZATION_ERRORS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequest:
-    """What a page asks for: where to come back to and how; `max_age`: OpenID Connect Core section 3.1.2.1, seconds."""
+    """What a page asks for: where to come back to and how; `max_age`: OpenID Connect Core section 3.1.2.1, seconds.
+
+    `device_token` is what an earlier login, to any account, left in the browser, unverified.
+    """
 
     return_to: str
     transport: Transport
     max_age: int | None = None
+    device_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,7 @@ class Federation:
     providers: Mapping[str, IdentityProvider]
     states: LoginStates
     attempts: Attempts
+    devices: DeviceTokens
     clock: Clock
     source: TokenSource
     audit: AuditLog
@@ -188,7 +195,7 @@ class Federation:
         asked; what Arrivals.log_in raises.
         """
         provider = self.provider(name)
-        identity = self._redeem(provider, code, visit.client)
+        identity = self._redeem(provider, code, visit.client, visit.device_token)
         try:
             return self.arrivals.log_in(identity, provider, visit)
         except EmailTaken as refusal:
@@ -196,7 +203,14 @@ class Federation:
             raise
 
     def link(
-        self, principal: Principal, name: str, code: AuthorizationCode, presented: RefreshToken | None, client: Client
+    def link(
+        self,
+        principal: Principal,
+        name: str,
+        code: AuthorizationCode,
+        presented: RefreshToken | None,
+        client: Client,
+        device_token: str | None = None,
     ) -> Grant:
         """Link the identity that the code stands for to the account; as `begin_linking` and `exchange`.
 
@@ -205,7 +219,7 @@ class Federation:
         provider = self.provider(name)
         self.sessions.require_recent_login(principal)
         self.renewals.asking(principal.sub, principal.sid, presented, client, self.clock.now())
-        identity = self._redeem(provider, code, client)
+        identity = self._redeem(provider, code, client, device_token)
         grant = self.identities.link(principal.sub, principal.sid, identity, provider, presented, client)
         if grant is None:
             raise Unavailable(debug="no grant of a link that renews")
@@ -229,6 +243,7 @@ class Federation:
         identifier = self.source.token(IDENTIFIER_BYTES)
         binding = bind(identifier, secret)
         expires_at = now + TRANSACTION_SECONDS
+        browser = self.devices.known_browser(request.device_token, now)
         try:
             url = provider.authorization_url(
                 redirect_uri=self._callback_url(name),
@@ -239,10 +254,11 @@ class Federation:
             )
         except Unavailable:
             # Whoever keeps asking while the provider is away keeps functions waiting for it.
-            self.attempts.log_in_elsewhere(client)
+            self.attempts.log_in_elsewhere(client, browser)
             raise
         transaction = LoginTransaction(name, request.return_to, request.transport, expires_at, linking, request.max_age)
-        self.attempts.log_in_elsewhere(client, lambda: self.store.create_transaction(binding.digest, transaction))
+        keep = partial(self.store.create_transaction, binding.digest, transaction)
+        self.attempts.log_in_elsewhere(client, browser, keep)
         return Departure(url, b64url(secret))
 
     def _conclude(
@@ -288,12 +304,14 @@ class Federation:
         if identity.auth_time is None or identity.auth_time < oldest:
             raise InsufficientUserAuthentication(transaction.max_age, debug="the provider vouches for no recent login")
 
-    def _redeem(self, provider: IdentityProvider, code: AuthorizationCode, client: Client) -> Identity:
+    def _redeem(
+        self, provider: IdentityProvider, code: AuthorizationCode, client: Client, device_token: str | None
+    ) -> Identity:
         # A code that was sent to Keyturn's own callback is not among these: nobody else can redeem it.
         if code.redirect_uri not in self.config.return_to and not provider.knows_redirect(code.redirect_uri):
             detail = "redirect_uri is not configured."
             raise InvalidRequest(detail)
-        self.attempts.log_in_elsewhere(client)
+        self.attempts.log_in_elsewhere(client, self.devices.known_browser(device_token, self.clock.now()))
         return provider.identify(code)
 
     def _callback_url(self, name: str) -> str:

@@ -75,6 +75,7 @@ class Browser:
     services: Services
     client: Client = CLIENT
     secret: bytes | None = None
+    device_token: str | None = None
 
     def begin(
         self,
@@ -85,15 +86,17 @@ class Browser:
         max_age: int | None = None,
     ) -> str:
         """Follow the link; the provider's URL."""
-        request = LoginRequest(return_to=return_to, transport=transport, max_age=max_age)
+        request = LoginRequest(
+            return_to=return_to, transport=transport, max_age=max_age, device_token=self.device_token
+        )
         return self._keep(self.services.federation.begin(name, request, self.secret, self.client))
 
     def begin_linking(self, grant: Grant, name: str = "google") -> str:
         """Ask to link as the grant's holder; the provider's URL."""
-        request, services = LoginRequest(return_to=PAGE, transport="cookie"), self.services
-        presented = decoded(services, grant)
+        services = self.services
+        request = LoginRequest(return_to=PAGE, transport="cookie", device_token=self.device_token)
         departure = services.federation.begin_linking(
-            holder(services, grant), name, request, self.secret, presented, self.client
+            holder(services, grant), name, request, self.secret, decoded(services, grant), self.client
         )
         return self._keep(departure)
 
@@ -139,9 +142,10 @@ def exchange(
     *,
     transport: Transport = "body",
     carried: RefreshToken | None = None,
+    device_token: str | None = None,
 ) -> Grant:
     """Log in with a code that a frontend has got for itself."""
-    visit = Visit(transport=transport, client=CLIENT, carried=(carried,) if carried else ())
+    visit = Visit(transport=transport, client=CLIENT, carried=(carried,) if carried else (), device_token=device_token)
     return services.federation.exchange(provider.name, code_for(provider, person), visit)
 
 

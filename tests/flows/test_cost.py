@@ -322,6 +322,9 @@ def test_login_at_a_provider_costs_no_more_than_a_login_and_its_transaction(fede
     federation.federated.log_in(federation.federated.google)
     sign_up(federation.keyturn.services, email="carol@example.com")
     begin = federation.cost(federation.federated.browser().begin)
+    dora = sign_up(federation.keyturn.services, email="dora@example.com")
+    known = Browser(federation.keyturn.services, device_token=device_token(dora))
+    assert federation.cost(known.begin) == begin
     callback = federation.callback(federation.federated.google)
     login = federation.cost(lambda: log_in(federation.keyturn.services, email="carol@example.com"))
     # The transaction beside the limiter; taking it, the identity, the account, the session beside the identity again.

@@ -19,7 +19,6 @@ from chalicelib.errors import (
     LoginExpired,
     ProviderError,
     ProviderNotFound,
-    TooManyRequests,
     Unavailable,
 )
 from chalicelib.services.arrivals import Visit
@@ -537,73 +536,6 @@ def test_code_is_exchanged_once(federated: Federated) -> None:
     with pytest.raises(InvalidCode):
         federated.services.federation.exchange("google", code, visit)
     assert_works(federated.keyturn, grant)
-
-
-# --- the limiter
-
-
-def fill_address(federated: Federated) -> None:
-    """Let so many attempts have come from the address that the next one has to wait."""
-    store = federated.keyturn.store
-    moment = federated.keyturn.clock.now()
-    policy = federated.services.federation.attempts.by_address
-    for _ in range(policy.quota):
-        store.count_attempt(policy, CLIENT.address, moment)
-
-
-def test_begin_and_exchange_count_on_the_login_limiter(federated: Federated) -> None:
-    """Each is an attempt of its address, as a password is (CVE-2026-9798); the callback is none."""
-    assert isinstance(federated.keyturn.store, FakeStore)
-    attempts = federated.keyturn.store.attempts
-
-    def counted() -> dict[tuple[str, str], int]:
-        return {(kind, value): count for (kind, value, _), (count, _) in attempts.items()}
-
-    browser = federated.browser()
-    url = browser.begin()
-    assert counted() == {("login-address", CLIENT.address): 1}
-    grant = granted(browser.come_back(federated.google.approve(url)))
-    assert counted() == {("login-address", CLIENT.address): 1}
-    exchange(federated.services, federated.google)
-    assert counted() == {("login-address", CLIENT.address): 2}
-    principal = federated.keyturn.principal(grant.access_token)
-    browser.begin_linking(principal, "oidc")
-    assert counted() == {("login-address", CLIENT.address): 3}
-    federated.services.federation.link(principal, "oidc", code_for(federated.oidc), CLIENT)
-    assert counted() == {("login-address", CLIENT.address): 4}
-    assert federated.services.federation.attempts.by_address.quota > 4
-
-
-def test_address_that_has_to_wait_is_refused_before_the_provider_is_asked(federated: Federated) -> None:
-    """429 for begin, exchange, linking by browser and by code; the code is not used up."""
-    grant = federated.log_in(federated.google)
-    principal = federated.keyturn.principal(grant.access_token)
-    fill_address(federated)
-    code, visit = code_for(federated.oidc), Visit(transport="body", client=CLIENT)
-    federation = federated.services.federation
-    acts: list[Callable[[], object]] = [
-        federated.browser().begin,
-        lambda: federated.browser().begin_linking(principal, "oidc"),
-        lambda: federation.exchange("oidc", code, visit),
-        lambda: federation.link(principal, "oidc", code, CLIENT),
-    ]
-    for act in acts:
-        with pytest.raises(TooManyRequests) as refused:
-            act()
-        assert refused.value.retry_after == 2
-        assert federated.keyturn.audit.names()[-1] == "too_many_attempts"
-    assert "identify" not in federated.oidc.calls
-    federation.exchange("oidc", code, Visit(transport="body", client=ELSEWHERE))
-
-
-def test_password_attempts_and_providers_share_the_limiter(federated: Federated) -> None:
-    """Who has used up one way has used up the other."""
-    sign_up(federated.services)
-    fill_address(federated)
-    with pytest.raises(TooManyRequests):
-        log_in(federated.services)
-    with pytest.raises(TooManyRequests):
-        federated.browser().begin()
 
 
 # --- what is kept and what is told

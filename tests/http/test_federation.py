@@ -432,7 +432,7 @@ def test_provider_without_an_address(server: Server, surfer: Surfer) -> None:
 
 
 def test_too_many(server: Server) -> None:
-    """The limiter counts beginnings and codes by address, with everything else that a login can be tried by."""
+    """The limiter counts beginnings and codes by address, and refuses before the provider is asked."""
     client = Client(server.url)
     members = {**own_code(server, person_of(new_email())), "code": "x", "transport": "body"}
     begin = f"/login/google?{urlencode({'return_to': PAGE})}"

@@ -16,6 +16,8 @@ from chalicelib.domain.limits import (
     login_by_account,
     login_by_address,
     login_by_device,
+    provider_by_address,
+    provider_by_device,
     signup_by_address,
 )
 from tests.fakes import START, config
@@ -23,7 +25,8 @@ from tests.fakes import START, config
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MADE_BY = (login_by_account, login_by_device, change_by_device, login_by_address, signup_by_address)
+BY_PROVIDER = (provider_by_address, provider_by_device)
+MADE_BY = (login_by_account, login_by_device, change_by_device, login_by_address, *BY_PROVIDER, signup_by_address)
 LOGIN_BY_ACCOUNT = login_by_account(config().login_attempts)
 LOGIN_BY_ADDRESS = login_by_address(config().address_attempts)
 SIGNUP_BY_ADDRESS = signup_by_address(config().signup_attempts)
@@ -90,6 +93,8 @@ def test_defaults() -> None:
     assert LimitPolicy("signup-address", HOUR, ((100, 0), (200, 10)), 60) == SIGNUP_BY_ADDRESS
     for made_by in (login_by_device, change_by_device):
         assert (made_by(20).tiers, made_by(20).final_spacing) == (LOGIN_BY_ACCOUNT.tiers, 300)
+    for made_by in BY_PROVIDER:  # to be known is no disadvantage
+        assert (made_by(300).tiers, made_by(300).final_spacing) == (LOGIN_BY_ADDRESS.tiers, 10)
 
 
 @bounded

@@ -173,9 +173,11 @@ def test_what_goes_beside_is_not_done_for_a_refusal_from_memory() -> None:
     """A login at a provider that is refused so keeps nothing, and a password change reads nothing."""
     world, done = World(), []
     for _ in range(4):
-        world.attempts[0].log_in_elsewhere(CLIENT, lambda: done.append("counted"))
+        world.attempts[0].log_in_elsewhere(CLIENT, None, lambda: done.append("counted"))
     for _ in range(3):
-        assert not world.passes(lambda: world.attempts[0].log_in_elsewhere(CLIENT, lambda: done.append("refused")))
+        assert not world.passes(
+            lambda: world.attempts[0].log_in_elsewhere(CLIENT, None, lambda: done.append("refused"))
+        )
     assert done == ["counted"] * 4 + ["refused"]
 
 

@@ -56,7 +56,7 @@ FAULTS = (
         (
             "flows/test_log_in.py::test_every_way_to_try_a_password_counts_on_one_limiter",
             "http/test_guarded.py::test_password_guesses_count_on_one_limiter",
-            "flows/test_federation.py::test_begin_and_exchange_count_on_the_login_limiter",
+            "flows/test_provider_limits.py::test_logins_at_providers_are_counted",
             "flows/test_first_password.py::test_first_password_counts_on_the_limiter",
             "flows/test_known_devices.py::test_wrong_guesses_at_a_password_change_are_held_back",
         ),
@@ -309,8 +309,10 @@ def docstrings(path: Path, names: set[str]) -> dict[str, str]:
 
 
 def test_all_are_here() -> None:
-    """Twenty-eight, each once, in their order."""
-    assert [fault.number for fault in FAULTS] == list(range(1, 29))
+    """The first twenty-eight and some of the later ones, each once, in their order."""
+    numbers = [fault.number for fault in FAULTS]
+    assert numbers == sorted(set(numbers))
+    assert set(numbers) >= set(range(1, 29))
 
 
 @every_fault
