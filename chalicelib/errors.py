@@ -16,6 +16,7 @@ AuthError
 ├── AccessDenied                    access_denied                    the person, the provider or an operator said no
 ├── LoginExpired                    login_expired                    not begun in this browser, too old, or finished
 ├── OriginRefused                   origin_refused                   the page that asks is not allowed to
+├── NavigationRequired              navigation_required              a browser asks by something else than a navigation
 ├── CsrfTokenInvalid                csrf_token_invalid               X-CSRF-Token is missing or not the session's
 ├── SessionNotFound                 session_not_found                no such session of this user
 ├── ProviderNotFound                provider_not_found               no such identity provider is switched on
@@ -158,6 +159,17 @@ class OriginRefused(AuthError):
 
     code = "origin_refused"
     title = "Requests from this origin are not allowed"
+
+
+class NavigationRequired(AuthError):
+    """A browser asks by something else than a navigation of a tab: an image, a frame, a script, a prefetch."""
+
+    code = "navigation_required"
+    title = "This address is for navigations alone"
+
+    def __init__(self, *, debug: str = "") -> None:
+        detail = "Send the browser here by a link, a form or location.assign(); nothing else and no prefetch may ask."
+        super().__init__(detail, debug=debug)
 
 
 class CsrfTokenInvalid(AuthError):

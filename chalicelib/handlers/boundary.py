@@ -35,6 +35,7 @@ STATUS: dict[type[errors.AuthError], int] = {
     errors.AccessDenied: 403,
     errors.LoginExpired: 400,
     errors.OriginRefused: 403,
+    errors.NavigationRequired: 403,
     errors.CsrfTokenInvalid: 403,
     errors.SessionNotFound: 404,
     errors.ProviderNotFound: 404,

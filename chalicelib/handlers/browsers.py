@@ -1,10 +1,10 @@
-"""Which pages may make a request that carries or sets a cookie (ASVS V3.5.1)."""
+"""Which pages may make a request that carries or sets a cookie, and which requests are navigations (ASVS V3.5.1)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.errors import CsrfTokenInvalid, OriginRefused
+from chalicelib.errors import CsrfTokenInvalid, NavigationRequired, OriginRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 # Safe methods change nothing (RFC 9110 section 9.2.1). TRACE is left out: no browser sends it, and no route takes it.
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+# Fetch Metadata of a navigation of a tab or window (W3C Fetch Metadata, sections 2.1 and 2.2). A frame's mode is
+# `navigate` too, but its destination is `iframe`, `frame`, `embed`, `object` or `fencedframe`.
+NAVIGATION = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+# In these, browsers said that they ask ahead of the person before there was Sec-Purpose: Chromium and Safari in Purpose
+# and X-Purpose (`preview` too), Firefox in X-Moz. Frontends' own routers send Purpose as well (next.js #38128).
+FORMER_PURPOSES = ("purpose", "x-purpose", "x-moz")
+AHEAD = ("prefetch", "prerender", "preview")
 
 
 def require_allowed_page(request: Request, allowed_origins: frozenset[str], *, cookies: bool) -> None:
@@ -45,6 +54,32 @@ def require_allowed_page(request: Request, allowed_origins: frozenset[str], *, c
     }
     if not passes.get(sites[0] if sites else None, False):
         raise OriginRefused
+
+
+def require_navigation(request: Request) -> None:
+    """NavigationRequired where a browser says that no person has sent a tab here.
+
+    For routes that write although they are a GET: an image on any page would have each of its visitors ask, and a
+    prefetch asks before the person does, who may never. Nothing is looked up for the answer.
+
+        Sec-Fetch-Mode, Sec-Fetch-Dest    where they came: exactly `navigate` and `document`, once each
+        Sec-Purpose                       must not be there: it says that the answer is not for use now (HTML Standard,
+                                          section 7.6). `prefetch`, also with `;prerender` or `;anonymous-client-ip`
+        Purpose, X-Purpose, X-Moz         must not name a prefetch, a prerender or a preview
+
+    An unknown value is refused: Fetch Metadata's advice to ignore it (section 2.1) would be a way in here. Programs do
+    not send these headers, nor do browsers that are older than March 2023, and both pass.
+    """
+    for name, expected in NAVIGATION.items():
+        values = request.headers.get(name, ())
+        if values and values != (expected,):
+            raise NavigationRequired(debug=f"{name} is not {expected}, or doubled")
+    if request.headers.get("sec-purpose"):
+        raise NavigationRequired(debug="sec-purpose")
+    for name in FORMER_PURPOSES:
+        said = ",".join(request.headers.get(name, ())).lower()
+        if any(word in said for word in AHEAD):
+            raise NavigationRequired(debug=name)
 
 
 def require_csrf_token(request: Request, csrf_tokens: CsrfTokens, sid: str) -> None:

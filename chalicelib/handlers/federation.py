@@ -9,6 +9,7 @@ from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
 from chalicelib.handlers import cookies
 from chalicelib.handlers.bodies import BEGIN_LOGIN, EXCHANGE, FINISH_LOGIN
+from chalicelib.handlers.browsers import require_navigation
 from chalicelib.handlers.credentials import (
     carried_sessions,
     device_token_of,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 def begin(request: Request, services: Services, provider: str) -> Response:
     """303 to the provider. A GET, because a link does it; nothing comes of it without this browser's cookie."""
+    require_navigation(request)
     services.federation.provider(provider)
     query = request.parameters(BEGIN_LOGIN)
     departure = services.federation.begin(
@@ -50,6 +52,7 @@ def finish(request: Request, services: Services, provider: str) -> Response:
 
     After linking, the cookie of the session that asked is renewed where the browser has it.
     """
+    require_navigation(request)
     query = request.readable_parameters(FINISH_LOGIN)
     returned = services.federation.finish(
         provider,

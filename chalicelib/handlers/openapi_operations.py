@@ -127,7 +127,7 @@ OPERATIONS: dict[str, Operation] = {
     "GET /login/{provider}": Operation(
         federation.begin,
         {303: None},
-        PROVIDER,
+        (*PROVIDER, errors.NavigationRequired),
         query=bodies.BEGIN_LOGIN,
         headers=("Location", *_COOKIES),
         parameters=_PROVIDER,
@@ -135,7 +135,7 @@ OPERATIONS: dict[str, Operation] = {
     "GET /login/{provider}/callback": Operation(
         federation.finish,
         {303: None},
-        (errors.ProviderNotFound, errors.LoginExpired),
+        (errors.ProviderNotFound, errors.LoginExpired, errors.NavigationRequired),
         query=bodies.FINISH_LOGIN,
         headers=("Location",),
         sometimes=_COOKIES,

@@ -203,7 +203,6 @@ class Federation:
             raise
 
     def link(
-    def link(
         self,
         principal: Principal,
         name: str,

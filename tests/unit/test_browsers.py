@@ -1,13 +1,15 @@
-"""Which pages may ask: Origin, Sec-Fetch-Site and the CSRF token."""
+"""Which pages may ask: Origin, Sec-Fetch-Site and the CSRF token; and which requests are navigations."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.keyring import KeyRing
-from chalicelib.errors import CsrfTokenInvalid, OriginRefused
-from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
+from chalicelib.errors import CsrfTokenInvalid, NavigationRequired, OriginRefused
+from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token, require_navigation
 from tests.fakes import ORIGIN, PREFIX, FrozenClock, parameters_with_keys
 from tests.unit.events import request
 
@@ -160,3 +162,41 @@ def test_other_csrf_tokens_are_refused(csrf_tokens: CsrfTokens) -> None:
     for headers in attempts:
         with pytest.raises(CsrfTokenInvalid):
             require_csrf_token(request(headers=headers), csrf_tokens, SID)
+
+
+def navigates(headers: dict[str, str | list[str]]) -> bool:
+    """Whether a request with these headers is taken for a navigation of a tab."""
+    try:
+        require_navigation(request(headers=headers, method="GET"))
+    except NavigationRequired:
+        return False
+    return True
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    mode=st.sampled_from([None, "navigate", "no-cors", "cors", "same-origin", "websocket", "nested-navigate"])
+    | st.text(),
+    dest=st.sampled_from([None, "document", "iframe", "frame", "embed", "image", "empty", "nested-document"])
+    | st.text(),
+)
+def test_navigation_is_said_by_two_words_alone(mode: str | None, dest: str | None) -> None:
+    """Each header is absent or exactly the word of a tab's navigation; nothing else that can stand there passes."""
+    headers: dict[str, str | list[str]] = {}
+    headers |= {} if mode is None else {"Sec-Fetch-Mode": mode}
+    headers |= {} if dest is None else {"Sec-Fetch-Dest": dest}
+    assert navigates(headers) == (mode in {None, "navigate"} and dest in {None, "document"})
+
+
+@pytest.mark.parametrize("name", ["Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"])
+@pytest.mark.parametrize(
+    "value", ["prefetch", "Prefetch", "prefetch;prerender", "prefetch; anonymous-client-ip", "x, prefetch", "prerender"]
+)
+def test_request_ahead_of_the_person_is_no_navigation(name: str, value: str) -> None:
+    """Whichever header names it, in any case, with whatever parameters, once or beside another value."""
+    navigation: dict[str, str | list[str]] = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for headers in ({name: value}, {name: [value, value]}, {name: ["other", value]}, {name.lower(): value}):
+        assert not navigates({**headers})
+        assert not navigates({**navigation, **headers})
+    assert navigates(navigation)
+    assert navigates({**navigation, name: "other"}) == (name != "Sec-Purpose")

@@ -293,6 +293,15 @@ FAULTS = (
         ("amplify-js #3899",),
         ("flows/test_arrivals.py::test_verified_address_links_to_the_proven_account",),
     ),
+    Fault(
+        34,
+        "prefetches counted as logins",
+        ("next.js #38128",),
+        (
+            "http/test_navigations.py::test_login_is_begun_by_nothing_else",
+            "http/test_navigations.py::test_callback_is_loaded_by_nothing_else",
+        ),
+    ),
 )
 
 every_fault = pytest.mark.parametrize("fault", FAULTS, ids=[str(fault.number) for fault in FAULTS])
