@@ -106,7 +106,7 @@ def main() -> int:
         _say("measuring cold starts")
         starts = _cold_starts(runner, ours, plain, (grant, cookie), settings)
     _say("attacking")
-    attacks.report(attacks.AS_FAST_AS_POSSIBLE)
+    attacks.report(attacks.AS_FAST_AS_POSSIBLE, attacks.SHARED_AS_FAST_AS_POSSIBLE)
     contract_holds = report.operations(metered.costs, cpu, cpu_with_argon2)
     login_is_cheap = report.login_at_a_provider(metered.costs)
     starts_are_short = report.cold_starts(

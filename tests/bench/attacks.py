@@ -10,20 +10,23 @@ from __future__ import annotations
 import ipaddress
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.records import Client, Principal
 from chalicelib.errors import InvalidCredentials, TooManyRequests
 from chalicelib.services.accounts import Credentials
-from tests.fakes import PASSWORD, Keyturn
+from chalicelib.services.federation import LoginRequest
+from tests.fakes import PAGE, PASSWORD, Keyturn
+from tests.fakes_provider import FakeProvider
 from tests.fakes_store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Login, Session
+    from chalicelib.domain.records import Account, Login, LoginTransaction, Session
     from chalicelib.ports import PasswordHasher
     from chalicelib.services import Services
 
@@ -33,11 +36,15 @@ WRONG = "wrong horse battery"
 OWNER = "owner@example.com"
 HOME = Client("198.51.100.1", "the owner's browser")
 LATER = Client("198.51.100.2", "another browser of the owner")
+OFFICE = Client("203.0.113.1", "the owner's browser, behind the attacker's address")
 
 # Attempts a second. The one is what API Gateway lets through to the stage by default (KEYTURN_THROTTLE_RATE), of all
 # callers together; the other spreads the attack over an hour.
 FASTEST = "100 a second"
 PACES = {FASTEST: 100.0, "in an hour": ATTEMPTS / 3600}
+# An attack that ends with the counters' window leaves nothing to wait for; this one ends in the middle of it.
+HALF_AN_HOUR = "in half an hour"
+SPEEDS = {**PACES, HALF_AN_HOUR: ATTEMPTS / 1800}
 
 # USD. Sources: DynamoDB on demand after its price was halved on 2024-11-01, by Airbyte's account of 2025-07-21; API
 # Gateway (REST) and Lambda requests by AWS's own pages; Lambda's duration (x86) as cloudchipr quoted it in 2025.
@@ -87,6 +94,11 @@ class BilledStore(FakeStore):
         self._pay(writes=6)
         return super().create_account(login, session)
 
+    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
+        """One."""
+        self._pay(writes=1)
+        super().create_transaction(digest, transaction)
+
 
 class FreeHasher:
     """Counts hashes instead of computing them."""
@@ -129,7 +141,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.store, self.hasher, self.audit = BilledStore(), FreeHasher(), Tally()
-        self.keyturn = Keyturn(self.store, audit=self.audit)  # type: ignore[arg-type]  # a log all the same
+        audit, providers = self.audit, {"google": FakeProvider()}
+        self.keyturn = Keyturn(self.store, audit=audit, providers=providers)  # type: ignore[arg-type]  # a log all the same
         self._containers = [self.container() for _ in range(CONTAINERS)]
         grant = self._containers[0].accounts.sign_up(
             Credentials(email=OWNER, password=PASSWORD, transport="body"), HOME
@@ -158,6 +171,12 @@ def log_in(
     """One login."""
     credentials = Credentials(email=email, password=password, transport="body", device_token=device_token)
     services.accounts.log_in(credentials, client)
+
+
+def begin(services: Services, client: Client, device_token: str | None = None) -> None:
+    """One login that is begun at a provider."""
+    request = LoginRequest(return_to=PAGE, transport="cookie", device_token=device_token)
+    services.federation.begin("google", request, None, client)
 
 
 def from_one(_: int) -> Client:
@@ -207,6 +226,11 @@ def sign_up(stage: Stage, number: int, client: Client) -> None:
     stage.in_turn(number).accounts.sign_up(credentials, client)
 
 
+def begin_logins(stage: Stage, number: int, client: Client) -> None:
+    """Begin logins at a provider, as a program does, or a browser that does not say that a page has it ask."""
+    begin(stage.in_turn(number), client)
+
+
 @dataclass(frozen=True)
 class Attack:
     """What is attempted, from where, and how fast."""
@@ -240,8 +264,21 @@ ATTACKS = tuple(
     for pace in PACES
 )
 
+# Run once more with the owner behind the attacker's address: in an office, behind the NAT of a carrier, or behind a
+# proxy that is the only client which Keyturn sees.
+SHARED = tuple(
+    Attack(what, attempt, "the owner's own address", from_one, pace)
+    for what, attempt in (
+        ("guesses at one account", guess),
+        ("one guess at each of 10,000 accounts", spray),
+        ("sign-ups", sign_up),
+        ("logins begun at a provider", begin_logins),
+    )
+    for pace in (FASTEST, HALF_AN_HOUR)
+)
 
 AS_FAST_AS_POSSIBLE = tuple(attack for attack in ATTACKS if attack.pace == FASTEST)
+SHARED_AS_FAST_AS_POSSIBLE = tuple(attack for attack in SHARED if attack.pace == FASTEST)
 
 
 @dataclass(frozen=True)
@@ -267,22 +304,66 @@ class Outcome:
 
 def run(attack: Attack) -> Outcome:
     """Attack, and let the owner try at once when it is over."""
-    stage = Stage()
-    clock, begun = stage.keyturn.clock, stage.keyturn.clock.now()
-    assert begun % 3600 == 0, "the attack is to meet one window of the counters"
-    for number in range(ATTEMPTS):
-        clock.time = begun + int(number / PACES[attack.pace])
-        try:
-            attack.attempt(stage, number, attack.address(number))
-        except (InvalidCredentials, TooManyRequests):
-            continue
-    audit, store = stage.audit, stage.store
+    stage = _attacked(attack)
+    clock, audit, store = stage.keyturn.clock, stage.audit, stage.store
     cost = (stage.hasher.hashes, audit.by_table, audit.from_memory, store.writes, store.reads)
     known = _let_in(lambda: log_in(stage.container(), PASSWORD, HOME, device_token=stage.device_token)) is None
     ended = clock.now()
     while wait := _let_in(lambda: log_in(stage.container(), PASSWORD, LATER)):
         clock.advance(wait)
     return Outcome(attack, *cost, known, clock.now() - ended)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What an attack comes to for the owner behind the attacker's address, by what the owner does then.
+
+    `waits`: seconds after the attack's end until the owner is let in.
+    """
+
+    attack: Attack
+    let_through: int
+    waits: dict[str, int]
+
+
+# What the owner does, behind the attacker's address.
+ACTS: dict[str, Callable[[Stage], None]] = {
+    "password, known device": lambda stage: log_in(
+        stage.container(), PASSWORD, OFFICE, device_token=stage.device_token
+    ),
+    "password, new device": lambda stage: log_in(stage.container(), PASSWORD, OFFICE),
+    "provider, known browser": lambda stage: begin(stage.container(), OFFICE, stage.device_token),
+    "provider, new browser": lambda stage: begin(stage.container(), OFFICE),
+    "sign-up": lambda stage: sign_up(stage, ATTEMPTS, OFFICE),
+}
+
+
+def run_beside(attack: Attack) -> Beside:
+    """Attack, and let the owner try everything at once when it is over, and again after the time that they are told."""
+    stage = _attacked(attack)
+    clock, ended = stage.keyturn.clock, stage.keyturn.clock.now()
+    let_through = ATTEMPTS - stage.audit.by_table - stage.audit.from_memory
+    told = {name: _let_in(partial(act, stage)) or 0 for name, act in ACTS.items()}
+    waits = dict.fromkeys(ACTS, 0)
+    for name in sorted((name for name in ACTS if told[name]), key=lambda name: told[name]):
+        clock.time = max(clock.now(), ended + told[name])
+        while wait := _let_in(partial(ACTS[name], stage)):
+            clock.advance(wait)
+        waits[name] = clock.now() - ended
+    return Beside(attack, let_through, waits)
+
+
+def _attacked(attack: Attack) -> Stage:
+    stage = Stage()
+    clock, begun = stage.keyturn.clock, stage.keyturn.clock.now()
+    assert begun % 3600 == 0, "the attack is to meet one window of the counters"
+    for number in range(ATTEMPTS):
+        clock.time = begun + int(number / SPEEDS[attack.pace])
+        try:
+            attack.attempt(stage, number, attack.address(number))
+        except (InvalidCredentials, TooManyRequests):
+            continue
+    return stage
 
 
 def _let_in(attempt: Callable[[], None]) -> int | None:
@@ -312,10 +393,21 @@ def rows(outcomes: Iterable[Outcome]) -> list[str]:
     return lines
 
 
-def report(attacks: Iterable[Attack]) -> None:
-    """Run them and print the table."""
+def rows_beside(outcomes: Iterable[Beside]) -> list[str]:
+    """What they come to behind one address, as lines of a table in Markdown."""
+    heads = ("10,000 attempts", "let through", *ACTS)
+    lines = [f"| {' | '.join(heads)} |", f"|---|---:|{'---|' * len(ACTS)}"]
+    for outcome in outcomes:
+        waits = [f"after {wait} s" if wait else "at once" for wait in outcome.waits.values()]
+        lines.append(f"| {' | '.join((outcome.attack.name, f'{outcome.let_through:,}', *waits))} |")
+    return lines
+
+
+def report(attacks: Iterable[Attack], shared: Iterable[Attack]) -> None:
+    """Run them and print both tables."""
     sys.stdout.write("\n".join(["", *rows(run(attack) for attack in attacks), ""]))
+    sys.stdout.write("\n".join(["", *rows_beside(run_beside(attack) for attack in shared), ""]))
 
 
 if __name__ == "__main__":
-    report(ATTACKS)
+    report(ATTACKS, SHARED)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import attacks
-from tests.bench.attacks import ATTACKS, ATTEMPTS, HOME, OWNER, WRONG, Attack, Stage
+from tests.bench.attacks import ATTACKS, ATTEMPTS, HOME, OWNER, SHARED, WRONG, Attack, Stage
 from tests.fakes import PASSWORD
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "attacks.md"
@@ -28,16 +28,41 @@ def test_attack_comes_to_what_is_documented(attack: Attack) -> None:
     assert row in DOCUMENT.read_text(encoding="utf-8").splitlines(), row
 
 
-def test_document_has_every_attack_and_no_other() -> None:
-    """Its table has the rows of the runs, in their order."""
+@pytest.mark.parametrize("attack", SHARED, ids=lambda attack: attack.name.replace(" ", "-"))
+def test_attack_from_the_owners_address_comes_to_what_is_documented(attack: Attack) -> None:
+    """Behind the attacker's address, who is known is let in at once, and no attack holds up what is counted apart."""
+    outcome = attacks.run_beside(attack)
+    waits = outcome.waits
+    assert (waits["password, known device"], waits["provider, known browser"]) == (0, 0)
+    held_up = {act for act, wait in waits.items() if wait}
+    if attack.what == "sign-ups":
+        assert held_up == {"sign-up"}
+        assert waits["sign-up"] <= 60
+    elif attack.what == "logins begun at a provider":
+        assert held_up == {"provider, new browser"}
+        assert waits["provider, new browser"] <= 10
+    else:
+        assert held_up == {"password, new device"}
+        assert waits["password, new device"] <= (300 if attack.what.startswith(ONE_ACCOUNT) else 10)
+    row = attacks.rows_beside([outcome])[-1]
+    assert row in DOCUMENT.read_text(encoding="utf-8").splitlines(), row
+
+
+@pytest.mark.parametrize(
+    ("head", "run"),
+    [(attacks.rows([])[0], ATTACKS), (attacks.rows_beside([])[0], SHARED)],
+    ids=["all", "from the owner's address"],
+)
+def test_document_has_every_attack_and_no_other(head: str, run: tuple[Attack, ...]) -> None:
+    """Each of its tables has the rows of the runs, in their order."""
     lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
-    assert attacks.rows([])[0] in lines
-    named = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")]
-    assert named[1:] == [attack.name for attack in ATTACKS]
+    table = "\n".join(lines[lines.index(head) :]).partition("\n\n")[0].splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table[2:]] == [attack.name for attack in run]
+    assert sum(line.startswith("| ") for line in lines) == len(ATTACKS) + len(SHARED) + 2
 
 
 def test_bill_is_the_cost_contracts() -> None:
-    """What the runs count is what the contract has for a login and a sign-up, measured on a table elsewhere."""
+    """What the runs count is what the contract has for each kind of attempt, measured on a table elsewhere."""
     stage = Stage()
     attacks.log_in(stage.container(), PASSWORD, HOME)
     assert (stage.store.reads, stage.store.writes, stage.hasher.hashes) == (1, 3, 1)
@@ -45,6 +70,8 @@ def test_bill_is_the_cost_contracts() -> None:
     assert (stage.store.reads, stage.store.writes, stage.hasher.hashes) == (2, 5, 2)
     attacks.sign_up(stage, 0, HOME)
     assert (stage.store.reads, stage.store.writes, stage.hasher.hashes) == (2, 12, 3)
+    attacks.begin(stage.container(), HOME)
+    assert (stage.store.reads, stage.store.writes, stage.hasher.hashes) == (2, 14, 3)
 
 
 def test_attack_is_no_phantom() -> None:
