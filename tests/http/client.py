@@ -136,6 +136,22 @@ class Held:
             return self.client.post("/refresh", {"refresh_token": self.refresh_token})
         return self.client.post("/refresh", headers=self.page)
 
+    def renew(self, method: str, path: str, members: dict[str, str] | None = None) -> Reply:
+        """Ask for what changes who may get in, with the session's own long-lived credential."""
+        if self.by_session_cookie:
+            return self.client.call(method, path, members, self.page)
+        if "refresh_token" in self.reply.json:
+            body = {**(members or {}), "refresh_token": self.refresh_token}
+            return self.client.call(method, path, body, [self.bearer])
+        return self.client.call(method, path, members, [self.bearer, *self.page])
+
+    def renewed(self, method: str, path: str, members: dict[str, str] | None = None) -> Held:
+        """What is held after such a request, which must work: an answer of the form that a login's has."""
+        reply = self.renew(method, path, members)
+        assert reply.status == 200, reply
+        assert set(reply.json) - {"device_token"} == set(self.reply.json) - {"device_token"}
+        return Held(self.client, self.email, reply)
+
     def refreshed(self) -> Held:
         """What is held after a refresh, which must work."""
         reply = self.refresh()
@@ -160,9 +176,14 @@ class Held:
     def assert_dead(self) -> None:
         """Neither token works, nor a session cookie."""
         assert_problem(self.me(), 401, "invalid_token")
+        self.assert_renewed()
+
+    def assert_renewed(self) -> None:
+        """The long-lived credential is dead; the access token may have time left."""
         if self.by_session_cookie:
-            return
-        assert_problem(self.refresh(), 401, "invalid_grant")
+            assert_problem(self.me(), 401, "invalid_token")
+        else:
+            assert_problem(self.refresh(), 401, "invalid_grant")
 
 
 def new_email() -> str:

@@ -75,11 +75,13 @@ MEMBERS = {
     "/refresh": ("refresh_token",),
     "/logout": ("refresh_token",),
     "/logout/all": (),
-    "/password/change": ("current_password", "new_password"),
+    "/password/change": ("current_password", "new_password", "refresh_token"),
     "/login/{provider}/exchange": ("code", "code_verifier", "redirect_uri", "nonce", "transport"),
-    "/identities/{provider}": ("code", "code_verifier", "redirect_uri", "nonce"),
-    "/identities/{provider}/authorization": ("return_to",),
+    "/identities/{provider}": ("code", "code_verifier", "redirect_uri", "nonce", "refresh_token"),
+    "/identities/{provider}/authorization": ("return_to", "refresh_token"),
 }
+# What a DELETE takes in its body.
+MEMBERS_OF_DELETE = {"/sessions/{session_id}": (), "/identities/{provider}": ("refresh_token",)}
 
 every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
 every_route_with_form = pytest.mark.parametrize("route", WITH_FORM, ids=str)
@@ -112,4 +114,5 @@ def members_for(route: Route, held: Held) -> dict[str, str] | None:
         "nonce": "nonce",
         "return_to": PAGE,
     }
-    return {name: right[name] for name in MEMBERS[route.path]} if route.path in MEMBERS else None
+    taken = (MEMBERS_OF_DELETE if route.method == "DELETE" else MEMBERS).get(route.path)
+    return {name: right[name] for name in taken} if taken else None

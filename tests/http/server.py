@@ -27,6 +27,7 @@ import app
 from chalicelib import authorizers, bootstrap, chronicle, deadline, providers
 from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
+from chalicelib.clock import SystemClock
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from infra import keys
 from infra.chalice_deployment import Swagger
@@ -174,6 +175,13 @@ class Server:
         containers = Containers()
         with self.running(containers, environment, seconds):
             yield containers
+
+    @contextmanager
+    def later(self, seconds: int) -> Iterator[None]:
+        """Every container's clock is ahead by so many seconds."""
+        now = SystemClock.now
+        with mock.patch.object(SystemClock, "now", lambda clock: now(clock) + seconds):
+            yield
 
     @contextmanager
     def forgetful(self) -> Iterator[None]:

@@ -66,7 +66,8 @@ def test_links_are_of_configuration(server: Server, client: Client) -> None:
     callback = surfer.agree(location, person_of(new_email()))
     assert surfer.come_back(callback, FORGED).header("Location") == PAGE
     held = surfer.session()
-    linking = client.post("/identities/google/authorization", {"return_to": PAGE}, [FROM_PAGE, held.bearer, *FORGED])
+    csrf_token = ("X-CSRF-Token", held.csrf_token)
+    linking = surfer.post("/identities/google/authorization", {"return_to": PAGE}, [held.bearer, csrf_token, *FORGED])
     (redirect_uri,) = parse_qs(urlsplit(linking.json["authorization_url"]).query)["redirect_uri"]
     assert redirect_uri == f"{server.url}/login/google/callback"
     metadata = client.call("GET", METADATA, headers=FORGED).json
@@ -100,7 +101,8 @@ def test_address_of_a_provider_replaces_none(server: Server, client: Client) -> 
     """Who links an identity with another address, and logs in by it, has the address of before (amplify-js #987)."""
     held, surfer = sign_up(client), Surfer(server, client)
     other = new_email()
-    asked = surfer.post("/identities/google/authorization", {"return_to": PAGE}, [held.bearer])
+    members = {"return_to": PAGE, "refresh_token": held.refresh_token}
+    asked = surfer.post("/identities/google/authorization", members, [held.bearer])
     surfer.come_back(surfer.agree(asked.json["authorization_url"], person_of(other)))
     assert surfer.log_in(person_of(other)).header("Location") == PAGE
     assert surfer.session().me().json["email"] == held.email

@@ -12,12 +12,14 @@ from chalicelib.handlers.guarding import guard
 from tests.fakes import PASSWORD
 from tests.http.client import Client, Held, assert_answer, assert_no_content, assert_problem, log_in, sign_up
 from tests.http.hostile import filled
+from tests.http.server import PAGE
 
 if TYPE_CHECKING:
     from tests.http.server import Server
 
 NEW_PASSWORD = "fresh horse battery"
-SESSION = {"session_id", "created_at", "last_used_at", "user_agent", "address", "transport", "current"}
+CHANGE = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+SESSION = {"session_id", "created_at", "user_agent", "address", "transport", "current"}
 GUARDED = [
     (method, path)
     for path, methods in app.app.routes.items()
@@ -41,7 +43,7 @@ def end(held: Held, session_id: str) -> Any:
 
 def change_password(held: Held, current: str = PASSWORD, new: str = NEW_PASSWORD) -> Any:
     """Ask for another password."""
-    return held.client.post("/password/change", {"current_password": current, "new_password": new}, [held.bearer])
+    return held.renew("POST", "/password/change", {"current_password": current, "new_password": new})
 
 
 def test_guarded_routes() -> None:
@@ -131,7 +133,33 @@ def test_sessions(server: Server, app_user: Held) -> None:
     assert own["user_agent"].startswith("Pocket Browser/1.0")
     assert len(own["user_agent"].encode()) <= 160
     assert abs(time.time() - own["created_at"]) < 60
-    assert own["created_at"] <= own["last_used_at"]
+
+
+def test_no_refresh_is_told(server: Server, client: Client) -> None:
+    """Where and when a session was refreshed is on no list: address and user agent are the login's."""
+    owner = sign_up(client)
+    before = sessions(owner)
+    phone = Client(server.url, "203.0.113.8")
+    reply = phone.post("/refresh", {"refresh_token": owner.refresh_token}, [("User-Agent", "somewhere else")])
+    assert reply.status == 200
+    after = Held(client, owner.email, reply)
+    assert sessions(after) == before
+    server.log.deliver()
+    events = client.call("GET", "/security-events", headers=[after.bearer]).json["events"]
+    assert [event["event"] for event in events] == ["signed_up"]
+
+
+def test_pages_of_sessions(client: Client) -> None:
+    """A cursor goes on behind the session that it names; behind the last one is an empty page. A wrong one is 400."""
+    owner = sign_up(client)
+    others = {log_in(client, owner.email).session_id for _ in range(18)}
+    assert {session["session_id"] for session in sessions(owner)} == {owner.session_id, *others}
+    for cursor in ("x", "A" * 23, "A" * 21 + "!", "%00"):
+        reply = client.call("GET", f"/sessions?cursor={cursor}", headers=[owner.bearer])
+        assert_problem(reply, 400, "invalid_request")
+    last = max(others | {owner.session_id})
+    reply = client.call("GET", f"/sessions?cursor={last}", headers=[owner.bearer])
+    assert reply.json == {"sessions": []}
 
 
 def test_end_one(app_user: Held) -> None:
@@ -158,31 +186,31 @@ def test_session_of_somebody_else(app_user: Held, browser: Held) -> None:
     browser.assert_lives()
 
 
-def test_password_change(app_user: Held) -> None:
-    """Every other session is over, this one goes on with both its tokens; the new password is the only one."""
-    others = [log_in(app_user.client, app_user.email, transport) for transport in ("cookie", "body")]
-    reply = change_password(app_user)
-    assert_answer(reply, 200, {"access_token", "token_type", "expires_in", "session_id", "user"})
-    assert not reply.all("Set-Cookie")
-    assert reply.json["session_id"] == app_user.session_id
-    for other in others:
-        other.assert_dead()
-    assert_problem(app_user.me(), 401, "invalid_token")
-    new = ("Authorization", f"Bearer {reply.json['access_token']}")
-    assert app_user.client.call("GET", "/me", headers=[new]).status == 200
-    app_user.refreshed().assert_lives()
-    members = {"email": app_user.email, "password": PASSWORD, "transport": "body"}
-    assert_problem(app_user.client.post("/login", members), 401, "invalid_credentials")
-    log_in(app_user.client, app_user.email, password=NEW_PASSWORD).assert_lives()
+@pytest.mark.parametrize("transport", ["body", "cookie", "session"])
+def test_password_change(client: Client, transport: str) -> None:
+    """Every other session is over; this one goes on by the answer, and each credential of before is dead."""
+    owner = sign_up(client, transport)
+    others = [log_in(client, owner.email, other) for other in ("cookie", "body", "session")]
+    changed = owner.renewed("POST", "/password/change", CHANGE)
+    assert changed.session_id == owner.session_id
+    for former in (*others, owner):
+        former.assert_dead()
+    changed.assert_lives()
+    members = {"email": owner.email, "password": PASSWORD, "transport": "body"}
+    assert_problem(client.post("/login", members), 401, "invalid_credentials")
+    log_in(client, owner.email, password=NEW_PASSWORD).assert_lives()
 
 
-def test_password_change_in_a_browser(browser: Held) -> None:
-    """The browser's cookie goes on, and no other one is set."""
-    reply = change_password(browser)
-    assert reply.status == 200
-    assert not reply.all("Set-Cookie")
-    assert "csrf_token" not in reply.json
-    browser.refreshed().assert_lives()
+def test_copied_bearer_gains_nothing_by_its_owners_login(server: Server, client: Client) -> None:
+    """What takes a recent login asks when the presented token's was: not when its owner last gave the password."""
+    owner = sign_up(client)
+    with server.later(601):
+        owner = owner.refreshed()
+        changed = owner.renewed("POST", "/password/change", CHANGE)
+        code = {"code": "c", "code_verifier": "v" * 43, "redirect_uri": PAGE, "nonce": "n"}
+        body = {**code, "refresh_token": changed.refresh_token}
+        assert_problem(client.post("/identities/google", body, [owner.bearer]), 401, "invalid_token")
+        assert_problem(client.post("/identities/google", body, [changed.bearer]), 401, "invalid_code")
 
 
 def test_refused_password_change(app_user: Held) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.fakes import PASSWORD
 from tests.http.client import (
     FROM_PAGE,
     Client,
@@ -42,12 +43,18 @@ def ways_in(held: Held) -> Any:
 
 def unlink(held: Held, provider: str = "google") -> Reply:
     """Ask to unlink."""
-    return held.client.call("DELETE", f"/identities/{provider}", headers=[held.bearer])
+    return held.renew("DELETE", f"/identities/{provider}")
 
 
 def begin_linking(surfer: Surfer, held: Held) -> str:
     """Ask where to go to link."""
-    reply = surfer.post("/identities/google/authorization", {"return_to": PAGE}, [held.bearer])
+    members = {"return_to": PAGE}
+    headers = [held.bearer]
+    if "refresh_token" in held.reply.json:
+        members["refresh_token"] = held.refresh_token
+    else:
+        headers.append(("X-CSRF-Token", held.csrf_token))
+    reply = surfer.post("/identities/google/authorization", members, headers)
     assert_answer(reply, 200, {"authorization_url"})
     return str(reply.json["authorization_url"])
 
@@ -75,18 +82,20 @@ def test_link_by_redirect(server: Server, surfer: Surfer) -> None:
     other = Surfer(server, Client(server.url))
     other.log_in(person)
     assert other.session().me().json["sub"] == held.me().json["sub"]
-    assert_no_content(unlink(held))
-    assert_problem(unlink(held), 404, "identity_not_found")
-    assert ways_in(held) == {"identities": [], "password": True}
+    after = held.renewed("DELETE", "/identities/google")
+    held.assert_renewed()
+    assert_problem(unlink(after), 404, "identity_not_found")
+    assert ways_in(after) == {"identities": [], "password": True}
 
 
 def test_link_by_code(server: Server, client: Client) -> None:
     """An app that has got a code for itself links with it; the same code links nothing twice."""
     held = sign_up(client)
     members = own_code(server, person_of(new_email()))
-    assert_no_content(client.post("/identities/google", members, [held.bearer]))
-    assert len(ways_in(held)["identities"]) == 1
-    assert_problem(client.post("/identities/google", members, [held.bearer]), 401, "invalid_code")
+    after = held.renewed("POST", "/identities/google", members)
+    held.assert_renewed()
+    assert len(ways_in(after)["identities"]) == 1
+    assert_problem(after.renew("POST", "/identities/google", members), 401, "invalid_code")
 
 
 def test_link_proves_the_address(server: Server, client: Client) -> None:
@@ -94,7 +103,8 @@ def test_link_proves_the_address(server: Server, client: Client) -> None:
     held = sign_up(client)
     assert held.me().json["email_verified"] is False
     members = own_code(server, person_of(held.email))
-    assert_no_content(client.post("/identities/google", members, [held.bearer]))
+    held = held.renewed("POST", "/identities/google", members)
+    assert held.reply.json["user"]["email_verified"] is True
     assert held.me().json["email_verified"] is True
     assert log_in(client, held.email).reply.json["user"]["email_verified"] is True
 
@@ -120,11 +130,11 @@ def test_identity_opens_one_account(server: Server, client: Client) -> None:
     """An identity of another account is refused, and so is a second one of the provider."""
     first, second = sign_up(client), sign_up(client)
     person = person_of(new_email())
-    assert_no_content(client.post("/identities/google", own_code(server, person), [first.bearer]))
-    assert_no_content(client.post("/identities/google", own_code(server, person), [first.bearer]))
-    assert_problem(client.post("/identities/google", own_code(server, person), [second.bearer]), 409, "identity_taken")
+    first = first.renewed("POST", "/identities/google", own_code(server, person))
+    first = first.renewed("POST", "/identities/google", own_code(server, person))
+    assert_problem(second.renew("POST", "/identities/google", own_code(server, person)), 409, "identity_taken")
     other = own_code(server, person_of(new_email()))
-    assert_problem(client.post("/identities/google", other, [first.bearer]), 409, "identity_taken")
+    assert_problem(first.renew("POST", "/identities/google", other), 409, "identity_taken")
 
 
 def test_linking_asks_which_page(surfer: Surfer) -> None:
@@ -135,7 +145,60 @@ def test_linking_asks_which_page(surfer: Surfer) -> None:
     assert_problem(held.client.post(path, {"return_to": PAGE}, evil), 403, "origin_refused")
     assert_problem(held.client.post(path, {"return_to": PAGE}, [held.bearer]), 403, "origin_refused")
     for page in ("https://evil.example", f"{PAGE}?x"):
-        assert_problem(held.client.post(path, {"return_to": page}, [FROM_PAGE, held.bearer]), 400, "invalid_request")
+        members = {"return_to": page, "refresh_token": held.refresh_token}
+        assert_problem(held.client.post(path, members, [FROM_PAGE, held.bearer]), 400, "invalid_request")
+
+
+CHANGES: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("POST", "/password/change", {"current_password": PASSWORD, "new_password": NEW_PASSWORD}),
+    ("DELETE", "/identities/google", {}),
+    ("POST", "/identities/google/authorization", {"return_to": PAGE}),
+)
+
+
+@pytest.mark.parametrize("transport", ["body", "cookie"])
+@pytest.mark.parametrize(("method", "path", "members"), CHANGES)
+def test_bearer_alone_changes_nothing(
+    client: Client, method: str, path: str, members: dict[str, str], transport: str
+) -> None:
+    """A copied access token does not change who may get in: 400 without the session's own long-lived credential."""
+    held, other = sign_up(client, transport), sign_up(client)
+    reply = client.call(method, path, members, [FROM_PAGE, held.bearer])
+    assert_problem(reply, 400, "credential_required")
+    assert "refresh_token" in reply.json["detail"]
+    foreign = {**members, "refresh_token": other.refresh_token}
+    assert_problem(client.call(method, path, foreign, [FROM_PAGE, held.bearer]), 400, "credential_required")
+    held.assert_lives()
+    other.assert_lives()
+
+
+def test_superseded_token_changes_nothing(server: Server, client: Client) -> None:
+    """After the window a copy of an older refresh token changes nothing, and it ends nothing here."""
+    held = sign_up(client)
+    last = held.refreshed()
+    change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    with server.later(21):
+        assert_problem(held.renew("POST", "/password/change", change), 401, "invalid_grant")
+        last.assert_lives()
+
+
+def test_link_by_redirect_renews_the_cookie(server: Server, surfer: Surfer) -> None:
+    """Where the callback carries the cookie of the session that asked, it is renewed; the one of before is dead."""
+    surfer.log_in(person_of(new_email()))
+    held = surfer.session()
+    reply = surfer.post("/identities/oidc/authorization", {"return_to": PAGE}, [held.bearer])
+    assert_problem(reply, 404, "provider_not_found")
+    email = new_email()
+    owner = sign_up(surfer.client, "cookie", email)
+    browser = Surfer(server, surfer.client)
+    browser.keep(owner.reply)
+    callback = browser.agree(begin_linking(browser, owner), person_of(new_email()))
+    renewed = browser.come_back(callback)
+    assert (renewed.status, renewed.header("Location")) == (303, PAGE)
+    (cookie,) = renewed.all("Set-Cookie")
+    assert cookie.startswith("__Host-refresh=")
+    owner.assert_renewed()
+    assert len(ways_in(browser.session())["identities"]) == 1
 
 
 def test_unlink_a_provider_that_is_none(app_user: Held) -> None:
@@ -151,14 +214,11 @@ def test_first_password(surfer: Surfer) -> None:
     surfer.log_in(person_of(email))
     held = surfer.session()
     change = {"current_password": "anything at all", "new_password": NEW_PASSWORD}
-    assert_problem(held.client.post("/password/change", change, [held.bearer]), 401, "invalid_credentials")
-    weak = {"new_password": "short"}
-    assert_problem(held.client.post("/password/change", weak, [held.bearer]), 400, "password_rejected")
-    reply = held.client.post("/password/change", {"new_password": NEW_PASSWORD}, [held.bearer])
-    assert reply.status == 200, reply
+    assert_problem(held.renew("POST", "/password/change", change), 401, "invalid_credentials")
+    assert_problem(held.renew("POST", "/password/change", {"new_password": "short"}), 400, "password_rejected")
+    changed = held.renewed("POST", "/password/change", {"new_password": NEW_PASSWORD})
     log_in(held.client, email, password=NEW_PASSWORD)
-    changed = Held(held.client, email, reply)
     assert ways_in(changed)["password"] is True
     again = {"new_password": "yet another password"}
-    assert_problem(held.client.post("/password/change", again, [changed.bearer]), 400, "invalid_request")
-    assert_no_content(unlink(changed))
+    assert_problem(changed.renew("POST", "/password/change", again), 400, "invalid_request")
+    changed.renewed("DELETE", "/identities/google")

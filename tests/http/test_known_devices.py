@@ -15,7 +15,6 @@ from tests.http.client import (
     FROM_PAGE,
     Client,
     Held,
-    assert_answer,
     assert_problem,
     log_in,
     new_email,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 WRONG = "wrong horse battery"
 CHANGED = "fresh horse battery"
+CHANGE = {"current_password": PASSWORD, "new_password": CHANGED}
 
 
 def attempt(client: Client, email: str, transport: str, headers: Headers = (), **members: Any) -> Reply:
@@ -117,39 +117,42 @@ def test_logout_leaves_it(browser: Held) -> None:
     assert not [cookie for cookie in reply.all("Set-Cookie") if cookie.startswith(DEVICE_COOKIE)]
 
 
-def change(held: Held, headers: Headers = (), **members: str) -> Reply:
-    """Change the password with a bearer token."""
-    body = {"current_password": PASSWORD, "new_password": PASSWORD, **members}
-    reply = held.client.post("/password/change", body, [held.bearer, *headers])
-    assert reply.status == 200, reply
-    return reply
-
-
 def test_password_change_renews_it_as_it_came(server: Server, client: Client) -> None:
-    """In the body, or by cookie for a page that may be given one; where none came, none is given."""
-    members = {"access_token", "token_type", "expires_in", "session_id", "user"}
-    held = sign_up(client)
-    renewed = change(held, device_token=held.reply.json["device_token"])
-    assert_answer(renewed, 200, members | {"device_token"})
-    assert not renewed.all("Set-Cookie")
+    """In the body beside a refresh token; where none came, or another account's, none is given."""
+    held, other = sign_up(client), sign_up(client)
+    own = {"device_token": held.reply.json["device_token"]}
+    renewed = held.renewed("POST", "/password/change", {**CHANGE, **own})
+    assert not renewed.reply.all("Set-Cookie")
     fill(server, held.email)
-    assert attempt(client, held.email, "body", device_token=renewed.json["device_token"]).status == 200
-    for answer in (change(sign_up(client)), change(sign_up(client), device_token=held.reply.json["device_token"])):
-        assert_answer(answer, 200, members)
-        assert not answer.all("Set-Cookie")
+    token = renewed.reply.json["device_token"]
+    assert attempt(client, held.email, "body", device_token=token, password=CHANGED).status == 200
+    for members in (CHANGE, {**CHANGE, **own}):
+        other = other.renewed("POST", "/password/change", members)
+        assert "device_token" not in other.reply.json
+        other = other.renewed("POST", "/password/change", {"current_password": CHANGED, "new_password": PASSWORD})
 
 
-def test_password_change_renews_a_cookie_for_allowed_pages(server: Server, client: Client) -> None:
-    """A page of nobody's, or a program with a stray cookie, is given none."""
+def test_password_change_renews_a_browsers_cookie(server: Server, client: Client) -> None:
+    """Beside the next refresh cookie comes the device's, where the browser had one of this account."""
     held = sign_up(client, "cookie")
-    cookie = ("Cookie", held.device_cookie)
-    (renewed,) = change(held, [FROM_PAGE, cookie]).all("Set-Cookie")
-    assert renewed.startswith(f"{DEVICE_COOKIE}=kd2.")
+    cookies = ("Cookie", f"{held.cookie}; {held.device_cookie}")
+    headers = [FROM_PAGE, held.bearer, cookies, ("X-CSRF-Token", held.csrf_token)]
+    reply = client.post("/password/change", CHANGE, headers)
+    assert reply.status == 200, reply
+    renewed = Held(client, held.email, reply)
     fill(server, held.email)
-    assert attempt(client, held.email, "cookie", [("Cookie", renewed.partition(";")[0])]).status == 200
-    for headers in ([], [("Sec-Fetch-Site", "none")]):
-        other = sign_up(client, "cookie")
-        assert not change(other, [*headers, ("Cookie", other.device_cookie)]).all("Set-Cookie")
+    known = [("Cookie", renewed.device_cookie)]
+    assert attempt(client, held.email, "cookie", known, password=CHANGED).status == 200
+    assert len(sign_up(client, "cookie").renewed("POST", "/password/change", CHANGE).reply.all("Set-Cookie")) == 1
+
+
+def test_sixth_new_device_of_an_hour_gets_no_token(server: Server, client: Client) -> None:
+    """Strangers who know the password log in, and only five of their devices an hour become known."""
+    held = sign_up(client)
+    given = [log_in(Client(server.url), held.email).reply.json.get("device_token") for _ in range(6)]
+    assert [bool(token) for token in given] == [True] * 5 + [False]
+    known = attempt(client, held.email, "body", device_token=held.reply.json["device_token"])
+    assert known.json["device_token"]
 
 
 def test_session_cookie_renews_its_device(server: Server, client: Client) -> None:

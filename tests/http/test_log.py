@@ -47,7 +47,7 @@ class Witness(Client):
         return reply
 
 
-def live(witness: Witness) -> None:
+def live(server: Server, witness: Witness) -> None:
     """Use every route well, then wrongly, with a canary in each place for a secret."""
     email, password = new_email(), witness.canary()
     body: dict[str, Any] = {"email": email, "password": password, "transport": "body"}
@@ -58,20 +58,25 @@ def live(witness: Witness) -> None:
     witness.post("/signup", {**body, "password": witness.canary()})
     witness.post("/signup", {**body, "email": "no address", "password": witness.canary()})
     witness.post("/signup", {**body, "email": new_email(), "password": witness.canary("{}" + "x" * 300)})
-    third = app_user.refreshed().refreshed()
+    third = app_user.refreshed()
     witness.call("GET", "/csrf", headers=[("Cookie", browser.cookie)])
     browser.refresh()
     witness.post("/refresh", headers=[FROM_PAGE, ("Cookie", browser.cookie), ("X-CSRF-Token", witness.canary())])
     witness.post("/refresh", {"refresh_token": browser.refresh_token})
     change = {"current_password": password, "new_password": witness.canary()}
-    witness.post("/password/change", {**change, "current_password": witness.canary()}, [third.bearer])
-    witness.post("/password/change", change, [third.bearer])
-    app_user.refresh()  # a replay
+    third.renew("POST", "/password/change", {**change, "current_password": witness.canary()})
+    third = third.renewed("POST", "/password/change", change)
+    with server.later(21):
+        third.refreshed()
+    with server.later(42):
+        third.refresh()  # a replay
     fourth = Held(witness, email, witness.post("/login", {**body, "password": change["new_password"]}))
     for token in (fourth.reply.json["access_token"], fourth.refresh_token):
         for path in ("/token/introspect", "/token/revoke"):
             witness.send("POST", path, [FORM, SIGNATURE], f"token={token}".encode())
-    witness.post("/login", {"email": email, "password": change["new_password"]}, [*browser.page])
+    body = {"email": email, "password": change["new_password"]}
+    browser = Held(witness, email, witness.post("/login", body, [FROM_PAGE]))
+    browser = Held(witness, email, witness.post("/login", body, [*browser.page]))
     witness.post("/logout", headers=browser.page)
     witness.post("/logout", headers=[third.bearer])
     for held in (app_user, third):
@@ -102,8 +107,10 @@ def federate(server: Server, witness: Witness) -> None:
         members = {**own_code(server, person), "transport": "body", **change}
         witness.secrets |= {members["code"]}
         witness.post("/login/google/exchange", members, [FROM_PAGE])
-        witness.post("/identities/google", {**own_code(server, person), **change}, [held.bearer])
-    witness.call("DELETE", "/identities/google", headers=[held.bearer])
+        held = surfer.session()
+        reply = held.renew("POST", "/identities/google", {**own_code(server, person), **change})
+        surfer.keep(reply)
+    surfer.session().renew("DELETE", "/identities/google")
 
 
 def spoil(witness: Witness) -> None:
@@ -145,7 +152,7 @@ def test_log_holds_no_secret(server: Server, capfd: pytest.CaptureFixture[str], 
             containers.start()
             spoil(witness)
     else:
-        live(witness)
+        live(server, witness)
         federate(server, witness)
         spoil(witness)
     output = capfd.readouterr()
@@ -161,7 +168,7 @@ def test_events_of_a_session(server: Server, capsys: pytest.CaptureFixture[str])
     """What happens to an account is logged, with whom and when, and with the id that the gateway gave the request."""
     witness = Witness(server.url)
     capsys.readouterr()
-    live(witness)
+    live(server, witness)
     federate(server, witness)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["event"] for line in lines} >= {

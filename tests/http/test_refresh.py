@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.client import COOKIE, FROM_PAGE, Held, assert_answer, assert_problem
+from tests.http.client import COOKIE, FROM_PAGE, Held, assert_answer, assert_problem, sign_up
 
 if TYPE_CHECKING:
     from tests.http.client import Client
@@ -143,12 +143,51 @@ def test_loser_of_a_race_gets_the_same_successor(transport: str, request: pytest
 
 
 @pytest.mark.parametrize("transport", ["app_user", "browser"])
-def test_replay_ends_the_session(transport: str, request: pytest.FixtureRequest) -> None:
-    """A token two turns old ends the session; every answer is 401 without a cookie, the access token is denied."""
+def test_replay_ends_the_session(server: Server, transport: str, request: pytest.FixtureRequest) -> None:
+    """A superseded token ends the session after the window; every answer is 401 without a cookie, all is denied."""
     first: Held = request.getfixturevalue(transport)
-    third = first.refreshed().refreshed()
-    assert_problem(first.refresh(), 401, "invalid_grant")
-    third.assert_dead()
+    second = first.refreshed()
+    with server.later(21):
+        assert_problem(first.refresh(), 401, "invalid_grant")
+    second.assert_dead()
+
+
+def test_inside_the_window_the_key_turns_once(app_user: Held) -> None:
+    """Whoever refreshes again at once gets the same refresh token, and so does a tab that comes with the one before."""
+    second = app_user.refreshed()
+    assert second.refreshed().refresh_token == second.refresh_token
+    assert app_user.refreshed().refresh_token == second.refresh_token
+    assert second.refreshed().refreshed().refresh_token == second.refresh_token
+
+
+@pytest.mark.parametrize("transport", ["body", "cookie"])
+def test_lost_answer_is_given_late_to_the_sessions_own_device(server: Server, client: Client, transport: str) -> None:
+    """A device that slept over a lost answer goes on, by cookie or `device_token`; without, its session is over."""
+    first = sign_up(client, transport)
+    first.refreshed()
+    with server.later(3600):
+        if transport == "body":
+            device = {"device_token": first.reply.json["device_token"]}
+            reply = client.post("/refresh", {"refresh_token": first.refresh_token, **device})
+        else:
+            cookies = ("Cookie", f"{first.cookie}; {first.device_cookie}")
+            reply = client.post("/refresh", headers=[FROM_PAGE, cookies, ("X-CSRF-Token", first.csrf_token)])
+        assert reply.status == 200, reply
+        late = Held(client, first.email, reply)
+        again = late.refreshed()
+        assert again.refresh_token == late.refresh_token
+    with server.later(7200):
+        assert_problem(first.refresh(), 401, "invalid_grant")
+        late.assert_dead()
+
+
+@pytest.mark.parametrize("device_token", ["", "x", "kd2.x.y", "é", "A" * 256])
+def test_strange_device_token(app_user: Held, device_token: str) -> None:
+    """A device token that is none changes nothing where nothing is late; one that is too long is refused."""
+    body = {"refresh_token": app_user.refresh_token, "device_token": device_token}
+    assert app_user.client.post("/refresh", body).status == 200
+    too_long = {"refresh_token": app_user.refresh_token, "device_token": "A" * 257}
+    assert_problem(app_user.client.post("/refresh", too_long), 400, "invalid_request")
 
 
 def test_ended_session(app_user: Held, browser: Held) -> None:

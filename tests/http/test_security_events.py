@@ -49,17 +49,18 @@ def test_owner_sees_what_happened(server: Server, client: Client) -> None:
     body = {"email": owner.email, "password": "not it at all", "transport": "body"}
     assert stranger.post("/login", body, [("User-Agent", "curl/8")]).status == 401
     stolen = log_in(client, owner.email)
-    stolen.refreshed().refreshed()
-    assert_problem(stranger.post("/refresh", {"refresh_token": stolen.refresh_token}), 401, "invalid_grant")
-    change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    assert owner.client.post("/password/change", {**change, "current_password": "x"}, [owner.bearer]).status == 401
-    changed = owner.client.post("/password/change", change, [owner.bearer])
-    assert changed.status == 200, changed
-    other = log_in(client, owner.email, password=NEW_PASSWORD)
-    assert_no_content(client.post("/logout", {"refresh_token": other.refresh_token}))
+    stolen.refreshed()
+    with server.later(21):
+        assert_problem(stranger.post("/refresh", {"refresh_token": stolen.refresh_token}), 401, "invalid_grant")
+    with server.later(30):
+        change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        assert owner.renew("POST", "/password/change", {**change, "current_password": "x"}).status == 401
+        owner.renewed("POST", "/password/change", change)
+        other = log_in(client, owner.email, password=NEW_PASSWORD)
+        assert_no_content(client.post("/logout", {"refresh_token": other.refresh_token}))
 
-    last = log_in(client, owner.email, password=NEW_PASSWORD)
-    events = events_of(server, last)
+        last = log_in(client, owner.email, password=NEW_PASSWORD)
+        events = events_of(server, last)
     assert names(events) == [
         *("logged_in", "logged_out", "logged_in", "password_changed", "password_change_refused"),
         *("refresh_token_reused", "logged_in", "login_refused", "signed_up"),
@@ -102,31 +103,74 @@ def test_no_secret_comes_back(server: Server, client: Client) -> None:
         assert secret not in text
 
 
-def test_fifty_at_most(server: Server, client: Client) -> None:
-    """The last ones. More than the limiter lets happen in an hour: the log is written to as on later days."""
-    owner = sign_up(client)
-    clock = FrozenClock(int(time.time()))
-    audit, who = JsonAuditLog(clock, server.log.write), Visitor(client.address, "a browser", "request")
-    for _ in range(55):
+def write(server: Server, owner: Held, *events: str, ago: int = 0, **facts: str) -> None:
+    """Have the log written to as on earlier days: the limiter lets less happen in an hour."""
+    clock = FrozenClock(int(time.time()) - ago - 60 * len(events))
+    audit, who = JsonAuditLog(clock, server.log.write), Visitor("203.0.113.99", "a browser", "request")
+    for event in events:
         clock.advance(60)
-        audit.record("logged_in", who, sub=owner.reply.json["user"]["sub"], sid=str(clock.now()))
+        audit.record(event, who, sub=owner.reply.json["user"]["sub"], sid=str(clock.now()), **facts)
+
+
+def test_fifty_at_most(server: Server, client: Client) -> None:
+    """The last ones."""
+    owner = sign_up(client)
+    write(server, owner, *["logged_out"] * 55, ago=10)
     events = events_of(server, owner)
-    assert names(events) == ["logged_in"] * 50
-    assert [event["time"] for event in events] == [clock.now() - 60 * number for number in range(50)]
+    assert names(events) == ["signed_up", *["logged_out"] * 49]
+    times = [event["time"] for event in events]
+    assert times == sorted(times, reverse=True)
+    assert abs(times[0] - times[-1] - 49 * 60) < 60
 
 
 def test_alarm_is_not_pushed_off_the_list(server: Server, client: Client) -> None:
-    """Whoever stole a token cannot hide the theft by logging the dead session out, again and again."""
-    owner, thief = sign_up(client), Client(server.url)
+    """Nothing hides a theft, nor a change of who may get in: other events are fewer then, however many they are."""
+    owner = sign_up(client)
     stolen = log_in(client, owner.email)
-    stolen.refreshed().refreshed()
-    assert_problem(thief.post("/refresh", {"refresh_token": stolen.refresh_token}), 401, "invalid_grant")
-    for _ in range(60):
-        assert_no_content(thief.post("/logout", {"refresh_token": stolen.refresh_token}))
-    events = events_of(server, owner)
-    assert "refresh_token_reused" in names(events)
+    stolen.refreshed()
+    with server.later(21):
+        assert_problem(client.post("/refresh", {"refresh_token": stolen.refresh_token}), 401, "invalid_grant")
+    write(server, owner, "identity_linked", ago=86400, provider="google", by="user")
+    server.log.deliver()
+    write(server, owner, *["logged_out"] * 60)
+    with server.later(30):  # the theft was that much later
+        events = events_of(server, owner)
+    assert {"refresh_token_reused", "identity_linked"} <= set(names(events))
     assert len(events) == 50
     assert [event["time"] for event in events] == sorted((event["time"] for event in events), reverse=True)
+
+
+def test_dead_token_writes_nothing_down(server: Server, client: Client) -> None:
+    """Whoever has an ended session's token logs it out again and again, and the owner's list stays as it is."""
+    owner = sign_up(client)
+    ended = log_in(client, owner.email)
+    assert_no_content(client.post("/logout", {"refresh_token": ended.refresh_token}))
+    before = events_of(server, owner)
+    assert names(before) == ["logged_out", "logged_in", "signed_up"]
+    for _ in range(30):
+        assert_no_content(client.post("/logout", {"refresh_token": ended.refresh_token}))
+        assert_no_content(client.post("/logout", headers=[ended.bearer]))
+    assert events_of(server, owner) == before
+
+
+def test_refreshing_is_told_two_hours_late(server: Server, client: Client) -> None:
+    """A thief who watches the list does not learn when the key was turned; its owner sees the series later."""
+    owner = sign_up(client)
+    thief = Client(server.url)
+    owner.refreshed()
+    for _ in range(3):
+        reply = thief.post("/refresh", {"refresh_token": owner.refresh_token}, [("User-Agent", "curl/8")])
+        assert reply.status == 200
+    thief.post("/refresh", {"refresh_token": owner.refresh_token})
+    assert names(events_of(server, owner)) == ["signed_up"]
+    with server.later(7300):
+        later = log_in(client, owner.email)
+        listed = events_of(server, later)
+    told = [event for event in listed if event["event"].startswith("refresh")]
+    assert names(told) == ["refresh_from_changed_client", *["refresh_from_elsewhere"] * 3]
+    assert {event["session_id"] for event in told} == {owner.session_id}
+    assert {event["address"] for event in told} == {thief.address}
+    assert all(abs(event["time"] - time.time()) < 120 for event in told)
 
 
 def test_lost_or_repeated_deliveries(server: Server, client: Client) -> None:
