@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
-import math
 from hashlib import sha256, sha384, sha512
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from chalicelib.crypto.encoding import b64url, from_b64url
+from chalicelib.crypto.jws import json_object
 from chalicelib.errors import InvalidCode, ProviderError
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _header(id_token: str) -> dict[str, Any]:
     if len(id_token) > MAX_LENGTH or not id_token.isascii():
         _refuse("not a token's length or alphabet")
     try:
-        header = _object(from_b64url(id_token.partition(".")[0]))
+        header = json_object(from_b64url(id_token.partition(".")[0]))
     # RecursionError: json's decoder on what is nothing but brackets.
     except (TypeError, ValueError, RecursionError) as error:
         _refuse("unreadable header", error)
@@ -155,7 +154,7 @@ def _algorithm(jwk: Jwk) -> str | None:
 
 def _verified_claims(id_token: str, key: AllowedPublicKeys, algorithm: str) -> dict[str, Any]:
     try:
-        return _object(JWS.decode(id_token, key, algorithms=[algorithm]))
+        return json_object(JWS.decode(id_token, key, algorithms=[algorithm]))
     except (TypeError, ValueError, RecursionError, jwt.PyJWTError) as error:
         _refuse("a signature that does not verify, or unreadable claims", error)
 
@@ -214,41 +213,6 @@ def _is_same(claimed: object, expected: str) -> bool:
     return isinstance(claimed, str) and hmac.compare_digest(
         claimed.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
     )
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    """A JSON object with distinct member names and finite numbers (RFC 7515 section 4, RFC 7519 section 4).
-
-    TypeError or ValueError for any other text, RecursionError where it is nested too deep.
-    """
-    members = json.loads(
-        raw.decode("utf-8"), object_pairs_hook=_distinct, parse_float=_finite, parse_constant=_no_constant
-    )
-    if not isinstance(members, dict):
-        message = "no JSON object"
-        raise TypeError(message)
-    return members
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        message = "two members of one name"
-        raise ValueError(message)
-    return members
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        message = "a number beyond all bounds"
-        raise ValueError(message)
-    return number
-
-
-def _no_constant(name: str) -> NoReturn:
-    message = f"{name} is not JSON"
-    raise ValueError(message)
 
 
 def _refuse(reason: str, cause: Exception | None = None) -> NoReturn:

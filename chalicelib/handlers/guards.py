@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.requirements import Requirement
+from chalicelib.domain.roles import is_role
 from chalicelib.errors import ConfigurationError, CsrfTokenInvalid, InvalidToken, OriginRefused
 from chalicelib.handlers import cookies
 from chalicelib.handlers.browsers import SAFE_METHODS, require_allowed_page, require_csrf_token
@@ -100,7 +101,8 @@ def context_of(principal: Principal) -> dict[str, str]:
     return {
         "sub": principal.sub,
         "sid": principal.sid,
-        "roles": " ".join(principal.roles),
+        # A role that another API could not tell from two is not passed on.
+        "roles": " ".join(role for role in principal.roles if is_role(role)),
         "scope": principal.scope,
         "email_verified": "true" if principal.email_verified else "false",
         "auth_time": str(principal.auth_time),

@@ -9,6 +9,7 @@ from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
 from chalicelib.domain.passwords import normalised
 from chalicelib.domain.records import Account, Login
+from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
 from chalicelib.emails import canonical_email
 from chalicelib.errors import EmailTaken, InvalidCredentials, InvalidRequest, InvalidToken, Unavailable
 from chalicelib.services.begin import Authenticated
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from chalicelib.services.sessions import Sessions
     from chalicelib.store.protocol import Store
 
-NEW_ACCOUNT_ROLES = ("user",)
 PASSWORD = ("pwd",)  # RFC 8176 section 2
 EPOCH_ATTEMPTS = 3
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
 from chalicelib.domain.records import Account, LinkedIdentity, Login
+from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
 from chalicelib.emails import canonical_email
 from chalicelib.errors import AccessDenied, EmailRequired, EmailTaken, InvalidEmail, Unavailable
-from chalicelib.services.accounts import NEW_ACCOUNT_ROLES
 from chalicelib.services.begin import Authenticated
 from chalicelib.store.protocol import AccessChanged
 

@@ -17,6 +17,7 @@ from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters
 
 ISSUER = "https://auth.example.com/prod"
 AUDIENCE = "https://api.example.com"
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # NIST SP 800-186 section 3.2.1.3
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 CLAIMS = AccessTokenClaims(
     sub="AAAAAAAAAAAAAAAAAAAAAA",
@@ -31,6 +32,17 @@ CLAIMS = AccessTokenClaims(
     scope="orders:read orders:write",
     email_verified=True,
 )
+
+
+def with_low_s(signature: bytes) -> bytes:
+    """Of the two good spellings of an ES256 signature, (r, s) and (r, n - s), the one that is ours."""
+    return min(signature, with_other_s(signature), key=lambda spelling: spelling[32:])
+
+
+def with_other_s(signature: bytes) -> bytes:
+    """The other good spelling of an ES256 signature."""
+    s = P256_ORDER - int.from_bytes(signature[32:], "big")
+    return signature[:32] + s.to_bytes(32, "big")
 
 
 class Party:
@@ -69,6 +81,8 @@ class Party:
         signing_input = ".".join(b64url(part) for part in parts)
         signer = get_default_algorithms()[algorithm or self.algorithm]
         signature = signer.sign(signing_input.encode(), key or self.private_key)
+        if (algorithm or self.algorithm) == "ES256":
+            signature = with_low_s(signature)
         return f"{signing_input}.{b64url(signature)}"
 
     def refuses(self, access_token: str, now: int = START) -> bool:

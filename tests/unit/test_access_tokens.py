@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import jwt
 import pytest
 
 from chalicelib.crypto.access_tokens import FUTURE_LEEWAY
-from chalicelib.errors import InvalidToken
+from chalicelib.domain.access_tokens import LARGEST_NUMBER, MAX_KEY_ID, MAX_LENGTH, longest
+from chalicelib.errors import ConfigurationError, InvalidToken
 from tests.fakes import START
 from tests.unit.signing import ALGORITHMS, AUDIENCE, CLAIMS, ISSUER, Party
+
+if TYPE_CHECKING:
+    from chalicelib.domain.records import AccessTokenClaims
 
 REQUIRED = (
     *("iss", "sub", "aud", "client_id", "exp", "iat", "jti", "sid", "ver"),
@@ -69,6 +74,47 @@ def test_form_is_rfc_9068s(algorithm: str) -> None:
     }
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_longest_token_is_known_before_it_is_signed(algorithm: str) -> None:
+    """The length that settings are checked against is reached by no token, and missed by few characters."""
+    party = Party(algorithm)
+    roles, scope = ("user", "ad\u00efn", 'ro"le'), " ".join(f"resource-{number}:read" for number in range(40))
+    number = LARGEST_NUMBER
+    claims = replace(CLAIMS, ver=number, iat=number, exp=number, auth_time=number, amr=("a" * 16, "a" * 13))
+    claims = replace(claims, roles=roles, scope=scope, email_verified=False)
+    real = len(party.codec.issue(claims)) + (0 if algorithm == "RS256" else (512 - 86))
+    real += (MAX_KEY_ID - len(party.kid)) * 4 // 3
+    reckoned = longest(issuer=ISSUER, audience=AUDIENCE, roles=roles, scope=scope)
+    assert real <= reckoned <= real + 4
+
+
+def test_token_that_would_be_refused_is_not_signed(party: Party) -> None:
+    """An account whose roles make its token too long is told to the operator, with the remedy."""
+    roles = tuple(f"role-{number}" for number in range(1000))
+    fitting = next(n for n in range(1000, 0, -1) if not refuses_to_sign(party, replace(CLAIMS, roles=roles[:n])))
+    most = replace(CLAIMS, roles=roles[:fitting])
+    assert party.codec.verify(party.codec.issue(most), START) == most
+    assert len(party.codec.issue(most)) > MAX_LENGTH - 20
+    message = refuses_to_sign(party, replace(CLAIMS, roles=roles[: fitting + 1]))
+    assert CLAIMS.sub in message
+    assert "fewer roles" in message
+
+
+@pytest.mark.parametrize("role", ["store manager", "a\tb", "", "\u00a0", "a\u2003b", "\ud800", "a\x00"])
+def test_role_that_guarded_functions_could_misread_is_not_signed(party: Party, role: str) -> None:
+    """Guarded functions get roles between blanks: a name with a blank would be two roles (`not admin`)."""
+    assert "rename the role" in refuses_to_sign(party, replace(CLAIMS, roles=("user", role)))
+
+
+def refuses_to_sign(party: Party, claims: AccessTokenClaims) -> str:
+    """What the operator is told where the codec refuses to sign the claims; empty where it signs them."""
+    try:
+        party.codec.issue(claims)
+    except ConfigurationError as error:
+        return error.debug
+    return ""
+
+
 def test_length_leaves_room() -> None:
     """A usual token under RS256 stays far below the longest that is read."""
     assert len(Party("RS256").codec.issue(CLAIMS)) < 1400
@@ -85,7 +131,7 @@ def test_no_claim_may_be_missing(party: Party, name: str) -> None:
     assert party.refuses(party.signed(party.header, payload))
 
 
-@pytest.mark.parametrize("name", [name for name in REQUIRED if name not in {"scope", "email_verified"}])
+@pytest.mark.parametrize("name", REQUIRED)
 def test_no_claim_may_be_null(party: Party, name: str) -> None:
     """`null` is not a value that a check passes over (CVE-2026-34574)."""
     assert party.refuses(party.signed(party.header, party.payload(**{name: None})))
@@ -95,6 +141,37 @@ def test_no_claim_may_be_null(party: Party, name: str) -> None:
     ("name", "wrong"),
     [
         ("exp", "soon"),
+        ("exp", str(START + 900)),
+        ("exp", START + 900.0),
+        ("exp", -1),
+        ("exp", 2**53 + 1),
+        ("iat", float(START)),
+        ("iat", True),
+        ("ver", "3"),
+        ("ver", True),
+        ("ver", 3.0),
+        ("ver", -1),
+        ("auth_time", str(START)),
+        ("nbf", str(START)),
+        ("nbf", float(START)),
+        ("nbf", False),
+        ("nbf", None),
+        ("sub", ""),
+        ("sub", "\ud800"),
+        ("sid", "\x00"),
+        ("scope", 5),
+        ("scope", ["orders:read"]),
+        ("scope", "\udfff"),
+        ("client_id", [AUDIENCE]),
+        ("client_id", "https://other.example.com"),
+        ("amr", "pwd"),
+        ("amr", ["pwd", 5]),
+        ("amr", {"pwd": True}),
+        ("roles", "admin"),
+        ("roles", [["admin"]]),
+        ("roles", ["user admin"]),
+        ("roles", ["user", ""]),
+        ("roles", ["\ud800"]),
         ("exp", {}),
         ("exp", [START + 900]),
         ("exp", float("inf")),
@@ -111,15 +188,21 @@ def test_no_claim_may_be_null(party: Party, name: str) -> None:
     ],
 )
 def test_claims_of_a_wrong_type_are_refused(party: Party, name: str, wrong: object) -> None:
-    """No type in a claim is a failure of the server's."""
+    """Each claim has exactly the type that we write; no other type is read, and none breaks the verifier."""
     assert party.refuses(party.signed(party.header, party.payload(**{name: wrong})))
 
 
-@pytest.mark.parametrize("truthy", ["true", 1, "yes", [1], None])
-def test_only_true_is_a_verified_address(party: Party, truthy: object) -> None:
-    """`email_verified` is true by the JSON value `true` alone (CVE-2026-34574)."""
-    access_token = party.signed(party.header, party.payload(email_verified=truthy))
-    assert party.codec.verify(access_token, START) == replace(CLAIMS, email_verified=False)
+def test_additional_claims_are_ignored(party: Party) -> None:
+    """While functions are deployed, a newer version may sign claims that this version does not know."""
+    assert party.codec.verify(party.signed(party.header, party.payload(acr="2", act={"sub": [1.5]})), START) == CLAIMS
+
+
+@pytest.mark.parametrize("truthy", ["true", "false", 1, 0, "yes", [1], None])
+def test_only_a_boolean_says_whether_an_address_is_verified(party: Party, truthy: object) -> None:
+    """`email_verified` is the JSON value `true` or `false`; a token with any other is refused (CVE-2026-34574)."""
+    assert party.refuses(party.signed(party.header, party.payload(email_verified=truthy)))
+    unverified = party.signed(party.header, party.payload(email_verified=False))
+    assert party.codec.verify(unverified, START) == replace(CLAIMS, email_verified=False)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +271,16 @@ def test_id_token_is_not_an_access_token(party: Party) -> None:
 def test_expiry_is_exact(party: Party, age: int, accepted: bool) -> None:  # noqa: FBT001  # a column of the table above
     """A token lives before `exp` and not at it (RFC 7519 section 4.1.4, ASVS V9.2.1)."""
     assert party.refuses(party.codec.issue(CLAIMS), START + age) is not accepted
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("exp", str(START)), ("sub", 5), ("roles", "admin"), ("ver", True)])
+def test_expired_token_is_read_as_strictly(party: Party, name: str, wrong: object) -> None:
+    """Logout takes an expired token and no malformed token."""
+    forged = party.signed(party.header, party.payload(**{name: wrong}))
+    with pytest.raises(InvalidToken):
+        party.codec.verify(forged, START + 10**6, accept_expired=True)
+    with pytest.raises(InvalidToken):
+        party.codec.verify(party.codec.issue(CLAIMS) + "==", START + 10**6, accept_expired=True)
 
 
 def test_expired_token_still_names_its_session(party: Party) -> None:
