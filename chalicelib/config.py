@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
+from chalicelib.domain import access_tokens
 from chalicelib.domain.denials import LONGEST_ACCESS_TTL
+from chalicelib.domain.roles import NEW_ACCOUNT_ROLES, scope_of
 from chalicelib.environment import Environment, is_local
 
 if TYPE_CHECKING:
@@ -72,7 +75,7 @@ class Config:
             cookie_samesite=cast("SameSite", env.choice("KEYTURN_COOKIE_SAMESITE", ("Lax", "Strict", "None"))),
             argon2_profile=env.choice("KEYTURN_ARGON2_PROFILE", ("default", "rfc9106", "testing")),
             password_min_length=env.number("KEYTURN_PASSWORD_MIN_LENGTH", 8, 8, 64),
-            role_scopes=env.grouped("KEYTURN_ROLE_SCOPES", "role=scope scope"),
+            role_scopes=env.role_scopes("KEYTURN_ROLE_SCOPES"),
             return_to=env.pages("KEYTURN_RETURN_TO"),
             providers=env.providers(),
             guards=env.guards("KEYTURN_GUARDS"),
@@ -95,6 +98,7 @@ class Config:
             env.problem("KEYTURN_ROTATION_WINDOW", what)
         if 0 < config.waf_rate < LEAST_WAF_RATE:
             env.problem("KEYTURN_WAF_RATE", f"must be 0, which is no limit, or at least {LEAST_WAF_RATE}")
+        config._bound_access_tokens(env)
         callbacks = {f"{config.issuer}/login/{name}/callback" for name in config.providers}
         # The provider sends codes there for Keyturn itself, which must not redeem them for whoever asks.
         for page in sorted(callbacks & config.return_to):
@@ -108,3 +112,20 @@ class Config:
                 env.problem(f"KEYTURN_{name.upper()}_CLIENT_SECRET_PARAMETER", what)
         env.finish()
         return config
+
+    def _bound_access_tokens(self, env: Environment) -> None:
+        """Refuse settings under which an access token could be longer than is accepted: it would be dead at birth."""
+        parties = {"KEYTURN_ISSUER": self.issuer, "KEYTURN_AUDIENCE": self.audience}
+        too_long = [name for name, value in parties.items() if len(json.dumps(value)) - 2 > access_tokens.MAX_PARTY]
+        for name in too_long:
+            env.problem(name, f"has more than {access_tokens.MAX_PARTY} characters, as JSON has them")
+        if not self.audience.isprintable():
+            env.problem("KEYTURN_AUDIENCE", f"must be printable, not {self.audience!r}")
+        roles = sorted({*NEW_ACCOUNT_ROLES, *self.role_scopes})
+        scope = scope_of(roles, self.role_scopes)
+        longest = access_tokens.longest(issuer=self.issuer, audience=self.audience, roles=roles, scope=scope)
+        if longest > access_tokens.MAX_LENGTH and not too_long:
+            most = access_tokens.MAX_LENGTH
+            what = f"makes access tokens of up to {longest} characters, and at most {most} are accepted"
+            remedy = "name fewer or shorter roles and scopes, or shorten KEYTURN_AUDIENCE or KEYTURN_ISSUER"
+            env.problem("KEYTURN_ROLE_SCOPES", f"{what}: {remedy}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chalicelib.domain import requirements
+from chalicelib.domain.roles import is_role, is_scope_token
 from chalicelib.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ GUARDED_API = re.compile(r"arn:aws[a-z-]*:execute-api:[a-z0-9-]+:[0-9]{12}:(?:[a
 
 
 LEAST_WORD = 3  # characters
+MAX_URL = 2048  # characters of a page or a redirect URI, here and in requests that name one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,7 @@ class Environment:
         for value in sorted(values):
             if not _is_page(value):
                 self.problem(name, f"holds {value!r}, which is no page such as https://app.example.com/welcome")
+            self._bound_url(name, value)
         return frozenset(values)
 
     def grouped(self, name: str, form: str) -> dict[str, tuple[str, ...]]:
@@ -156,7 +159,20 @@ class Environment:
             key, equals, members = entry.partition("=")
             if not equals or not key.strip() or not members.split():
                 self.problem(name, f"holds {entry!r}, which is not {form}")
+            if key.strip() in groups:
+                self.problem(name, f"names {key.strip()!r} twice")
             groups[key.strip()] = tuple(members.split())
+        return groups
+
+    def role_scopes(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Scopes by the role that gives them: `role=scope scope; role=…`."""
+        groups = self.grouped(name, "role=scope scope")
+        for role, scopes in groups.items():
+            if role and not is_role(role):
+                self.problem(name, f"holds {role!r}, which is no role's name: it must be printable and without blanks")
+            for scope in sorted({scope for scope in scopes if not is_scope_token(scope)}):
+                what = 'must be printable ASCII without " and \\ (RFC 6749 section 3.3)'
+                self.problem(name, f"holds {scope!r}, which is no scope: it {what}")
         return groups
 
     def apis(self, name: str) -> frozenset[str]:
@@ -212,10 +228,16 @@ class Environment:
                     self.problem(
                         name, f"holds {redirect!r}, which is no redirect URI such as com.example.app:/callback"
                     )
+                self._bound_url(name, redirect)
                 if redirect in clients:
                     self.problem(name, f"names {redirect!r} for two clients")
                 clients[redirect] = client_id
         return clients
+
+    def _bound_url(self, name: str, url: str) -> None:
+        # No request may name a longer URL, so that it would never be matched.
+        if len(url) > MAX_URL:
+            self.problem(name, f"holds a URL of {len(url)} characters, and at most {MAX_URL} are accepted")
 
 
 def _whole(text: str) -> int:

@@ -11,6 +11,7 @@ so that every container has read it by the time that the first container uses it
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from chalicelib.crypto.encoding import from_b64url
+from chalicelib.domain.access_tokens import MAX_KEY_ID
 from chalicelib.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ MINIMUM_RSA_BITS = 3072  # 128 bits of strength (ASVS V11.2.3)
 ROOT_SECRET_BYTES = 32
 # Of RootSecret's keys, in their order.
 PURPOSES = ("refresh-token mac", "csrf token", "login state", "device token")
+# What the forms of refresh tokens and device tokens leave room for, and the longest access token is reckoned with.
+KEY_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_KEY_ID}}}")
 PUBLISHED_MEMBERS = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
 REMEDY = "run `make deploy` (locally: `make run`), which makes what is missing"
 REPLACE = "run `make rotate-keys LEAKED=yes`, which replaces every key"
@@ -75,7 +79,7 @@ def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
     keys = []
     for entry in entries:
         try:
-            kid, algorithm, activate_at = str(entry["kid"]), str(entry["alg"]), int(entry["activate_at"])
+            kid, algorithm, activate_at = _key_id(entry["kid"]), str(entry["alg"]), int(entry["activate_at"])
             key = jwt.PyJWK.from_dict(entry, algorithm).key
         except (ArithmeticError, KeyError, NotImplementedError, TypeError, ValueError, jwt.PyJWTError) as error:
             message = f"the public key set holds an entry that is no key ({type(error).__name__}); {REPLACE}"
@@ -85,6 +89,7 @@ def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
             raise ConfigurationError(debug=message)
         jwk = {name: entry[name] for name in PUBLISHED_MEMBERS if name in entry}
         keys.append(VerificationKey(kid, algorithm, activate_at, key, jwk))
+    _require_distinct("public", [key.kid for key in keys])
     return tuple(sorted(keys, key=lambda key: key.activate_at))
 
 
@@ -111,7 +116,7 @@ def parse_root_secrets(document: str) -> tuple[RootSecret, ...]:
     secrets = []
     for entry in entries:
         try:
-            identifier, key, activate_at = str(entry["id"]), from_b64url(entry["key"]), int(entry["activate_at"])
+            identifier, key, activate_at = _key_id(entry["id"]), from_b64url(entry["key"]), int(entry["activate_at"])
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             message = f"the root-secret set holds an entry that is no secret ({type(error).__name__}); {REPLACE}"
             raise ConfigurationError(debug=message) from error
@@ -120,6 +125,7 @@ def parse_root_secrets(document: str) -> tuple[RootSecret, ...]:
             message = f"root secret {identifier} is a placeholder or not {ROOT_SECRET_BYTES} random bytes; {REPLACE}"
             raise ConfigurationError(debug=message)
         secrets.append(RootSecret(identifier, activate_at, *(_derive(key, purpose) for purpose in PURPOSES)))
+    _require_distinct("root", [secret.id for secret in secrets])
     return tuple(sorted(secrets, key=lambda secret: secret.activate_at))
 
 
@@ -150,6 +156,20 @@ def _entries(document: str, member: str, name: str) -> list[dict[str, Any]]:
         message = f"the parameter `{name}` holds no key set (a placeholder?); {REPLACE}"
         raise ConfigurationError(debug=message)
     return entries
+
+
+def _key_id(value: object) -> str:
+    """ValueError for an id that no token could name."""
+    if not isinstance(value, str) or not KEY_ID.fullmatch(value):
+        message = f"a key id has 1 to {MAX_KEY_ID} characters of A-Z a-z 0-9 - _"
+        raise ValueError(message)
+    return value
+
+
+def _require_distinct(name: str, ids: list[str]) -> None:
+    # The newest key signs, and the first of its id would verify: every token would be dead at birth.
+    if len(set(ids)) != len(ids):
+        raise ConfigurationError(debug=f"the parameter `{name}` holds two keys of one id; {REPLACE}")
 
 
 def _fits(key: object, algorithm: str) -> bool:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from chalicelib.domain.roles import is_role, is_scope_token
+
 if TYPE_CHECKING:
     from chalicelib.domain.records import Principal
 
@@ -58,6 +60,9 @@ def parse(text: str) -> Requirement | None:
             return None
         kind, name, age, answer = match.groups()
         if kind:
+            # A name that no token can hold would shut the guard for everybody.
+            if not (is_role if kind == "role" else is_scope_token)(name):
+                return None
             named[kind].add(name)
         elif age:
             ages.append(int(age))

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.domain.records import TRANSPORTS
+from chalicelib.environment import MAX_URL
 from chalicelib.handlers.cookies import OF_TRANSPORT
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ MAX_TEXT = 4096  # characters; nothing that is asked for comes near, a provider'
 # Normalising to NFC shortens nothing to less than a quarter: longer than this, none can be one (characters).
 MAX_EMAIL = 4 * 254
 MAX_PASSWORD = 4 * 256
-MAX_URL = 2048  # characters
 MAX_DEVICE_TOKEN = 256  # characters
 
 
