@@ -48,6 +48,14 @@ class FakeStore:
             self.attempts[key] = (attempts + 1, now)
             return 0
 
+    def return_attempt(self, policy: LimitPolicy, value: str, now: int) -> None:
+        """Count one less, and free the slot that it had used."""
+        key = (policy.kind, value, policy.window_start(now))
+        with self._lock:
+            attempts, _ = self.attempts.get(key, (0, 0))
+            if attempts:
+                self.attempts[key] = (attempts - 1, now - policy.final_spacing)
+
     def create_account(self, login: Login, session: Session) -> bool:
         """Make all of them, or none where the address or an identity is taken."""
         with self._lock:

@@ -6,6 +6,7 @@ The cost is the point: whoever has stolen the table pays it for every guess. A f
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import TIMEOUT_MAX, BoundedSemaphore
@@ -13,15 +14,25 @@ from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher as Argon2Hasher
 from argon2 import Type
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 
 from chalicelib import deadline
-from chalicelib.errors import Unavailable
+from chalicelib.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# A digest that argon2 can read: type, version, memory, passes, lanes, salt and tag (the PHC string format).
+READABLE = re.compile(
+    r"\$argon2(?:id|i|d)\$v=[0-9]+\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{6,}", re.ASCII
+)
+
 LOCAL_MEMORY = 512  # MB that hashes may reckon with where no Lambda function sets the bound
+
+
+UNREADABLE = (
+    "the stored digest of a password is no argon2 digest; restore it, or remove `password_digest` from the login's item"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,9 @@ class Argon2PasswordHasher:
     Every hash takes the profile's memory for as long as it runs. As many run at once as the memory bears; the next one
     waits, within the request's deadline, and is Unavailable after it. One request at a time, as Lambda has it, never
     waits; threads that share a process do.
+
+    argon2 raises VerificationError for every failure. VerifyMismatchError alone means another password. Everything else
+    is the machine's trouble, memory mostly, and Unavailable (authelia #866, argon2_elixir #25).
     """
 
     def __init__(self, profile: Profile, memory: int = LOCAL_MEMORY) -> None:
@@ -79,17 +93,30 @@ class Argon2PasswordHasher:
         )
 
     def hash(self, password: str) -> str:
-        """A PHC string with a fresh 16-byte salt. Unavailable where too many hash at once."""
-        with self._turn():
-            return self._argon2.hash(password)
-
-    def verify(self, password_digest: str | None, password: str) -> bool:
-        """Whether the digest is this password's; None costs one hash and is False. Unavailable as `hash`."""
+        """A PHC string with a fresh 16-byte salt. Unavailable where too many hash at once, or memory is missing."""
         try:
             with self._turn():
-                self._argon2.verify(password_digest or self._nobody, password)
-        except (VerificationError, InvalidHashError):
+                return self._argon2.hash(password)
+        except (HashingError, MemoryError) as error:
+            raise _no_answer(error) from error
+
+    def verify(self, password_digest: str | None, password: str) -> bool:
+        """Whether the digest is this password's; None costs one hash and is False.
+
+        Unavailable as `hash`. ConfigurationError for a digest that cannot be read: no password fits it and none can be
+        said to be wrong, so that nobody is let in and the operator is told.
+        """
+        try:
+            with self._turn():
+                self._argon2.verify(self._nobody if password_digest is None else password_digest, password)
+        except VerifyMismatchError:
             return False
+        except (InvalidHashError, UnicodeEncodeError, VerificationError, MemoryError) as error:
+            if password_digest is not None and not READABLE.fullmatch(password_digest):
+                raise ConfigurationError(debug=UNREADABLE) from error
+            if isinstance(error, UnicodeEncodeError):  # the password's, which handlers refuse
+                raise
+            raise _no_answer(error) from error
         return password_digest is not None
 
     def needs_rehash(self, password_digest: str) -> bool:
@@ -98,9 +125,16 @@ class Argon2PasswordHasher:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=min(max(deadline.remaining(), 0), TIMEOUT_MAX)):
+        # Time is left for one call to the table: for the session after the hash, or to give the attempt back.
+        patience = deadline.remaining() - deadline.ONE_ATTEMPT_SECONDS
+        if not self._turns.acquire(timeout=min(max(patience, 0), TIMEOUT_MAX)):
             raise Unavailable(debug="too many passwords are hashed at once")
         try:
             yield
         finally:
             self._turns.release()
+
+
+def _no_answer(error: Exception) -> Unavailable:
+    # argon2's own words, such as "Memory allocation error": they hold nothing of the password.
+    return Unavailable(debug=f"argon2: {type(error).__name__}: {error}")

@@ -11,7 +11,14 @@ from chalicelib.domain.passwords import normalised
 from chalicelib.domain.records import Account, Login
 from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
 from chalicelib.emails import canonical_email
-from chalicelib.errors import EmailTaken, InvalidCredentials, InvalidRequest, InvalidToken, Unavailable
+from chalicelib.errors import (
+    ConfigurationError,
+    EmailTaken,
+    InvalidCredentials,
+    InvalidRequest,
+    InvalidToken,
+    Unavailable,
+)
 from chalicelib.services.begin import Authenticated
 from chalicelib.services.renewals import ATTEMPTS as RENEWAL_ATTEMPTS
 from chalicelib.store.protocol import AccessChanged
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Principal, Session, Transport
     from chalicelib.ports import AuditLog, Clock, PasswordHasher, TokenSource
-    from chalicelib.services.attempts import Attempts
+    from chalicelib.services.attempts import Attempt, Attempts
     from chalicelib.services.begin import NewSessions
     from chalicelib.services.grants import Grant
     from chalicelib.services.passwords import Passwords
@@ -72,12 +79,12 @@ class Accounts:
         password = normalised(credentials.password)
         self.passwords.accept_new(password, email)
         now = self.clock.now()
-        self.attempts.sign_up(client)
+        attempt = self.attempts.sign_up(client)
         self.passwords.require_unbreached(password, client)
         account = Account(b64url(self.source.token(ID_BYTES)), email, roles=NEW_ACCOUNT_ROLES)
         who = self._authenticated(account, credentials, client, now)
         new = self.new_sessions.prepare(who, now)
-        if not self.store.create_account(Login(account, self.hasher.hash(password)), new.session):
+        if not self.store.create_account(Login(account, self._hash(password, attempt)), new.session):
             self.audit.record("signup_refused", client, why="email_taken")
             raise EmailTaken
         self.new_sessions.end_carried(who)
@@ -97,14 +104,11 @@ class Accounts:
         password = normalised(credentials.password)
         now = self.clock.now()
         device = self.devices.verify(credentials.device_token, email, now)
-        if device:
-            self.attempts.log_in_from(device, client)
-        else:
-            self.attempts.log_in(email, client)
+        attempts = [self.attempts.log_in_from(device, client) if device else self.attempts.log_in(email, client)]
         login = self.store.find_login(email)
         if device and not _is_known(device, login):
-            self.attempts.log_in(email, client)
-        matches = self.hasher.verify(login.password_digest if login else None, password)
+            attempts.append(self.attempts.log_in(email, client))
+        matches = self._verify(login, password, *attempts)
         if login is None or login.password_digest is None or not matches or login.account.disabled:
             self.audit.record("login_refused", client, **_why_refused(login))
             raise InvalidCredentials
@@ -144,12 +148,14 @@ class Accounts:
         device = self.devices.verify(device_token, account.email, now)
         if device and device.epoch != account.epoch:
             device = None
-        login = self.attempts.reauthenticate(account, device, client, lambda: self.store.find_login(account.email))
-        amr, auth_time = self._reauthenticate(principal, session, login, current, client, now)
+        attempt, login = self.attempts.reauthenticate(
+            account, device, client, lambda: self.store.find_login(account.email)
+        )
+        amr, auth_time = self._reauthenticate(principal, session, login, current, client, now, attempt)
         if login is None:
             raise InvalidCredentials
         self.passwords.require_unbreached(new, client)
-        digest = self.hasher.hash(new)
+        digest = self._hash(new, attempt)
         # The session moves to the next epoch, and with it the access token that is signed for it.
         moved = replace(login.account, epoch=login.account.epoch + 1)
         deny_until = self.sessions.deny_until(now)
@@ -206,6 +212,7 @@ class Accounts:
         current: str | None,
         client: Client,
         now: int,
+        attempt: Attempt,
     ) -> tuple[tuple[str, ...], int]:
         """How and when the person was authenticated, who is about to set a new password."""
         if current is None:
@@ -214,10 +221,24 @@ class Accounts:
                 raise InvalidRequest(detail)
             self.sessions.require_recent_login(principal)
             return session.amr, session.auth_time
-        if not self.hasher.verify(login.password_digest if login else None, current):
+        if not self._verify(login, current, attempt):
             self.audit.record("password_change_refused", client, sub=principal.sub, why="invalid_credentials")
             raise InvalidCredentials
         return PASSWORD, now
+
+    def _verify(self, login: Login | None, password: str, *attempts: Attempt) -> bool:
+        """Whether the password is the login's, for which the attempts were counted. Unavailable gives them back."""
+        with self.attempts.given_back_if_unavailable(*attempts):
+            try:
+                return self.hasher.verify(login.password_digest if login else None, password)
+            except ConfigurationError as error:
+                sub = login.account.sub if login else None
+                raise ConfigurationError(debug=f"account {sub}: {error.debug}") from error
+
+    def _hash(self, password: str, attempt: Attempt) -> str:
+        """The digest of a new password, for which the attempt was counted. Unavailable gives it back."""
+        with self.attempts.given_back_if_unavailable(attempt):
+            return self.hasher.hash(password)
 
     def _raise_epoch(self, sub: str, *, disable: bool) -> None:
         for _ in range(EPOCH_ATTEMPTS):

@@ -9,21 +9,25 @@ What counts on what (the policies are in domain/limits.py):
     the same from a known browser    that browser, and nothing that strangers can fill
     sign-up                          client address
 
-Where a counter cannot be asked, Unavailable goes through: nobody hashes what nobody has counted.
+Where a counter cannot be asked, Unavailable goes through: nobody hashes what nobody has counted. Where an attempt was
+counted and the machine cannot hash, no guess was made: the attempt is given back.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
+from chalicelib import deadline
 from chalicelib.domain import limits
-from chalicelib.errors import TooManyRequests
+from chalicelib.errors import TooManyRequests, Unavailable
 from chalicelib.services.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import Device
@@ -41,11 +45,20 @@ T = TypeVar("T")
 REMEMBERED = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that was counted: on which counters, and when (seconds since the epoch)."""
+
+    counters: tuple[Counter, ...]
+    at: int
+
+
 class Refusals:
     """What the table has refused, for as long as it is bound to go on refusing.
 
     A refusal holds until the last attempt's spacing is over or its window ends. Attempts that others get through
-    meanwhile only move that further away, so that nothing is held back here which the table would let through.
+    meanwhile only move that further away, so that nothing is held back here which the table would let through. An
+    attempt that is given back is the exception: its own container forgets the refusal, others hold it until its end.
     """
 
     def __init__(self) -> None:
@@ -71,6 +84,11 @@ class Refusals:
                 del self._until[key]
         return max(0, until - now)
 
+    def forget(self, policy: LimitPolicy, value: str, now: int) -> None:
+        """Ask the table again."""
+        with self._lock:
+            self._until.pop((policy.kind, value, policy.window_start(now)), None)
+
 
 class Attempts:
     """Asks the counters; TooManyRequests where one refuses, written down with what refused and why."""
@@ -88,7 +106,7 @@ class Attempts:
         self.elsewhere_by_device = limits.provider_by_device(config.address_attempts)
         self.by_signup = limits.signup_by_address(config.signup_attempts)
 
-    def log_in(self, email: str, client: Client) -> None:
+    def log_in(self, email: str, client: Client) -> Attempt:
         """Count a login of a stranger, on account and address in one round trip.
 
         The account's slot is not used up by an address that is known to be refused.
@@ -98,15 +116,18 @@ class Attempts:
         self._refuse_from_memory(client, now, account, address)
         waits = together(lambda: self._count(account, now), lambda: self._count(address, now))
         self._refuse(client, {self.by_account: waits[0], self.by_address: waits[1]})
+        return Attempt((account, address), now)
 
-    def log_in_from(self, device: Device, client: Client) -> None:
+    def log_in_from(self, device: Device, client: Client) -> Attempt:
         """Count a login from a known device.
 
         By its epoch too: a token of before a password change, stolen before it, delays nothing that comes after it.
         """
-        self._ask(client, (self.by_device, f"{device.id}.{device.epoch}"))
+        return self._ask(client, (self.by_device, f"{device.id}.{device.epoch}"))
 
-    def reauthenticate(self, account: Account, device: Device | None, client: Client, beside: Callable[[], T]) -> T:
+    def reauthenticate(
+        self, account: Account, device: Device | None, client: Client, beside: Callable[[], T]
+    ) -> tuple[Attempt, T]:
         """Count an attempt at the password of a session's account, and do `beside` in the same round trip.
 
         `device` is known, and of the account's epoch. It counts by its id alone: each change of the password raises the
@@ -117,7 +138,7 @@ class Attempts:
         self._refuse_from_memory(client, now, counter, sub=account.sub)
         wait, answer = together(lambda: self._count(counter, now), beside)
         self._refuse(client, {counter[0]: wait}, sub=account.sub)
-        return answer
+        return Attempt((counter,), now), answer
 
     def log_in_elsewhere(self, client: Client, browser: str | None, beside: Callable[[], object] | None = None) -> None:
         """Count a login at a provider, and do `beside` in the same round trip.
@@ -128,16 +149,37 @@ class Attempts:
         address = self.elsewhere_by_address, limits.address_bucket(client.address)
         self._ask(client, (self.elsewhere_by_device, browser) if browser else address, beside)
 
-    def sign_up(self, client: Client) -> None:
+    def sign_up(self, client: Client) -> Attempt:
         """Count a sign-up."""
-        self._ask(client, (self.by_signup, limits.address_bucket(client.address)))
+        return self._ask(client, (self.by_signup, limits.address_bucket(client.address)))
 
-    def _ask(self, client: Client, counter: Counter, beside: Callable[[], object] | None = None) -> None:
+    @contextmanager
+    def given_back_if_unavailable(self, *attempts: Attempt) -> Iterator[None]:
+        """Give the attempts back where what is done inside raises Unavailable; the error goes through.
+
+        For what hashes a password: while the machine cannot, nobody learns whether a guess was right. Where a counter
+        does not answer within the request's time, its attempt stays counted: the answer is 503 in any case.
+        """
+        try:
+            yield
+        except Unavailable:
+            for attempt in attempts:
+                for counter in attempt.counters:
+                    self._give_back(counter, attempt.at)
+            raise
+
+    def _give_back(self, counter: Counter, at: int) -> None:
+        with suppress(Unavailable), deadline.start(deadline.ONE_ATTEMPT_SECONDS):
+            self._store.return_attempt(*counter, at)
+            self._refusals.forget(*counter, at)
+
+    def _ask(self, client: Client, counter: Counter, beside: Callable[[], object] | None = None) -> Attempt:
         now = self._clock.now()
         self._refuse_from_memory(client, now, counter)
         count = partial(self._count, counter, now)
         wait = together(count, beside)[0] if beside else count()
         self._refuse(client, {counter[0]: wait})
+        return Attempt((counter,), now)
 
     def _count(self, counter: Counter, now: int) -> int:
         wait = self._store.count_attempt(*counter, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from chalicelib.store import denials, epochs, identities, items, keys, requests, sessions
+from chalicelib.store import denials, epochs, identities, items, keys, limits, requests, sessions
 from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact, write_batch
 from chalicelib.store.protocol import AccessChanged, NotRotated, Rotated
 from chalicelib.store.values import binary, number, text
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from chalicelib.store.protocol import Renewal, Rotation
     from chalicelib.store.values import Item, Value
 
-# A counter outlives its window by what clocks may differ, so that no container misses it.
-_CLOCK_SKEW = 120
-
 _BATCH = 25  # items that BatchWriteItem takes
 
 
@@ -43,21 +40,17 @@ class DynamoDBStore:
 
     def count_attempt(self, policy: LimitPolicy, value: str, now: int) -> int:
         """Count in one write. A lost answer may count one attempt twice, or delay it by one spacing; never skip it."""
-        window_start = policy.window_start(now)
-        condition, values = requests.lets_through(policy, now)
-        values |= {
-            ":zero": number(0),
-            ":one": number(1),
-            ":now": number(now),
-            ":expires_at": number(window_start + policy.window + _CLOCK_SKEW),
-        }
-        change = "SET #n = if_not_exists(#n, :zero) + :one, #last_at = :now, #expires_at = :expires_at"
         try:
-            self._update_if(keys.limit(policy.kind, value, window_start), condition, change, values)
+            send(self._client.update_item, limits.count(self._table, policy, value, now))
         except ConditionFailed as refused:
             attempts, last_at = items.attempts_from(refused.held)
             return policy.retry_after(attempts, last_at, now)
         return 0
+
+    def return_attempt(self, policy: LimitPolicy, value: str, now: int) -> None:
+        """Give it back in one write. A lost answer may give it back twice: one attempt more in that window."""
+        with suppress(ConditionFailed):
+            send(self._client.update_item, limits.give_back(self._table, policy, value, now))
 
     def create_account(self, login: Login, session: Session) -> bool:
         """Put login, state, session and markers, none of which may be there: 6 write units, and 2 an identity."""

@@ -111,6 +111,14 @@ class Store(Protocol):
         cannot outrun it. A refused attempt changes nothing. The policy's spacings only grow.
         """
 
+    def return_attempt(self, policy: LimitPolicy, value: str, now: int) -> None:
+        """Give back an attempt of `value` that was counted at `now`, for which nothing was tried in the end.
+
+        One conditional write: n is one less, where it is above 0, and last_at lies `final_spacing` back, so that the
+        slot which the attempt had used is free again. Nobody gains an attempt by it: of two counted attempts, one was
+        made. A counter that is not there, and every other window, stays as it is.
+        """
+
     def create_account(self, login: Login, session: Session) -> bool:
         """Make the account, its identities' markers and its first session in one transaction.
 

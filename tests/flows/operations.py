@@ -29,6 +29,7 @@ from tests.flows.steps import (
     EMAIL,
     NEW_PASSWORD,
     WRONG_PASSWORD,
+    Exhausted,
     assert_dead,
     assert_works,
     bearer,
@@ -44,6 +45,7 @@ from tests.flows.steps import (
     tampered,
     unlink,
     with_dearer_hash,
+    with_hasher,
 )
 from tests.flows.tables import fill_blacklist
 from tests.store.samples import an_event
@@ -428,6 +430,9 @@ OPERATIONS = {
     "login": Operation(lambda _, services: log_in(services), settled=both_work),
     "login with a session": Operation(_log_in_carrying, settled=there_is_over),
     "login with a rehash": Operation(lambda _, services: log_in(with_dearer_hash(services)), settled=digest_is_new),
+    "login without memory": Operation(
+        lambda _, services: log_in(with_hasher(services, Exhausted())), refusal=Unavailable, settled=both_work
+    ),
     "login with a wrong password": Operation(
         lambda _, services: log_in(services, WRONG_PASSWORD), refusal=InvalidCredentials, settled=nobody_came
     ),

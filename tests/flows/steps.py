@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.crypto.passwords import Argon2PasswordHasher, Profile
 from chalicelib.domain.records import Client, Principal
-from chalicelib.errors import InvalidGrant, InvalidToken
+from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
 from chalicelib.services.accounts import Credentials
 from chalicelib.services.authorization import principal_of
 from infra import keys
@@ -49,6 +49,30 @@ class CountingHasher:
     def needs_rehash(self, password_digest: str) -> bool:
         """As PasswordHasher; costs nothing, so it is not remembered."""
         return self._inner.needs_rehash(password_digest)
+
+
+class Exhausted:
+    """A password hasher on a machine without memory, for `inner` where it is not `failing` at that."""
+
+    def __init__(self, inner: PasswordHasher | None = None, failing: tuple[str, ...] = ("hash", "verify")) -> None:
+        self._inner = inner
+        self._failing = failing
+
+    def hash(self, password: str) -> str:
+        """As PasswordHasher."""
+        if "hash" in self._failing or self._inner is None:
+            raise Unavailable(debug="no memory")
+        return self._inner.hash(password)
+
+    def verify(self, password_digest: str | None, password: str) -> bool:
+        """As PasswordHasher."""
+        if "verify" in self._failing or self._inner is None:
+            raise Unavailable(debug="no memory")
+        return self._inner.verify(password_digest, password)
+
+    def needs_rehash(self, password_digest: str) -> bool:
+        """As PasswordHasher."""
+        return self._inner is not None and self._inner.needs_rehash(password_digest)
 
 
 def with_hasher(services: Services, hasher: PasswordHasher) -> Services:

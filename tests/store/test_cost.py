@@ -107,6 +107,8 @@ def test_single_writes_cost_one_unit(costs: Costs) -> None:
     for write in (
         count,
         count,  # refused
+        partial(costs.store.return_attempt, POLICY, EMAIL, NOW),
+        partial(costs.store.return_attempt, POLICY, EMAIL, NOW),  # refused
         rehash,
         partial(costs.store.replace_password_digest, EMAIL, "$other", "$another"),  # refused
         partial(costs.store.create_session, a_session(sub, user_agent=CLIENT.user_agent)),

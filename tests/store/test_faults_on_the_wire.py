@@ -54,6 +54,7 @@ class Scene:
         self.sub = self.login.account.sub
         self.session = a_session(self.sub)
         self.direct.create_account(self.login, self.session)
+        assert [self.direct.count_attempt(POLICY, "counted", NOW) for _ in range(5)] == [0] * 5
         self.rotation = a_rotation(self.session)
         self.new_login = an_arrival(an_identity())
         self.new_session = a_session(self.sub)
@@ -102,6 +103,11 @@ WRITES: dict[str, Verb] = {
         lambda s: s.store.count_attempt(POLICY, "value", NOW),
         lambda wait: wait == 0,
         lambda s: [s.direct.count_attempt(POLICY, "value", NOW) for _ in range(5)] != [0] * 5,
+    ),
+    "return_attempt": Verb(
+        lambda s: s.store.return_attempt(POLICY, "counted", NOW),
+        lambda answer: answer is None,
+        lambda s: s.direct.count_attempt(POLICY, "counted", NOW) == 0,
     ),
     "create_account": Verb(
         lambda s: s.store.create_account(s.new_login, a_session(s.new_login.account.sub, sid="first")),

@@ -1,4 +1,4 @@
-"""The contract of count_attempt: the policy's delays, as one condition of one write."""
+"""The contract of count_attempt and return_attempt: the policy's delays, as one condition of one write each."""
 
 from __future__ import annotations
 
@@ -86,3 +86,66 @@ def test_clock_that_runs_behind_passes_nothing_early(store: Store) -> None:
     value = identifier()
     let_through(store, value, [START + 100] * 3)
     assert store.count_attempt(POLICY, value, START + 95) == 35
+
+
+# Attempts that are given back ----------------------------------------------------------------------------------------
+
+
+def test_attempt_given_back_was_not_made(store: Store) -> None:
+    """As many as are given back pass again, and not one more."""
+    value = identifier()
+    let_through(store, value, [START] * 3)
+    for _ in range(2):
+        store.return_attempt(POLICY, value, START)
+    let_through(store, value, [START] * 2)
+    assert store.count_attempt(POLICY, value, START) == 30
+
+
+@pytest.mark.parametrize("before", [3, 4, 5, 7])
+def test_slot_of_an_attempt_given_back_is_free(store: Store, before: int) -> None:
+    """Beyond the free attempts the next one need not wait again, and takes the slot for the same spacing as before."""
+    value, moment = identifier(), START
+    let_through(store, value, [START] * 3)
+    for number in range(3, before):
+        moment += POLICY.spacing(number)
+        let_through(store, value, [moment])
+    moment += POLICY.spacing(before)
+    let_through(store, value, [moment])
+    wait = store.count_attempt(POLICY, value, moment)
+    store.return_attempt(POLICY, value, moment)
+    let_through(store, value, [moment])
+    assert store.count_attempt(POLICY, value, moment) == wait > 0
+
+
+def test_no_more_is_given_back_than_was_counted(store: Store) -> None:
+    """Neither an attempt too many, nor one where no attempt was counted, gives anybody a free attempt."""
+    value = identifier()
+    store.return_attempt(POLICY, value, START)
+    let_through(store, value, [START])
+    for _ in range(5):
+        store.return_attempt(POLICY, value, START)
+    let_through(store, value, [START] * 3)
+    assert store.count_attempt(POLICY, value, START) == 30
+
+
+def test_other_counters_keep_what_they_have_counted(store: Store) -> None:
+    """What is given back is of one value, one limiter and the window in which it was counted."""
+    value, other = identifier(), identifier()
+    another = LimitPolicy("other", HOUR, ((3, 0), (5, 30)), 300)
+    let_through(store, value, [START + HOUR - 1] * 3 + [START + HOUR] * 3)
+    let_through(store, other, [START + HOUR] * 3)
+    let_through(store, value, [START + HOUR] * 3, another)
+    store.return_attempt(POLICY, value, START + HOUR - 1)
+    assert store.count_attempt(POLICY, value, START + HOUR) == 30
+    assert store.count_attempt(POLICY, other, START + HOUR) == 30
+    assert store.count_attempt(another, value, START + HOUR) == 30
+
+
+def test_policy_without_tiers_frees_its_slot(store: Store) -> None:
+    """Where every attempt is spaced, one that was given back holds nobody up."""
+    value = identifier()
+    policy = LimitPolicy("bare", HOUR, (), 60)
+    let_through(store, value, [START], policy)
+    store.return_attempt(policy, value, START)
+    let_through(store, value, [START], policy)
+    assert store.count_attempt(policy, value, START + 1) == 59

@@ -90,6 +90,17 @@ def test_parallel_attempts_do_not_outrun_the_limiter(store: Store) -> None:
         assert answers.count(0) == allowed
 
 
+def test_parallel_returns_give_back_what_was_counted(store: Store) -> None:
+    """Attempts that are counted and given back at once leave the counter as it was: no return is lost, none doubled."""
+    policy = LimitPolicy("race", 3600, ((CALLERS, 0),), 300)
+    start = NOW - NOW % 3600
+    assert at_once([partial(store.count_attempt, policy, "value", start)] * CALLERS) == [0] * CALLERS
+    assert store.count_attempt(policy, "value", start) == 300
+    at_once([partial(store.return_attempt, policy, "value", start)] * (CALLERS - 1))
+    answers = at_once([partial(store.count_attempt, policy, "value", start)] * (2 * CALLERS))
+    assert answers.count(0) == CALLERS - 1
+
+
 def test_one_password_changes_once(store: Store) -> None:
     """Of parallel changes that verified one password one happens; the epoch rises by one."""
     login = a_login()

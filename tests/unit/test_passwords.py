@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher as Argon2Hasher
+from argon2.exceptions import HashingError, VerificationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import bootstrap, deadline
 from chalicelib.crypto.passwords import LOCAL_MEMORY, PROFILES, Argon2PasswordHasher, Profile, hashes_at_once
 from chalicelib.domain.passwords import MAX_LENGTH, accept_new, normalised
-from chalicelib.errors import InvalidRequest, PasswordRejected, Unavailable
+from chalicelib.errors import ConfigurationError, InvalidRequest, PasswordRejected, Unavailable
 
+ROOT = Path(__file__).parents[2]
 EMAIL = "ada@example.com"
 bounded = settings(max_examples=100, deadline=None)
 cheap = Argon2PasswordHasher(PROFILES["testing"])
@@ -103,10 +108,61 @@ def test_match_with_nobodys_digest_is_no_match() -> None:
     assert hasher.verify("digest", "anything") is True
 
 
-@pytest.mark.parametrize("password_digest", ["", "x", "$2b$12$abcdefghijklmnopqrstuv", "$argon2id$v=19$m=8,t=1,p=1$$"])
-def test_broken_digest_matches_nothing(password_digest: str) -> None:
-    """What is no argon2 digest is a wrong password, and not a failure."""
-    assert cheap.verify(password_digest, "") is False
+@pytest.mark.parametrize(
+    "password_digest",
+    [
+        *("", "x", "$2b$12$abcdefghijklmnopqrstuv", "$argon2id$v=19$m=8,t=1,p=1$$", "\u00e9", "$argon2id$"),
+        *(f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}$AAAA", f"$argon2xx$v=19$m=8,t=1,p=1${'A' * 22}${'A' * 43}"),
+        f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}${'A' * 43}\n",
+    ],
+)
+def test_broken_digest_is_no_wrong_password(password_digest: str) -> None:
+    """What is no argon2 digest lets nobody in, and is the operator's trouble: no password could fit it."""
+    for password in ("", "correct horse battery"):
+        with pytest.raises(ConfigurationError, match="no argon2 digest") as raised:
+            cheap.verify(password_digest, password)
+        assert not password_digest.strip() or password_digest not in raised.value.debug
+
+
+@pytest.mark.parametrize(
+    "failure", [VerificationError("Memory allocation error"), VerificationError("Threading failure"), MemoryError()]
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_only_a_mismatch_is_a_wrong_password(failure: Exception, *, known: bool) -> None:
+    """Whatever else argon2 raises is 503, for an account and for nobody alike (authelia #866, argon2_elixir #25)."""
+
+    class Failing(Argon2Hasher):
+        def verify(self, *_: object) -> bool:  # type: ignore[override]
+            raise failure
+
+        def hash(self, *_: object) -> str:  # type: ignore[override]
+            raise HashingError(*failure.args) if isinstance(failure, VerificationError) else failure
+
+    hasher, password_digest = Argon2PasswordHasher(PROFILES["testing"]), cheap.hash("right")
+    hasher._argon2 = Failing()
+    with pytest.raises(Unavailable, match="argon2"):
+        hasher.verify(password_digest if known else None, "right")
+    with pytest.raises(Unavailable, match="argon2"):
+        hasher.hash("right")
+
+
+def test_digest_that_asks_for_more_than_there_is_is_no_wrong_password() -> None:
+    """A stored digest of absurd parameters is not verified, and its owner's password is not called wrong."""
+    absurd = f"$argon2id$v=19$m={2**32 - 1},t=4294967295,p=1${'A' * 22}${'A' * 43}"
+    code = f"""
+import resource
+from chalicelib.crypto.passwords import PROFILES, Argon2PasswordHasher
+from chalicelib.errors import Unavailable
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+try:
+    Argon2PasswordHasher(PROFILES["testing"]).verify({absurd!r}, "right")
+except Unavailable as error:
+    print(error.debug)
+"""
+    done = subprocess.run(  # noqa: S603  # our own text
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "argon2: VerificationError: Memory allocation error", done.stderr
 
 
 def test_older_parameters_are_noticed() -> None:
@@ -187,7 +243,7 @@ def test_no_more_hashes_run_than_memory_bears(operation: str) -> None:
 
 @pytest.mark.parametrize("password_digest", ["digest", None])
 def test_waiting_ends_with_the_requests_time(password_digest: str | None) -> None:
-    """A request that gets no turn is Unavailable when its time is spent, and whoever comes later is served again."""
+    """A request that gets no turn is Unavailable while it has time to give its attempt back; later ones are served."""
     hasher, slow = slow_hasher(1)
     first = threading.Thread(target=hasher.hash, args=("x",))
     with ExitStack() as stack:
@@ -199,7 +255,7 @@ def test_waiting_ends_with_the_requests_time(password_digest: str | None) -> Non
             time.sleep(0.01)
         for seconds in (0.2, 0):
             began = time.monotonic()
-            with deadline.start(seconds), pytest.raises(Unavailable):
+            with deadline.start(deadline.ONE_ATTEMPT_SECONDS + seconds), pytest.raises(Unavailable):
                 hasher.verify(password_digest, "x")
             assert seconds <= time.monotonic() - began < seconds + 0.9
         assert slow.most == 1
@@ -209,8 +265,11 @@ def test_waiting_ends_with_the_requests_time(password_digest: str | None) -> Non
 def test_failing_hash_gives_its_turn_back() -> None:
     """Wrong passwords and broken digests, more of them than there are turns, keep none."""
     hasher = Argon2PasswordHasher(PROFILES["testing"], memory=0)
-    for password_digest in (hasher.hash("right"), "broken", None) * 3:
+    for password_digest in (hasher.hash("right"), None) * 3:
         assert not hasher.verify(password_digest, "wrong")
+    for _ in range(3):
+        with pytest.raises(ConfigurationError):
+            hasher.verify("broken", "wrong")
     with pytest.raises(UnicodeEncodeError):
         hasher.hash("\ud800")
     assert hasher.hash("x")
