@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.store import keys, requests
-from chalicelib.store.items import number
+from chalicelib.store.values import number
 
 if TYPE_CHECKING:
     from chalicelib.domain.limits import LimitPolicy

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.domain.records import Client
-from chalicelib.errors import EmailTaken, InvalidEmail, InvalidRequest, PasswordRejected, TooManyRequests, Unavailable
+from chalicelib.errors import (
+    ConfigurationError,
+    EmailTaken,
+    InvalidEmail,
+    InvalidRequest,
+    PasswordRejected,
+    TooManyRequests,
+    Unavailable,
+)
 from tests.fakes import CLIENT, PASSWORD, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
@@ -15,6 +25,7 @@ from tests.flows.steps import (
     CountingHasher,
     assert_dead,
     assert_works,
+    change_password,
     credentials,
     decoded,
     log_in,
@@ -134,3 +145,29 @@ def test_refresh_token_lives_as_long_as_the_idle_limit(keyturn: Keyturn) -> None
     grant = sign_up(keyturn.services)
     assert long_lived(grant).expires_in == keyturn.config.refresh_idle_ttl
     assert grant.expires_in == keyturn.config.access_ttl
+
+
+def test_token_that_cannot_be_signed_leaves_nothing_behind() -> None:
+    """An access token that would be refused for its length is not signed, and no account, session or event is left."""
+    store = FakeStore()
+    many = {"user": tuple(f"resource-{number:03}:readable" for number in range(150))}  # settings refuse it at start
+    keyturn = Keyturn(store, config=config(role_scopes=many))
+    with pytest.raises(ConfigurationError, match="at most 4096 are accepted"):
+        sign_up(keyturn.services)
+    assert (store.logins, store.accounts, store.sessions, keyturn.audit.events) == ({}, {}, {}, [])
+
+
+def test_account_with_too_many_roles_begins_no_session() -> None:
+    """Roles that the table's owner has given to an account are too many for a token: its login writes no session."""
+    store = FakeStore()
+    keyturn = Keyturn(store)
+    grant = sign_up(keyturn.services)
+    roles = tuple(f"role-{number}" for number in range(1000))
+    login = store.logins[EMAIL]
+    store.logins[EMAIL] = replace(login, account=replace(login.account, roles=roles))
+    sessions, events = dict(store.sessions), list(keyturn.audit.events)
+    with pytest.raises(ConfigurationError, match=f"account {grant.account.sub} .* fewer roles"):
+        log_in(keyturn.services)
+    with pytest.raises(ConfigurationError):
+        change_password(keyturn.services, keyturn.principal(grant.access_token))
+    assert (store.sessions, keyturn.audit.events) == (sessions, events)

@@ -302,7 +302,39 @@ FAULTS = (
             "http/test_navigations.py::test_callback_is_loaded_by_nothing_else",
         ),
     ),
+    Fault(
+        35,
+        "a machine without memory was told as a wrong password",
+        ("authelia #866", "argon2_elixir #25"),
+        (
+            "flows/test_no_memory.py::test_argon2_without_memory_is_503",
+            "flows/test_no_memory.py::test_no_attempt_is_spent",
+            "unit/test_passwords.py::test_only_a_mismatch_is_a_wrong_password",
+            "store/test_limits.py::test_attempt_given_back_was_not_made",
+        ),
+    ),
 )
+
+# Faults that Keyturn itself has had, and the tests that failed while it had them.
+OWN_FAULTS = {
+    "settings made tokens, roles and pages that were refused for ever": (
+        "unit/test_fitting_settings.py::test_scopes_that_no_token_can_hold_are_refused",
+        "unit/test_fitting_settings.py::test_accepted_settings_make_accepted_tokens",
+        "unit/test_access_tokens.py::test_token_that_would_be_refused_is_not_signed",
+        "unit/test_access_tokens.py::test_longest_token_is_known_before_it_is_signed",
+        "unit/test_fitting_settings.py::test_root_secret_that_no_token_can_name_refuses",
+        "unit/test_fitting_settings.py::test_page_that_no_request_may_name_is_refused",
+        "flows/test_sign_up.py::test_token_that_cannot_be_signed_leaves_nothing_behind",
+    ),
+    "one access token had several spellings, and claims of other types were read": (
+        "unit/test_access_token_spellings.py::test_changed_text_is_refused",
+        "unit/test_access_token_spellings.py::test_nothing_follows_a_token",
+        "unit/test_access_token_spellings.py::test_elliptic_signature_has_one_spelling",
+        "unit/test_access_token_spellings.py::test_doubled_member_is_refused",
+        "unit/test_access_token_spellings.py::test_claim_of_another_type_is_refused",
+        "unit/test_access_token_spellings.py::test_json_that_parsers_read_differently_is_refused",
+    ),
+}
 
 every_fault = pytest.mark.parametrize("fault", FAULTS, ids=[str(fault.number) for fault in FAULTS])
 
@@ -335,6 +367,14 @@ def test_each_is_shown_by_tests_that_name_it(fault: Fault) -> None:
         assert function in texts, test
         said += texts.values()
     assert [known for known in fault.ids if not any(known in text for text in said)] == []
+
+
+@pytest.mark.parametrize("fault", OWN_FAULTS)
+def test_own_faults_have_their_tests(fault: str) -> None:
+    """The tests that failed while Keyturn had the fault exist."""
+    for test in OWN_FAULTS[fault]:
+        name, _, function = test.partition("::")
+        assert function in docstrings(ROOT / "tests" / name, {function}), test
 
 
 @every_fault
