@@ -103,8 +103,8 @@ class Argon2PasswordHasher:
     def verify(self, password_digest: str | None, password: str) -> bool:
         """Whether the digest is this password's; None costs one hash and is False.
 
-        Unavailable as `hash`. ConfigurationError for a digest that cannot be read: no password fits it and none can be
-        said to be wrong, so that nobody is let in and the operator is told.
+        Unavailable as `hash`. ConfigurationError for a digest that cannot be read: no password fits such a digest, and
+        no password can be called wrong. The login fails, and the log tells the operator.
         """
         try:
             with self._turn():

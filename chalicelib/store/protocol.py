@@ -115,8 +115,8 @@ class Store(Protocol):
         """Give back an attempt of `value` that was counted at `now`, for which nothing was tried in the end.
 
         One conditional write: n is one less, where it is above 0, and last_at lies `final_spacing` back, so that the
-        slot which the attempt had used is free again. Nobody gains an attempt by it: of two counted attempts, one was
-        made. A counter that is not there, and every other window, stays as it is.
+        slot which the attempt had used is free again. It gives no guess away: the attempt that is given back was
+        counted and never judged. A counter that is not there, and every other window, stays as it is.
         """
 
     def create_account(self, login: Login, session: Session) -> bool:
