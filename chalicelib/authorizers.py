@@ -1,8 +1,8 @@
 """The authorizer functions: API Gateway asks them before it lets a request through to a guarded route.
 
-`guard` answers every kind of API, for bearers and session cookies. `authorize` answers TOKEN authorizers, for bearers
-alone, and may read no secret. Each is a function of its own, with a policy of its own. They import as little as
-they can, because their cold start is in front of a guarded request.
+`guard` answers every kind of API, for bearers and session cookies; of secrets it may read the group `sessions` alone.
+`authorize` answers TOKEN authorizers, for bearers alone, and may read no secret. Each is a function of its own, with a
+policy of its own. They import as little as they can, because their cold start is in front of a guarded request.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.keyring import KeyRing
+from chalicelib.crypto.keys import SESSIONS
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.records import Client
@@ -33,6 +34,8 @@ from chalicelib.store.calls import make_client as make_dynamodb_client
 from chalicelib.store.dynamodb import DynamoDBStore
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from chalice.app import AuthRequest
 
     from chalicelib.ports import AuditLog
@@ -46,14 +49,14 @@ audit: AuditLog = JsonAuditLog(clock)
 @lru_cache(maxsize=1)
 def authorization() -> Authorization:
     """What `authorize` needs of the product, once per container. Failures are not remembered."""
-    _, _, ready = _compose(with_secrets=False)
+    _, _, ready = _compose(groups=())
     return ready
 
 
 @lru_cache(maxsize=1)
 def guarding() -> guards.Guard:
     """What `guard` needs of the product, once per container. Failures are not remembered."""
-    config, keys, ready = _compose(with_secrets=True)
+    config, keys, ready = _compose(groups=(SESSIONS,))
     return guards.Guard(
         authorization=ready,
         session_tokens=RefreshTokenCodec(keys),
@@ -102,11 +105,11 @@ def guard(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # what L
     return guards.answer(question, verdict, requirement)
 
 
-def _compose(*, with_secrets: bool) -> tuple[Config, KeyRing, Authorization]:
+def _compose(*, groups: Collection[str]) -> tuple[Config, KeyRing, Authorization]:
     config = Config.from_env(os.environ)
     session = new_session()
     parameters = SystemsManagerParameters(make_parameters_client(session))
-    keys = KeyRing(parameters, config.parameters, clock, with_secrets=with_secrets)
+    keys = KeyRing(parameters, config.parameters, clock, groups=groups)
     access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
     store = DynamoDBStore(make_dynamodb_client(session), config.table)
     return config, keys, Authorization(access_tokens, store, clock, audit, config)

@@ -17,6 +17,7 @@ from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.device_tokens import DeviceTokens
 from chalicelib.crypto.keyring import KeyRing
+from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.login_states import LoginStates
 from chalicelib.crypto.passwords import LOCAL_MEMORY, PROFILES, Argon2PasswordHasher
 from chalicelib.crypto.random import SystemTokenSource
@@ -66,11 +67,12 @@ def services() -> Services:
     ours = config()
     session = new_session()
     parameters = SystemsManagerParameters(make_parameters_client(session))
-    keys = KeyRing(parameters, ours.parameters, clock, with_secrets=True)
+    keys = KeyRing(parameters, ours.parameters, clock, groups=(SESSIONS, LOGINS))
     # Asked now, so that a container without keys refuses its first request whole, and not in the middle of a login.
     with deadline.start():
         keys.signing_key()
-        keys.root_secret()
+        keys.session_secret()
+        keys.login_secret()
     store = DynamoDBStore(make_dynamodb_client(session), ours.table)
     return compose(ours, keys, store, _connected(ours, parameters), clock, audit)
 

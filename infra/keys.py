@@ -11,21 +11,31 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.keys import (
+    LOGINS,
     MINIMUM_RSA_BITS,
     ROOT_SECRET_BYTES,
+    SESSIONS,
     newest_active_key,
+    parse_login_secrets,
     parse_public_keys,
-    parse_root_secrets,
+    parse_session_secrets,
 )
+from chalicelib.errors import ConfigurationError
+from infra.failure import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from types_boto3_ssm import SSMClient
 
 PUBLISHED_AHEAD = 600  # seconds: every container has read a key set by then, whatever its cache did
 KEPT_AFTER_SUCCESSOR = 3600 + 300  # seconds: the longest access TTL that Config takes, and clocks that differ
-SECRET_KEPT_AFTER_SUCCESSOR = 400 * 86400  # seconds: the longest absolute session lifetime that Config takes
+# Seconds by group: the longest absolute session lifetime that Config takes; a device token's life, and clocks.
+SECRET_KEPT_AFTER_SUCCESSOR = {SESSIONS: 400 * 86400, LOGINS: LIFE + 300}
+PARSERS: dict[str, Callable[[str], object]] = {SESSIONS: parse_session_secrets, LOGINS: parse_login_secrets}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +49,13 @@ class Names:
         """The public key set."""
         return f"{self.prefix}/public"
 
+    def group(self, group: str) -> str:
+        """The root-secret set of one group."""
+        return f"{self.prefix}/{group}"
+
     @property
     def root(self) -> str:
-        """The root-secret set."""
+        """The root-secret set of the version before, which had one set for all purposes."""
         return f"{self.prefix}/root"
 
     def signing(self, kid: str) -> str:
@@ -53,8 +67,12 @@ def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
     """Make what is missing; return the names of what was made. Safe to repeat, and to interrupt at any point.
 
     A first key works at once, and so does one in the place of a key whose private half is lost. A key of another
-    algorithm than the newest one's is published ahead, as a rotation is. What is there but cannot be read is an error
-    (ConfigurationError), never overwritten.
+    algorithm than the newest key's is published ahead, as a rotation is. What is there but cannot be read is an error
+    (ConfigurationError; Failure for the root secrets of the version before), never overwritten.
+
+    A stage of the version before keeps its root secrets: both groups get a copy, so every token of before verifies. The
+    old parameter stays until the next rotation: functions of before read it until they are replaced, and after a
+    rollback.
     """
     names = Names(prefix)
     made = []
@@ -68,41 +86,76 @@ def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
             made += _add_signing_key(ssm, names, entries, algorithm, activate_at=now)
         elif public[-1].algorithm != algorithm:
             made += _add_signing_key(ssm, names, entries, algorithm, activate_at=now + PUBLISHED_AHEAD)
-    root = _read(ssm, names.root)
-    if root is None:
-        made += _add_root_secret(ssm, names, [], activate_at=now, first=True)
-    else:
-        parse_root_secrets(root)
+    for group, parse in PARSERS.items():
+        held = _read(ssm, names.group(group))
+        if held is None:
+            made += _begin_group(ssm, names, group, now)
+        else:
+            parse(held)
     return made
 
 
 def rotate(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
-    """Publish a new signing key and root secret, to be used in ten minutes; drop those that nothing needs any more.
+    """Publish a new signing key and root secrets, to be used in ten minutes; drop those that nothing needs any more.
 
-    Returns the names of what was written and deleted.
+    Returns the names of what was written and deleted. Failure where this version was never deployed.
     """
     names = Names(prefix)
+    _require_groups(ssm, names)
     ensured = ensure(ssm, prefix, algorithm, now)
     if ensured:
         return ensured
     activate_at = now + PUBLISHED_AHEAD
     published = json.loads(_read(ssm, names.public) or "{}")["keys"]
-    held = json.loads(_read(ssm, names.root) or "{}")["secrets"]
     kept = _unexpired(published, now, KEPT_AFTER_SUCCESSOR)
-    changed = _add_signing_key(ssm, names, kept, algorithm, activate_at=activate_at)
-    changed += _add_root_secret(ssm, names, _unexpired(held, now, SECRET_KEPT_AFTER_SUCCESSOR), activate_at=activate_at)
+    changed = _delete_root(ssm, names)
+    changed += _add_signing_key(ssm, names, kept, algorithm, activate_at=activate_at)
+    for group, needed in SECRET_KEPT_AFTER_SUCCESSOR.items():
+        held = json.loads(_read(ssm, names.group(group)) or "{}")["secrets"]
+        changed += _add_root_secret(ssm, names, group, _unexpired(held, now, needed), activate_at=activate_at)
     return changed + _delete_unpublished(ssm, names)
 
 
 def replace(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
     """Replace every key at once, after a leak or damage: what was made before is accepted for a minute more, at most.
 
-    Reads nothing of what it replaces; safe to repeat. Returns the names of what was written and deleted.
+    Needs nothing of what it replaces; safe to repeat. Returns the names of what was written and deleted. Failure where
+    this version was never deployed: what is deployed would go on with the leaked root secrets.
     """
     names = Names(prefix)
-    changed = _add_signing_key(ssm, names, [], algorithm, activate_at=now)
-    changed += _add_root_secret(ssm, names, [], activate_at=now)
+    _require_groups(ssm, names)
+    changed = _delete_root(ssm, names)
+    changed += _add_signing_key(ssm, names, [], algorithm, activate_at=now)
+    for group in PARSERS:
+        changed += _add_root_secret(ssm, names, group, [], activate_at=now)
     return changed + _delete_unpublished(ssm, names)
+
+
+def _require_groups(ssm: SSMClient, names: Names) -> None:
+    """Failure where the stage has the root secrets of the version before, and not both groups yet.
+
+    The functions of before are deployed then, and they know the old parameter alone.
+    """
+    if _read(ssm, names.root) is None:
+        return
+    missing = [names.group(group) for group in PARSERS if _read(ssm, names.group(group)) is None]
+    if missing:
+        message = (
+            f"The stage has its keys from the version before ({names.root}, and no {' and no '.join(missing)}): "
+            "run `make deploy STAGE=...` first, which makes them"
+        )
+        raise Failure(message)
+
+
+def _delete_root(ssm: SSMClient, names: Names) -> list[str]:
+    """Delete the root secrets of the version before, where they are still there. Both groups exist.
+
+    Before anything is written: an interruption must not leave a leaked secret where a rollback would accept it again.
+    """
+    if _read(ssm, names.root) is None:
+        return []
+    ssm.delete_parameter(Name=names.root)
+    return [names.root]
 
 
 def _delete_unpublished(ssm: SSMClient, names: Names) -> list[str]:
@@ -144,13 +197,31 @@ def _add_signing_key(
     return [names.signing(kid), names.public]
 
 
+def _begin_group(ssm: SSMClient, names: Names, group: str, now: int) -> list[str]:
+    """The group's first secrets: those of the version before, or a new one that works at once."""
+    before = _read(ssm, names.root)
+    if before is None:
+        return _add_root_secret(ssm, names, group, [], activate_at=now, first=True)
+    try:
+        PARSERS[group](before)
+    except ConfigurationError as error:
+        # Its own remedy, `make rotate-keys LEAKED=yes`, waits for this deployment.
+        message = (
+            f"The root secrets of the version before ({names.root}) cannot be read. Delete the parameter and deploy "
+            f"again, and everybody logs in again: aws ssm delete-parameter --name {names.root}"
+        )
+        raise Failure(message) from error
+    _write(ssm, names.group(group), json.loads(before), "SecureString", first=True)
+    return [names.group(group)]
+
+
 def _add_root_secret(
-    ssm: SSMClient, names: Names, held: list[dict[str, Any]], *, activate_at: int, first: bool = False
+    ssm: SSMClient, names: Names, group: str, held: list[dict[str, Any]], *, activate_at: int, first: bool = False
 ) -> list[str]:
     key = b64url(secrets.token_bytes(ROOT_SECRET_BYTES))
     entry = {"id": b64url(secrets.token_bytes(6)), "key": key, "activate_at": activate_at}
-    _write(ssm, names.root, {"secrets": [*held, entry]}, "SecureString", first=first)
-    return [names.root]
+    _write(ssm, names.group(group), {"secrets": [*held, entry]}, "SecureString", first=first)
+    return [names.group(group)]
 
 
 def _generate(algorithm: str) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import bootstrap
 from chalicelib.config import Config
 from chalicelib.crypto.keyring import KeyRing
+from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.domain.records import Client
 from chalicelib.errors import Unavailable
 from chalicelib.services.authorization import Authorization, principal_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 START = 1_800_000_000  # a moment at which every test's clock stands
 PREFIX = "/keyturn/test"
+GROUPS = (SESSIONS, LOGINS)  # of root secrets: the API's function reads both
 ORIGIN = "https://app.example.com"
 PAGE = f"{ORIGIN}/welcome"
 PASSWORD = "correct horse battery"
@@ -158,7 +160,7 @@ class Keyturn:
 
     def container(self) -> Services:
         """A cold container's services over the same world: it knows nothing that is not in the table."""
-        keyring = KeyRing(self.parameters, PREFIX, self.clock, with_secrets=True)
+        keyring = KeyRing(self.parameters, PREFIX, self.clock, groups=GROUPS)
         return bootstrap.compose(self.config, keyring, self.store, self.providers, self.clock, self.audit)
 
     def authorization(self) -> Authorization:

@@ -20,15 +20,14 @@ class CsrfTokens:
 
     def issue(self, sid: str) -> str:
         """The session's token under the root secret of now."""
-        return _token(self._keys.root_secret().csrf_key, sid)
+        return _token(self._keys.session_secret().csrf_key, sid)
 
     def verify(self, csrf_token: str, sid: str) -> bool:
         """Whether the token is the session's under any live root secret, compared in constant time."""
         # compare_digest takes ASCII strings alone; as bytes it takes anything.
         presented = csrf_token.encode(errors="replace")
-        matches = [
-            hmac.compare_digest(_token(root.csrf_key, sid).encode(), presented) for root in self._keys.root_secrets()
-        ]
+        secrets = self._keys.session_secrets()
+        matches = [hmac.compare_digest(_token(root.csrf_key, sid).encode(), presented) for root in secrets]
         return any(matches)
 
 

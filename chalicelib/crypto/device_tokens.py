@@ -24,7 +24,7 @@ from chalicelib.crypto.encoding import b64url, from_b64url
 
 if TYPE_CHECKING:
     from chalicelib.crypto.keyring import KeyRing
-    from chalicelib.crypto.keys import RootSecret
+    from chalicelib.crypto.keys import LoginSecret
     from chalicelib.ports import TokenSource
 
 ID_BYTES = 16
@@ -51,7 +51,7 @@ class _Parts(NamedTuple):
     """A token taken apart. `body` is id, epoch and expiry; `browser_mac` is empty in kd1. Nothing is verified yet."""
 
     version: str
-    root: RootSecret
+    root: LoginSecret
     body: bytes
     account_mac: bytes
     browser_mac: bytes
@@ -85,7 +85,7 @@ class DeviceTokens:
         `known` is what it was known as, in whatever epoch: it keeps its id. Were each login a new device, whoever knows
         one password could have it hashed without end, each time as another one.
         """
-        root = self._keys.root_secret()
+        root = self._keys.login_secret()
         identifier = from_b64url(known.id) if known else self._source.token(ID_BYTES)
         body = identifier + epoch.to_bytes(NUMBER_BYTES, "big") + (now + LIFE).to_bytes(NUMBER_BYTES, "big")
         account_mac = _account_mac("kd2", root, email, body)
@@ -123,7 +123,7 @@ class DeviceTokens:
         version, key_id, payload = form.groups()
         # Among the secrets at hand, without another look into the parameter store: a token of a secret that a container
         # has not heard of is none, and the next login makes one.
-        root = next((root for root in self._keys.root_secrets() if root.id == key_id), None)
+        root = next((root for root in self._keys.login_secrets() if root.id == key_id), None)
         try:
             raw = from_b64url(payload)
         except ValueError:
@@ -139,12 +139,12 @@ class DeviceTokens:
 ACCOUNT_LABEL = {"kd1": "", "kd2": "account."}
 
 
-def _account_mac(version: str, root: RootSecret, email: str, body: bytes) -> bytes:
+def _account_mac(version: str, root: LoginSecret, email: str, body: bytes) -> bytes:
     label = f"{version}.{root.id}.{ACCOUNT_LABEL[version]}".encode()
     return hmac.digest(root.device_key, label + body + email.encode(), sha256)[:MAC_BYTES]
 
 
-def _browser_mac(root: RootSecret, body: bytes, account_mac: bytes) -> bytes:
+def _browser_mac(root: LoginSecret, body: bytes, account_mac: bytes) -> bytes:
     # Over all that stands before it, so that no part of a token can be put into another token.
     return hmac.digest(root.device_key, f"kd2.{root.id}.browser.".encode() + body + account_mac, sha256)[:MAC_BYTES]
 

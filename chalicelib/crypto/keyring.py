@@ -11,9 +11,9 @@ from chalicelib.crypto import keys
 from chalicelib.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from chalicelib.crypto.keys import RootSecret, SigningKey, VerificationKey
+    from chalicelib.crypto.keys import LoginSecret, SessionSecret, SigningKey, VerificationKey
     from chalicelib.ports import Clock, ParameterSource
 
 T = TypeVar("T")
@@ -25,22 +25,25 @@ OUTLIVES = 3600  # seconds that the last good set goes on when the parameter sto
 
 @dataclass(frozen=True, slots=True)
 class KeySets:
-    """What was read at once. `roots` is empty in a container that may not read them (the authorizer's)."""
+    """What was read at once. A group of root secrets that the container may not read is empty."""
 
     public: tuple[VerificationKey, ...]
-    roots: tuple[RootSecret, ...]
+    sessions: tuple[SessionSecret, ...]
+    logins: tuple[LoginSecret, ...]
 
 
 class KeyRing:
-    """Caches key sets. Safe to share between threads."""
+    """Caches key sets. Safe to share between threads.
 
-    def __init__(self, source: ParameterSource, prefix: str, clock: Clock, *, with_secrets: bool) -> None:
+    `groups` are the groups of root secrets that the function may read: `keys.SESSIONS`, `keys.LOGINS`, both or none.
+    """
+
+    def __init__(self, source: ParameterSource, prefix: str, clock: Clock, *, groups: Collection[str]) -> None:
         self._source = source
         self._public_name = f"{prefix}/public"
-        self._root_name = f"{prefix}/root"
+        self._group_names = {group: f"{prefix}/{group}" for group in groups}
         self._signing_name = f"{prefix}/signing/"
         self._clock = clock
-        self._with_secrets = with_secrets
         self._lock = threading.Lock()
         self._sets: KeySets | None = None
         self._read_at = 0
@@ -54,9 +57,9 @@ class KeyRing:
         """
         return self._find(lambda sets: next((key for key in sets.public if key.kid == kid), None))
 
-    def find_root_secret(self, key_id: str) -> RootSecret | None:
-        """The root secret with this id, as `verification_key` finds a key."""
-        return self._find(lambda sets: next((root for root in sets.roots if root.id == key_id), None))
+    def find_session_secret(self, key_id: str) -> SessionSecret | None:
+        """The root secret of `sessions` with this id, as `verification_key` finds a key."""
+        return self._find(lambda sets: next((root for root in sets.sessions if root.id == key_id), None))
 
     def public_keys(self) -> tuple[VerificationKey, ...]:
         """Every key that verifies, those to come included."""
@@ -78,13 +81,21 @@ class KeyRing:
             return signer
         return self._signer
 
-    def root_secrets(self) -> tuple[RootSecret, ...]:
-        """Every root secret that verifies, oldest first."""
-        return self._current().roots
+    def session_secrets(self) -> tuple[SessionSecret, ...]:
+        """Every root secret of `sessions` that verifies, oldest first."""
+        return self._current().sessions
 
-    def root_secret(self) -> RootSecret:
-        """The root secret that new tokens are made with now."""
-        return keys.newest_active_secret(self._current().roots, self._clock.now())
+    def session_secret(self) -> SessionSecret:
+        """The root secret that new refresh tokens and CSRF tokens are made with now."""
+        return keys.newest_active_secret(self._current().sessions, self._clock.now())
+
+    def login_secrets(self) -> tuple[LoginSecret, ...]:
+        """Every root secret of `logins` that verifies, oldest first."""
+        return self._current().logins
+
+    def login_secret(self) -> LoginSecret:
+        """The root secret that new login states and device tokens are made with now."""
+        return keys.newest_active_secret(self._current().logins, self._clock.now())
 
     def _current(self) -> KeySets:
         with self._lock:
@@ -122,7 +133,8 @@ class KeyRing:
 
     def _read(self, now: int) -> KeySets:
         self._asked_at = now
-        names = [self._public_name, self._root_name] if self._with_secrets else [self._public_name]
+        groups = self._group_names
+        names = [self._public_name, *groups.values()]
         found = self._source.fetch(names)
         missing = [name for name in names if name not in found]
         if missing:
@@ -130,7 +142,8 @@ class KeyRing:
             raise ConfigurationError(debug=message)
         sets = KeySets(
             keys.parse_public_keys(found[self._public_name]),
-            keys.parse_root_secrets(found[self._root_name]) if self._with_secrets else (),
+            keys.parse_session_secrets(found[groups[keys.SESSIONS]]) if keys.SESSIONS in groups else (),
+            keys.parse_login_secrets(found[groups[keys.LOGINS]]) if keys.LOGINS in groups else (),
         )
         self._sets, self._read_at = sets, now
         return sets

@@ -2,7 +2,12 @@
 
 `{prefix}/public`        {"keys": [public JWK + "alg", "kid", "activate_at"]}
 `{prefix}/signing/{kid}` PKCS8 PEM of the private key
-`{prefix}/root`          {"secrets": [{"id", "key" (base64url, 32 bytes), "activate_at"}]}
+`{prefix}/sessions`      {"secrets": [{"id", "key" (base64url, 32 bytes), "activate_at"}]}: refresh MAC, CSRF tokens
+`{prefix}/logins`        the same: login states, device tokens
+
+The last two are root-secret sets, each of one group of purposes: a function may read the groups that it needs and no
+other. The version before had a single set for all purposes, `{prefix}/root`, which infra/keys.py copies into both
+groups. So the labels of HKDF are those of before, and they cannot change: tokens live for months.
 
 A key in a set verifies. The one activated last signs. Each new key is published ten minutes before its `activate_at`,
 so that every container has read it by the time that the first container uses it.
@@ -13,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jwt
 from cryptography.hazmat.primitives import hashes
@@ -26,14 +31,16 @@ from chalicelib.domain.access_tokens import MAX_KEY_ID
 from chalicelib.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from jwt.algorithms import AllowedPrivateKeys, AllowedPublicKeys
 
 MINIMUM_RSA_BITS = 3072  # 128 bits of strength (ASVS V11.2.3)
 ROOT_SECRET_BYTES = 32
-# Of RootSecret's keys, in their order.
-PURPOSES = ("refresh-token mac", "csrf token", "login state", "device token")
+# The groups are parts of parameters' names. The purposes are labels of HKDF, in the order of the group's record below.
+SESSIONS = "sessions"
+LOGINS = "logins"
+PURPOSES = {SESSIONS: ("refresh-token mac", "csrf token"), LOGINS: ("login state", "device token")}
 # What the forms of refresh tokens and device tokens leave room for, and the longest access token is reckoned with.
 KEY_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_KEY_ID}}}")
 PUBLISHED_MEMBERS = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
@@ -62,15 +69,26 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
-class RootSecret:
-    """A root secret. It is never used itself: purpose keys are derived from it."""
+class SessionSecret:
+    """A root secret of the group `sessions`: the keys that are derived from it. The secret itself is never used."""
 
     id: str
     activate_at: int
     refresh_key: bytes = field(repr=False)
     csrf_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSecret:
+    """A root secret of the group `logins`: the keys that are derived from it. The secret itself is never used."""
+
+    id: str
+    activate_at: int
     state_key: bytes = field(repr=False)
     device_key: bytes = field(repr=False)
+
+
+RootSecret = TypeVar("RootSecret", SessionSecret, LoginSecret)
 
 
 def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
@@ -110,23 +128,14 @@ def parse_signing_key(pem: str, public: VerificationKey) -> SigningKey:
     return SigningKey(public.kid, public.algorithm, key)
 
 
-def parse_root_secrets(document: str) -> tuple[RootSecret, ...]:
-    """The root-secret set, oldest first. ConfigurationError where a secret is missing, short or a placeholder."""
-    entries = _entries(document, "secrets", "root")
-    secrets = []
-    for entry in entries:
-        try:
-            identifier, key, activate_at = _key_id(entry["id"]), from_b64url(entry["key"]), int(entry["activate_at"])
-        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            message = f"the root-secret set holds an entry that is no secret ({type(error).__name__}); {REPLACE}"
-            raise ConfigurationError(debug=message) from error
-        # 32 random bytes are ASCII once in four thousand million keys; zeros, counting and whatever somebody typed are.
-        if len(key) != ROOT_SECRET_BYTES or key.isascii() or len(set(key)) < ROOT_SECRET_BYTES // 2:
-            message = f"root secret {identifier} is a placeholder or not {ROOT_SECRET_BYTES} random bytes; {REPLACE}"
-            raise ConfigurationError(debug=message)
-        secrets.append(RootSecret(identifier, activate_at, *(_derive(key, purpose) for purpose in PURPOSES)))
-    _require_distinct("root", [secret.id for secret in secrets])
-    return tuple(sorted(secrets, key=lambda secret: secret.activate_at))
+def parse_session_secrets(document: str) -> tuple[SessionSecret, ...]:
+    """The root secrets of `sessions`, oldest first. ConfigurationError where a secret is short or a placeholder."""
+    return _parse_root_secrets(document, SESSIONS, SessionSecret)
+
+
+def parse_login_secrets(document: str) -> tuple[LoginSecret, ...]:
+    """The root secrets of `logins`, oldest first. ConfigurationError as `parse_session_secrets`."""
+    return _parse_root_secrets(document, LOGINS, LoginSecret)
 
 
 def newest_active_key(keys: Iterable[VerificationKey], now: int) -> VerificationKey:
@@ -145,6 +154,28 @@ def newest_active_secret(secrets: Iterable[RootSecret], now: int) -> RootSecret:
         message = f"no root secret is active yet; {REMEDY}"
         raise ConfigurationError(debug=message)
     return active[-1]
+
+
+def _parse_root_secrets(document: str, group: str, make: Callable[..., RootSecret]) -> tuple[RootSecret, ...]:
+    secrets = []
+    for entry in _entries(document, "secrets", group):
+        try:
+            identifier, key, activate_at = _key_id(entry["id"]), from_b64url(entry["key"]), int(entry["activate_at"])
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            message = (
+                f"the parameter `{group}` holds an entry that is no root secret ({type(error).__name__}); {REPLACE}"
+            )
+            raise ConfigurationError(debug=message) from error
+        # 32 random bytes are ASCII once in four thousand million keys; zeros, counting and typed text always are.
+        if len(key) != ROOT_SECRET_BYTES or key.isascii() or len(set(key)) < ROOT_SECRET_BYTES // 2:
+            message = (
+                f"root secret {identifier} of `{group}` is a placeholder or not {ROOT_SECRET_BYTES} random bytes; "
+                f"{REPLACE}"
+            )
+            raise ConfigurationError(debug=message)
+        secrets.append(make(identifier, activate_at, *(_derive(key, purpose) for purpose in PURPOSES[group])))
+    _require_distinct(group, [secret.id for secret in secrets])
+    return tuple(sorted(secrets, key=lambda secret: secret.activate_at))
 
 
 def _entries(document: str, member: str, name: str) -> list[dict[str, Any]]:

@@ -89,7 +89,7 @@ class LoginStates:
     def issue(self, provider: str, identifier: bytes, return_to: str, expires_at: int) -> str:
         """The state of a login at this provider, under the root secret of now."""
         body = identifier + page_tag(return_to) + expires_at.to_bytes(EXPIRY_BYTES, "big")
-        return b64url(body + _mac(self._keys.root_secret().state_key, provider, body))
+        return b64url(body + _mac(self._keys.login_secret().state_key, provider, body))
 
     def verify(self, state: str, provider: str) -> LoginState:
         """What the state says, also when it is too old. LoginExpired for all that was not issued for this provider."""
@@ -100,7 +100,8 @@ class LoginStates:
         except ValueError:
             raise LoginExpired(debug="not a state's form") from None
         body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
-        matches = [hmac.compare_digest(_mac(root.state_key, provider, body), mac) for root in self._keys.root_secrets()]
+        secrets = self._keys.login_secrets()
+        matches = [hmac.compare_digest(_mac(root.state_key, provider, body), mac) for root in secrets]
         if not any(matches):
             raise LoginExpired(debug="forged state, or of another provider")
         return LoginState(

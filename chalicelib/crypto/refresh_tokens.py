@@ -103,7 +103,7 @@ class RefreshTokenCodec:
 
     def current_key_id(self) -> str:
         """The id of the root secret that a new token is authenticated with."""
-        return self._keys.root_secret().id
+        return self._keys.session_secret().id
 
     def encode(self, refresh_token: RefreshToken, key_id: str, transport: Transport) -> str:
         """The token's string under this root secret. InvalidGrant where the secret is no longer held."""
@@ -140,7 +140,7 @@ class RefreshTokenCodec:
         )
 
     def _mac(self, key_id: str, transport: Transport, body: bytes) -> bytes | None:
-        root = self._keys.find_root_secret(key_id)
+        root = self._keys.find_session_secret(key_id)
         if root is None:
             return None
         message = f"kt1.{key_id}.{transport}.".encode() + body

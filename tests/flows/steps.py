@@ -250,7 +250,7 @@ def without_signing_key(keyturn: Keyturn) -> Services:
     """A container that read the key sets just before the key store went away, but not the private key."""
     keyturn.parameters.away = False
     services = keyturn.container()
-    services.keys.root_secret()
+    services.keys.session_secret()
     keyturn.parameters.away = True
     return services
 

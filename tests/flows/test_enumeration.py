@@ -55,7 +55,7 @@ def device_of(populated: Keyturn, whose: str) -> str | None:
     """A token of this kind; under `own key`, one with a genuine key's id."""
     if whose != "own key":
         return DEVICE_TOKENS[whose]
-    return f"kd2.{populated.services.keys.root_secret().id}.{'A' * 75}"
+    return f"kd2.{populated.services.keys.login_secret().id}.{'A' * 75}"
 
 
 @pytest.mark.parametrize("device", [*DEVICE_TOKENS, "own key"])

@@ -191,7 +191,8 @@ def misconfigured(server: Server, name: str) -> dict[str, str]:
     if name in BAD_ROOTS:
         prefix = f"{server.prefix}/{name.replace(' ', '-')}"
         public = server.parameters.get_parameter(Name=f"{server.prefix}/public")["Parameter"]["Value"]
-        for parameter, value in (("public", public), ("root", json.dumps(BAD_ROOTS[name]))):
+        bad = json.dumps(BAD_ROOTS[name])
+        for parameter, value in (("public", public), ("sessions", bad), ("logins", bad)):
             server.parameters.put_parameter(Name=f"{prefix}/{parameter}", Value=value, Type="String", Overwrite=True)
         return {**NO_PROVIDER, "KEYTURN_PARAMETERS": prefix}
     return {
@@ -204,7 +205,7 @@ def misconfigured(server: Server, name: str) -> dict[str, str]:
 
 REMEDIES = {
     **{name: ["make rotate-keys"] for name in BAD_ROOTS},
-    "no keys": ["make deploy", "/nothing/public", "/nothing/root"],
+    "no keys": ["make deploy", "/nothing/public", "/nothing/sessions", "/nothing/logins"],
     "no settings": ["KEYTURN_TABLE", "KEYTURN_ISSUER", "KEYTURN_AUDIENCE", "KEYTURN_PARAMETERS"],
     "bad settings": ["KEYTURN_ISSUER", "https", "KEYTURN_ACCESS_TTL", "forever"],
     "cheap hash": ["KEYTURN_ARGON2_PROFILE", "default"],
@@ -237,7 +238,7 @@ def test_misconfigured_authorizer(
         assert_problem(app_user.me(), 503, "unavailable")
         (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (line["event"], line["code"]) == ("authorizer_failed", "internal_error")
-    for word in set(REMEDIES[name]) - {"/nothing/root"}:
+    for word in set(REMEDIES[name]) - {"/nothing/sessions", "/nothing/logins"}:
         assert word in line["why"]
 
 

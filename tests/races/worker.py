@@ -97,7 +97,7 @@ def run(job: Job) -> None:
     parameters.values |= job.parameters
     store = DynamoDBStore(engines.connect(job.endpoint), job.table)
     services = Keyturn(store, parameters=parameters, providers={"google": FakeProvider()}).services
-    services.keys.root_secret()
+    services.keys.session_secret()
     services.keys.signing_key()
     start = Barrier(job.times)
 

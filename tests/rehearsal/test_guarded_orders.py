@@ -64,7 +64,7 @@ class World:
     def codec(self, issuer: str | None = None) -> JwtAccessTokenCodec:
         """Whatever signs Keyturn's access tokens."""
         parameters = SystemsManagerParameters(self.keyturn.aws.client("ssm"))
-        keys = KeyRing(parameters, f"/keyturn/{STAGE}", SystemClock(), with_secrets=True)
+        keys = KeyRing(parameters, f"/keyturn/{STAGE}", SystemClock(), groups=())
         return JwtAccessTokenCodec(keys, issuer=issuer or self.keyturn.issuer, audience=f"keyturn-{STAGE}")
 
 

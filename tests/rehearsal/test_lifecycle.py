@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tests.rehearsal.aws import LocalAws
     from tests.rehearsal.stack import RunningStack
 
-KEYS = {"parameter /keyturn/prod/public", "parameter /keyturn/prod/root"}
+ROOT = "/keyturn/prod/root"  # of the version before
+GROUPS = ("/keyturn/prod/sessions", "/keyturn/prod/logins")
+KEYS = {"parameter /keyturn/prod/public", *(f"parameter {name}" for name in GROUPS)}
 
 
 def inventory(aws: LocalAws) -> set[str]:
@@ -36,7 +38,10 @@ def without_signing_keys(names: set[str]) -> set[str]:
 
 
 def test_two_deployments_and_the_end(aws: LocalAws, credentials: dict[str, Any]) -> None:
-    """The second deployment changes no id and ends no session; destroying keeps the table and the keys, or nothing."""
+    """The second deployment changes no id and ends no session, nor does the one over the version before.
+
+    Destroying keeps the table and the keys, or nothing.
+    """
     before = inventory(aws)
     with deployed("prod", aws=aws) as stack:
         first = inventory(aws) - before
@@ -73,6 +78,9 @@ def test_two_deployments_and_the_end(aws: LocalAws, credentials: dict[str, Any])
         stack.deploy()
         assert inventory(aws) - before == first
 
+        be_of_before(aws, stack, client, credentials)
+        assert without_signing_keys(inventory(aws) - before) == without_signing_keys(first)
+
         stack.destroy()
         kept = inventory(aws) - before
         assert without_signing_keys(kept) == {*KEYS, "table keyturn-prod"}
@@ -83,6 +91,36 @@ def test_two_deployments_and_the_end(aws: LocalAws, credentials: dict[str, Any])
         assert inventory(aws) == before
         stack.destroy(with_table=True)
         assert inventory(aws) == before
+
+
+def be_of_before(aws: LocalAws, stack: RunningStack, client: Client, credentials: dict[str, Any]) -> None:
+    """Give a stage the keys of the version before, deploy over it and rotate: no session ends, the old parameter goes.
+
+    Before the deployment no rotation is done, in one line that says what to do first.
+    """
+    ssm = aws.client("ssm")
+    login = client.call("POST", "/login", credentials).json
+    held = ssm.get_parameter(Name=GROUPS[0], WithDecryption=True)["Parameter"]["Value"]
+    ssm.put_parameter(Name=ROOT, Value=held, Type="SecureString")
+    ssm.delete_parameters(Names=[*GROUPS])
+    for leaked in ((), ("LEAKED=yes",)):
+        refused = stack.make("rotate-keys", "STAGE=prod", *leaked, check=False)
+        assert refused.returncode != 0
+        (line,) = [line for line in refused.stderr.splitlines() if line.startswith("rotate:")]
+        assert "make deploy" in line
+    assert {*ssm.get_parameters(Names=[ROOT, *GROUPS])["InvalidParameters"]} == {*GROUPS}
+
+    printed = stack.deploy()
+    assert all(f"parameter {name}: created" in printed for name in GROUPS)
+    found = ssm.get_parameters(Names=[ROOT, *GROUPS], WithDecryption=True)["Parameters"]
+    assert [json.loads(parameter["Value"]) for parameter in found] == [json.loads(held)] * 3
+    refreshed = client.call("POST", "/refresh", {"refresh_token": login["refresh_token"]})
+    assert refreshed.status == 200
+
+    stack.make("rotate-keys", "STAGE=prod")
+    stack.restart()
+    assert ssm.get_parameters(Names=[ROOT])["InvalidParameters"] == [ROOT]
+    assert client.call("POST", "/refresh", {"refresh_token": refreshed.json["refresh_token"]}).status == 200
 
 
 def test_function_that_the_app_has_no_more(aws: LocalAws, dev: RunningStack) -> None:
@@ -184,7 +222,11 @@ def test_secrets_are_encrypted(aws: LocalAws, dev: RunningStack) -> None:
     kinds = {item["Name"]: item["Type"] for page in pages for item in page["Parameters"]}
     plain = {name.rpartition("/")[2] for name, kind in kinds.items() if kind == "String"}
     assert plain == {"public", "api-id"}
-    assert {kind for name, kind in kinds.items() if "/signing/" in name or name.endswith("/root")} == {"SecureString"}
+    secrets = {
+        name: kind for name, kind in kinds.items() if name.endswith(("/sessions", "/logins")) or "/signing/" in name
+    }
+    assert len(secrets) >= 3
+    assert {*secrets.values()} == {"SecureString"}
 
 
 def test_table_is_protected(aws: LocalAws, dev: RunningStack) -> None:

@@ -11,22 +11,37 @@ import pytest
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.errors import ConfigurationError
 from infra import keys as infra_keys
-from tests.fakes import PREFIX, FrozenClock, parameters_with_keys
+from tests.fakes import GROUPS, PREFIX, FrozenClock, MemoryParameters, parameters_with_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 PUBLIC = f"{PREFIX}/public"
-ROOT = f"{PREFIX}/root"
+SESSIONS = f"{PREFIX}/sessions"
+LOGINS = f"{PREFIX}/logins"
+
+
+class AskedParameters(MemoryParameters):
+    """A parameter store that remembers which parameters each call asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[set[str]] = []
+
+    def fetch(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Values by name."""
+        self.asked.append({*names})
+        return super().fetch(names)
 
 
 class Container:
     """A key ring over a parameter store and a clock."""
 
-    def __init__(self, *, with_secrets: bool = True) -> None:
+    def __init__(self, groups: Collection[str] = GROUPS) -> None:
         self.clock = FrozenClock()
-        self.parameters = parameters_with_keys()
-        self.ring = KeyRing(self.parameters, PREFIX, self.clock, with_secrets=with_secrets)
+        self.parameters = AskedParameters()
+        self.parameters.values |= parameters_with_keys().values
+        self.ring = KeyRing(self.parameters, PREFIX, self.clock, groups=groups)
 
     @property
     def kid(self) -> str:
@@ -46,9 +61,9 @@ class Container:
         renew = infra_keys.replace if leaked else infra_keys.rotate
         renew(self.parameters, PREFIX, "ES256", self.clock.now())  # type: ignore[arg-type]  # what it calls of boto3's client
 
-    def set_secrets(self, *secrets: object) -> None:
-        """Replace the root-secret set."""
-        self.parameters.values[ROOT] = json.dumps({"secrets": list(secrets)})
+    def set_secrets(self, *secrets: object, name: str = SESSIONS) -> None:
+        """Replace the root-secret set of one group."""
+        self.parameters.values[name] = json.dumps({"secrets": list(secrets)})
 
 
 def refusal(read: Callable[[], object]) -> str:

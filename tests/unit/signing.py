@@ -52,7 +52,7 @@ class Party:
         self.algorithm = algorithm
         self.clock = FrozenClock()
         self.parameters: MemoryParameters = parameters_with_keys(algorithm)
-        keyring = KeyRing(self.parameters, PREFIX, self.clock, with_secrets=False)
+        keyring = KeyRing(self.parameters, PREFIX, self.clock, groups=())
         self.codec = JwtAccessTokenCodec(keyring, issuer=ISSUER, audience=AUDIENCE)
         self.jwk: dict[str, Any] = json.loads(self.parameters.values[f"{PREFIX}/public"])["keys"][0]
         self.kid: str = self.jwk["kid"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.keyring import KeyRing
+from chalicelib.crypto.keys import SESSIONS
 from chalicelib.errors import CsrfTokenInvalid, NavigationRequired, OriginRefused
 from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token, require_navigation
 from tests.fakes import ORIGIN, PREFIX, FrozenClock, parameters_with_keys
@@ -138,7 +139,7 @@ def test_empty_list_allows_no_page() -> None:
 @pytest.fixture(scope="module")
 def csrf_tokens() -> CsrfTokens:
     """Over keys that stay as they are."""
-    return CsrfTokens(KeyRing(parameters_with_keys(), PREFIX, FrozenClock(), with_secrets=True))
+    return CsrfTokens(KeyRing(parameters_with_keys(), PREFIX, FrozenClock(), groups=(SESSIONS,)))
 
 
 def test_csrf_token_of_the_session_passes(csrf_tokens: CsrfTokens) -> None:

@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.keyring import KEPT, KeyRing
+from chalicelib.crypto.keys import SESSIONS
 from tests.fakes import PREFIX, START, FrozenClock, parameters_with_keys
 
 SID = b64url(bytes(range(16)))
 OTHER_SID = b64url(bytes(range(1, 17)))
-ROOT = f"{PREFIX}/root"
+ROOT = f"{PREFIX}/{SESSIONS}"
 
 
 @pytest.fixture(scope="module")
 def csrf_tokens() -> CsrfTokens:
     """Over keys that stay as they are."""
-    return CsrfTokens(KeyRing(parameters_with_keys(), PREFIX, FrozenClock(), with_secrets=True))
+    return CsrfTokens(KeyRing(parameters_with_keys(), PREFIX, FrozenClock(), groups=(SESSIONS,)))
 
 
 def test_token_is_the_sessions(csrf_tokens: CsrfTokens) -> None:
@@ -35,7 +36,7 @@ def test_token_is_the_sessions(csrf_tokens: CsrfTokens) -> None:
 def test_token_survives_rotation_of_the_root_secret() -> None:
     """A token of a live older secret verifies; one of a removed secret does not."""
     parameters, clock = parameters_with_keys(), FrozenClock()
-    csrf_tokens = CsrfTokens(KeyRing(parameters, PREFIX, clock, with_secrets=True))
+    csrf_tokens = CsrfTokens(KeyRing(parameters, PREFIX, clock, groups=(SESSIONS,)))
     old = csrf_tokens.issue(SID)
     (held,) = json.loads(parameters.values[ROOT])["secrets"]
     new = {"id": "new", "key": b64url(bytes(range(150, 182))), "activate_at": START}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from chalicelib.crypto.device_tokens import BODY_BYTES, ID_BYTES, LIFE, MAC_BYTES, Device, DeviceTokens
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.keyring import COOLDOWN, KEPT, KeyRing
+from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.random import SystemTokenSource
 from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 EMAIL = "alice@example.com"
-ROOT = f"{PREFIX}/root"
+ROOT = f"{PREFIX}/{LOGINS}"
 NOBODY = (None, None)
 
 # A token of each form, of the root secret `vector`: what was given out must be read as it was meant for half a year.
@@ -34,7 +35,7 @@ KD2 = "kd2.vector.AAECAwQFBgcICQoLDA0ODwAAAAdsNyAAQuM5uHnGUSzwCZMTgiF6hITeak9cQ0
 
 def over(parameters: MemoryParameters, clock: FrozenClock) -> DeviceTokens:
     """Over keys that may change."""
-    return DeviceTokens(KeyRing(parameters, PREFIX, clock, with_secrets=True), SystemTokenSource())
+    return DeviceTokens(KeyRing(parameters, PREFIX, clock, groups=(LOGINS,)), SystemTokenSource())
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +187,9 @@ def test_keys_of_other_purposes_make_none() -> None:
     """Whoever has leaked the refresh MAC's, the CSRF tokens' and the states' keys cannot make a device known."""
     parameters, clock = parameters_with_keys(), FrozenClock()
     devices = over(parameters, clock)
-    ring = KeyRing(parameters, PREFIX, clock, with_secrets=True)
-    (root,) = ring.root_secrets()
+    parameters.values[f"{PREFIX}/{SESSIONS}"] = parameters.values[f"{PREFIX}/{LOGINS}"]  # as of a stage of before
+    ring = KeyRing(parameters, PREFIX, clock, groups=(SESSIONS, LOGINS))
+    (root,), (session,) = ring.login_secrets(), ring.session_secrets()
     head, raw = parts(devices.issue(EMAIL, 0, START))
     body, token = raw[:BODY_BYTES], f"{head}.{b64url(raw)}"
 
@@ -199,7 +201,7 @@ def test_keys_of_other_purposes_make_none() -> None:
         return f"{head}.{b64url(body + account_mac + mac(browser_key, 'browser', account_mac))}"
 
     assert made_with(root.device_key, root.device_key) == token  # the form that cannot change any more
-    for key in (root.refresh_key, root.csrf_key, root.state_key, bytes(32), b""):
+    for key in (session.refresh_key, session.csrf_key, root.state_key, bytes(32), b""):
         assert read(devices, made_with(root.device_key, key)) == NOBODY
         assert devices.verify(made_with(key, root.device_key), EMAIL, START) is None
         assert read(devices, made_with(key, key)) == NOBODY

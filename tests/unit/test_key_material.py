@@ -14,26 +14,25 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.keyring import KeyRing
-from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters
-from tests.unit.key_containers import PUBLIC, ROOT, Container, refusal
+from tests.fakes import GROUPS, PREFIX, START, FrozenClock, MemoryParameters
+from tests.unit.key_containers import LOGINS, PUBLIC, SESSIONS, Container, refusal
 
 
-@pytest.mark.parametrize("name", [PUBLIC, ROOT])
+@pytest.mark.parametrize("name", [PUBLIC, SESSIONS, LOGINS])
 def test_missing_set_is_named(container: Container, name: str) -> None:
     """A parameter that does not exist is named, with the remedy."""
     del container.parameters.values[name]
     assert name in refusal(container.ring.public_keys)
 
 
-def test_both_missing_sets_are_named_at_once() -> None:
-    """Where both are missing, one message names both."""
-    ring = KeyRing(MemoryParameters(), PREFIX, FrozenClock(), with_secrets=True)
+def test_all_missing_sets_are_named_at_once() -> None:
+    """Where all are missing, one message names all of them."""
+    ring = KeyRing(MemoryParameters(), PREFIX, FrozenClock(), groups=GROUPS)
     message = refusal(ring.public_keys)
-    assert PUBLIC in message
-    assert ROOT in message
+    assert all(name in message for name in (PUBLIC, SESSIONS, LOGINS))
 
 
-@pytest.mark.parametrize("name", [PUBLIC, ROOT])
+@pytest.mark.parametrize("name", [PUBLIC, SESSIONS, LOGINS])
 @pytest.mark.parametrize(
     "placeholder",
     [
@@ -48,8 +47,10 @@ def test_placeholder_of_a_set_refuses(container: Container, name: str, placehold
 
 
 SECRET = bytes(range(200, 232))
+each_group = pytest.mark.parametrize("name", [SESSIONS, LOGINS])
 
 
+@each_group
 @pytest.mark.parametrize(
     "key",
     [
@@ -69,31 +70,31 @@ SECRET = bytes(range(200, 232))
         ["A"],
     ],
 )
-def test_placeholder_of_a_secret_refuses(container: Container, key: object) -> None:
+def test_placeholder_of_a_secret_refuses(container: Container, key: object, name: str) -> None:
     """A root secret that is missing, short, zero, repeated, counted or typed refuses with the remedy (ASVS V13.3.1)."""
-    container.set_secrets({"id": "a", "key": key, "activate_at": START})
-    assert "secret" in refusal(container.ring.root_secrets)
+    container.set_secrets({"id": "a", "key": key, "activate_at": START}, name=name)
+    message = refusal(container.ring.session_secrets)
+    assert "secret" in message
+    assert f"`{name.rpartition('/')[2]}`" in message
 
 
+@each_group
 @pytest.mark.parametrize("member", ["id", "key", "activate_at"])
-def test_incomplete_secret_refuses(container: Container, member: str) -> None:
+def test_incomplete_secret_refuses(container: Container, member: str, name: str) -> None:
     """Every member of a root secret is needed."""
     secret = {"id": "a", "key": b64url(SECRET), "activate_at": START}
     del secret[member]
-    container.set_secrets(secret)
-    refusal(container.ring.root_secrets)
+    container.set_secrets(secret, name=name)
+    refusal(container.ring.session_secrets)
 
 
 def test_messages_and_records_show_no_secret(container: Container) -> None:
     """Neither a refusal nor the records' representation shows key material."""
     text = "replace-this-by-32-random-bytes!"
     container.set_secrets({"id": "a", "key": b64url(text.encode()), "activate_at": START})
-    assert b64url(text.encode()) not in refusal(container.ring.root_secrets)
+    assert b64url(text.encode()) not in refusal(container.ring.session_secrets)
     container.set_secrets({"id": "a", "key": b64url(SECRET), "activate_at": START})
-    root = container.ring.root_secret()
-    assert "refresh_key" not in repr(root)
-    assert "csrf_key" not in repr(root)
-    assert "device_key" not in repr(root)
+    assert "_key" not in repr((container.ring.session_secret(), container.ring.login_secret()))
     assert "key=" not in repr(container.ring.signing_key())
 
 
@@ -200,24 +201,26 @@ def test_broken_private_key_refuses(container: Container, pem: str) -> None:
 def test_nothing_active_yet_refuses(container: Container) -> None:
     """Keys that are all still to come sign nothing, and make no tokens."""
     container.publish([{**container.published()[0], "activate_at": START + 1}])
-    container.set_secrets({"id": "a", "key": b64url(SECRET), "activate_at": START + 1})
-    assert "active" in refusal(container.ring.signing_key)
-    assert "active" in refusal(container.ring.root_secret)
+    for name in (SESSIONS, LOGINS):
+        container.set_secrets({"id": name[-6:], "key": b64url(SECRET), "activate_at": START + 1}, name=name)
+    for read in (container.ring.signing_key, container.ring.session_secret, container.ring.login_secret):
+        assert "active" in refusal(read)
     container.clock.advance(1)
     assert container.ring.signing_key().kid == container.kid
-    assert container.ring.root_secret().id == "a"
+    assert (container.ring.session_secret().id, container.ring.login_secret().id) == ("ssions", "logins")
 
 
 def test_purposes_have_keys_of_their_own(container: Container) -> None:
     """Each purpose has its own key, by HKDF-SHA256 (RFC 5869). Tokens live for months: it cannot change any more."""
-    container.set_secrets({"id": "a", "key": b64url(SECRET), "activate_at": START})
-    root = container.ring.root_secret()
+    for name in (SESSIONS, LOGINS):
+        container.set_secrets({"id": "a", "key": b64url(SECRET), "activate_at": START}, name=name)
+    session, login = container.ring.session_secret(), container.ring.login_secret()
 
     def derived(purpose: bytes) -> bytes:
         extracted = hmac.digest(bytes(32), SECRET, sha256)
         return hmac.digest(extracted, b"keyturn " + purpose + b" v1\x01", sha256)
 
-    assert root.refresh_key == derived(b"refresh-token mac")
-    assert root.csrf_key == derived(b"csrf token")
-    assert root.state_key == derived(b"login state")
-    assert root.device_key == derived(b"device token")
+    assert session.refresh_key == derived(b"refresh-token mac")
+    assert session.csrf_key == derived(b"csrf token")
+    assert login.state_key == derived(b"login state")
+    assert login.device_key == derived(b"device token")

@@ -8,25 +8,27 @@ from typing import NoReturn
 import pytest
 
 from chalicelib import deadline
+from chalicelib.crypto import keys
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.keyring import COOLDOWN, KEPT, OUTLIVES
 from chalicelib.errors import ConfigurationError, Unavailable
 from infra import keys as infra_keys
 from infra.keys import PUBLISHED_AHEAD
-from tests.unit.key_containers import PUBLIC, ROOT, Container
+from tests.unit.key_containers import LOGINS, PUBLIC, SESSIONS, Container
 
 # Caching --------------------------------------------------------------------------------------------------------------
 
 
 def test_sets_are_read_once_a_minute(container: Container) -> None:
-    """Every use within 60 s is answered from memory; the next one reads both sets in one call."""
+    """Every use within 60 s is answered from memory; the next use reads all sets in one call."""
     for _ in range(KEPT):
         container.ring.public_keys()
-        container.ring.root_secrets()
+        container.ring.session_secrets()
+        container.ring.login_secrets()
         assert container.parameters.fetches == 1
         container.clock.advance(1)
     container.ring.public_keys()
-    assert container.parameters.fetches == 2
+    assert container.parameters.asked == [{PUBLIC, SESSIONS, LOGINS}] * 2
 
 
 def test_signing_key_is_read_once(container: Container) -> None:
@@ -39,12 +41,29 @@ def test_signing_key_is_read_once(container: Container) -> None:
     assert container.parameters.fetches == reads + 1  # the public set alone
 
 
-def test_authorizer_reads_the_public_set_alone() -> None:
-    """A container without secrets never asks for the root secrets: its policy lets it read the public set only."""
-    container = Container(with_secrets=False)
-    del container.parameters.values[ROOT]
+GROUP_PARAMETERS = {keys.SESSIONS: SESSIONS, keys.LOGINS: LOGINS}
+
+
+@pytest.mark.parametrize("groups", [(), (keys.SESSIONS,), (keys.LOGINS,)])
+def test_other_groups_are_never_asked_for(groups: tuple[str, ...]) -> None:
+    """A container asks for its groups of root secrets and no other: its policy refuses the whole call otherwise.
+
+    Nor does it find a secret of another group. `guard` reads the group `sessions`, `authorize` none.
+    """
+    container = Container(groups)
+    names = {GROUP_PARAMETERS[group] for group in groups}
+    for name in {SESSIONS, LOGINS} - names:
+        del container.parameters.values[name]
     assert [key.kid for key in container.ring.public_keys()] == [container.kid]
-    assert container.ring.root_secrets() == ()
+    found = {keys.SESSIONS: container.ring.session_secrets(), keys.LOGINS: container.ring.login_secrets()}
+    assert {group for group, secrets in found.items() if secrets} == {*groups}
+    container.clock.advance(KEPT)
+    container.ring.find_session_secret("unknown")
+    for group, read in ((keys.SESSIONS, container.ring.session_secret), (keys.LOGINS, container.ring.login_secret)):
+        if group not in groups:
+            with pytest.raises(ConfigurationError):
+                read()
+    assert container.parameters.asked == [{PUBLIC, *names}] * 2
 
 
 def test_removed_key_is_refused_within_a_minute(container: Container) -> None:
@@ -59,13 +78,15 @@ def test_removed_key_is_refused_within_a_minute(container: Container) -> None:
 
 
 def test_removed_secret_is_refused_within_a_minute(container: Container) -> None:
-    """The same of root secrets."""
-    (old,) = container.ring.root_secrets()
+    """The same of root secrets, of each group."""
+    (old,), (old_login,) = container.ring.session_secrets(), container.ring.login_secrets()
     container.rotate(leaked=True)
     container.clock.advance(KEPT)
-    (new,) = container.ring.root_secrets()
+    (new,), (new_login,) = container.ring.session_secrets(), container.ring.login_secrets()
     assert old.id != new.id
     assert old.refresh_key != new.refresh_key
+    assert old_login.id != new_login.id
+    assert old_login.device_key != new_login.device_key
 
 
 def test_unknown_kid_is_looked_for_once_a_cooldown(container: Container) -> None:
@@ -91,7 +112,7 @@ def test_unknown_kid_during_an_outage_is_no_verdict(container: Container) -> Non
     container.ring.public_keys()
     container.clock.advance(COOLDOWN)
     container.parameters.away = True
-    for find in (container.ring.verification_key, container.ring.find_root_secret):
+    for find in (container.ring.verification_key, container.ring.find_session_secret):
         with pytest.raises(Unavailable):
             find("unknown")
     assert container.ring.verification_key(container.kid) is not None
@@ -193,8 +214,8 @@ def test_secret_that_is_new_is_looked_for(container: Container) -> None:
     container.ring.public_keys()
     container.clock.advance(COOLDOWN)
     container.rotate(leaked=True)
-    newest = json.loads(container.parameters.values[ROOT])["secrets"][-1]["id"]
-    assert container.ring.find_root_secret(newest) is not None
+    newest = json.loads(container.parameters.values[SESSIONS])["secrets"][-1]["id"]
+    assert container.ring.find_session_secret(newest) is not None
 
 
 def test_signing_goes_on_while_the_new_private_key_cannot_be_read(container: Container) -> None:
@@ -228,15 +249,17 @@ def test_new_key_signs_when_it_is_active(container: Container) -> None:
 
 
 def test_new_secret_is_used_when_it_is_active(container: Container) -> None:
-    """The same of root secrets; both are live meanwhile."""
-    (old,) = container.ring.root_secrets()
+    """The same of root secrets, of each group; old and new are live meanwhile."""
+    (old,), (old_login,) = container.ring.session_secrets(), container.ring.login_secrets()
     container.rotate()
     container.clock.advance(KEPT)
-    assert container.ring.root_secret().id == old.id
-    assert len(container.ring.root_secrets()) == 2
+    assert (container.ring.session_secret(), container.ring.login_secret()) == (old, old_login)
+    assert len(container.ring.session_secrets()) == len(container.ring.login_secrets()) == 2
     container.clock.advance(infra_keys.PUBLISHED_AHEAD - KEPT)
-    assert container.ring.root_secret().id != old.id
-    assert container.ring.root_secrets()[0] == old
+    assert container.ring.session_secret().id != old.id
+    assert container.ring.login_secret().id != old_login.id
+    assert container.ring.session_secrets()[0] == old
+    assert container.ring.login_secrets()[0] == old_login
 
 
 def test_order_in_the_document_means_nothing(container: Container) -> None:

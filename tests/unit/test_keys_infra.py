@@ -3,63 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from chalicelib.config import DAY
-from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
+from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.crypto.encoding import from_b64url
 from chalicelib.crypto.keyring import KEPT, KeyRing
+from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.refresh_tokens import FORM
 from chalicelib.errors import ConfigurationError
 from infra import keys
-from infra.keys import KEPT_AFTER_SUCCESSOR, PUBLISHED_AHEAD, SECRET_KEPT_AFTER_SUCCESSOR, Names
-from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters
+from infra.keys import KEPT_AFTER_SUCCESSOR, PUBLISHED_AHEAD, SECRET_KEPT_AFTER_SUCCESSOR
+from tests.fakes import GROUPS, PREFIX, START, FrozenClock, MemoryParameters
+from tests.unit.key_makers import NAMES, SETS, Cut, Recorder, ensure, entries, rotate, secrets, works
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
-
-NAMES = Names(PREFIX)
-
-
-class Cut(Exception):
-    """The process died here."""
-
-
-class Recorder(MemoryParameters):
-    """A parameter store that lists what is written, and dies when told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[tuple[str, str]] = []  # name and type, or name and "deleted"
-        self.dies_at: int | None = None
-
-    def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool = False) -> None:  # noqa: N803  # boto3's
-        """Write it, unless this is where the process dies."""
-        self._step(Name, Type)
-        super().put_parameter(Name=Name, Value=Value, Type=Type, Overwrite=Overwrite)
-
-    def delete_parameter(self, *, Name: str) -> None:  # noqa: N803  # boto3's
-        """Delete it, unless this is where the process dies."""
-        self._step(Name, "deleted")
-        super().delete_parameter(Name=Name)
-
-    def _step(self, name: str, what: str) -> None:
-        if self.dies_at == len(self.writes):
-            raise Cut
-        self.writes.append((name, what))
-
-
-def ensure(ssm: MemoryParameters, algorithm: str = "ES256", now: int = START) -> list[str]:
-    """What `make deploy` does."""
-    return keys.ensure(cast("SSMClient", ssm), PREFIX, algorithm, now)
-
-
-def rotate(ssm: MemoryParameters, algorithm: str = "ES256", now: int = START, *, leaked: bool = False) -> list[str]:
-    """What `make rotate-keys` does."""
-    renew = keys.replace if leaked else keys.rotate
-    return renew(cast("SSMClient", ssm), PREFIX, algorithm, now)
 
 
 def not_working(ssm: MemoryParameters) -> bool:
@@ -69,34 +30,17 @@ def not_working(ssm: MemoryParameters) -> bool:
     return True
 
 
-def entries(ssm: MemoryParameters) -> list[dict[str, Any]]:
-    """The public set."""
-    return cast("list[dict[str, Any]]", json.loads(ssm.values[NAMES.public])["keys"])
-
-
-def secrets(ssm: MemoryParameters) -> list[dict[str, Any]]:
-    """The root-secret set."""
-    return cast("list[dict[str, Any]]", json.loads(ssm.values[NAMES.root])["secrets"])
-
-
-def works(ssm: MemoryParameters, now: int = START) -> bool:
-    """Whether a container that starts now can sign, verify and authenticate."""
-    ring = KeyRing(ssm, PREFIX, FrozenClock(now), with_secrets=True)
-    JwtAccessTokenCodec(ring, issuer="https://auth.example.com", audience="api").prepare()
-    return ring.verification_key(ring.signing_key().kid) is not None and bool(ring.root_secret().refresh_key)
-
-
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
 def test_first_keys_work_at_once(algorithm: str) -> None:
-    """A new stage has a signing key and a root secret that are active, each under its name and type."""
+    """A new stage has a signing key and root secrets that are active, each under its name and type."""
     ssm = Recorder()
     made = ensure(ssm, algorithm)
     kid = entries(ssm)[0]["kid"]
-    assert made == [NAMES.signing(kid), NAMES.public, NAMES.root]
+    assert made == [NAMES.signing(kid), NAMES.public, *SETS]
     assert ssm.writes == [
         (NAMES.signing(kid), "SecureString"),
         (NAMES.public, "String"),
-        (NAMES.root, "SecureString"),
+        *((name, "SecureString") for name in SETS),
     ]
     assert entries(ssm)[0]["alg"] == algorithm
     assert works(ssm)
@@ -107,11 +51,12 @@ def test_form_is_what_runtime_reads() -> None:
     ssm = Recorder()
     ensure(ssm)
     kid = entries(ssm)[0]["kid"]
-    assert set(ssm.values) == {f"{PREFIX}/public", f"{PREFIX}/root", f"{PREFIX}/signing/{kid}"}
-    (secret,) = secrets(ssm)
-    assert set(secret) == {"id", "key", "activate_at"}
-    assert len(from_b64url(secret["key"])) == 32
-    assert FORM.fullmatch(f"kt1.{secret['id']}.{'A' * 112}")
+    assert set(ssm.values) == {f"{PREFIX}/public", f"{PREFIX}/sessions", f"{PREFIX}/logins", f"{PREFIX}/signing/{kid}"}
+    for group in GROUPS:
+        (secret,) = secrets(ssm, group)
+        assert set(secret) == {"id", "key", "activate_at"}
+        assert len(from_b64url(secret["key"])) == 32
+        assert FORM.fullmatch(f"kt1.{secret['id']}.{'A' * 112}")
 
 
 def test_public_set_has_no_private_member() -> None:
@@ -133,15 +78,15 @@ def test_repeating_makes_nothing() -> None:
 
 
 def test_two_stages_share_nothing() -> None:
-    """Each stage has keys of its own."""
+    """Each stage has keys of its own, and each of its groups root secrets of its own."""
     one, other = Recorder(), Recorder()
     ensure(one)
     ensure(other)
     assert entries(one)[0]["x"] != entries(other)[0]["x"]
-    assert secrets(one)[0]["key"] != secrets(other)[0]["key"]
+    assert len({secrets(ssm, group)[0]["key"] for ssm in (one, other) for group in GROUPS}) == 4
 
 
-@pytest.mark.parametrize("step", range(3))
+@pytest.mark.parametrize("step", range(4))
 def test_first_keys_survive_an_interruption(step: int) -> None:
     """Whichever write is the last one, deploying again completes the set, and replaces nothing that is in use."""
     ssm = Recorder()
@@ -156,7 +101,7 @@ def test_first_keys_survive_an_interruption(step: int) -> None:
     assert ensure(ssm) == []
 
 
-@pytest.mark.parametrize("name", [NAMES.public, NAMES.root])
+@pytest.mark.parametrize("name", [NAMES.public, *SETS])
 @pytest.mark.parametrize("broken", ["", "changeme", "{}", '{"keys":[],"secrets":[]}'])
 def test_unreadable_sets_are_not_overwritten(name: str, broken: str) -> None:
     """Somebody's mistake is told, not mended: the keys in it may be the ones in use."""
@@ -179,21 +124,23 @@ def test_other_algorithm_is_published_ahead() -> None:
     assert new["activate_at"] == START + 5 + PUBLISHED_AHEAD
     assert ensure(ssm, "EdDSA", START + 6) == []
     assert works(ssm, START + 6)
-    ring = KeyRing(ssm, PREFIX, FrozenClock(new["activate_at"]), with_secrets=True)
+    ring = KeyRing(ssm, PREFIX, FrozenClock(new["activate_at"]), groups=GROUPS)
     assert ring.signing_key().algorithm == "EdDSA"
-    assert len(secrets(ssm)) == 1
+    assert [len(secrets(ssm, group)) for group in GROUPS] == [1, 1]
 
 
 def test_rotation_is_published_ahead() -> None:
-    """A new key and a new secret are there ten minutes before they are used; the old ones go on verifying."""
+    """A new key and new secrets are there ten minutes before they are used; those of before go on verifying."""
     ssm = Recorder()
     ensure(ssm)
-    old_kid, old_id = entries(ssm)[0]["kid"], secrets(ssm)[0]["id"]
+    old_kid, old_ids = entries(ssm)[0]["kid"], [secrets(ssm, group)[0]["id"] for group in GROUPS]
     rotate(ssm, now=START + DAY)
     assert [entry["activate_at"] for entry in entries(ssm)] == [START, START + DAY + PUBLISHED_AHEAD]
-    assert [secret["activate_at"] for secret in secrets(ssm)] == [START, START + DAY + PUBLISHED_AHEAD]
+    for group in GROUPS:
+        assert [secret["activate_at"] for secret in secrets(ssm, group)] == [START, START + DAY + PUBLISHED_AHEAD]
     assert entries(ssm)[0]["kid"] == old_kid
-    assert secrets(ssm)[0]["id"] == old_id
+    assert [secrets(ssm, group)[0]["id"] for group in GROUPS] == old_ids
+    assert len({secret["key"] for group in GROUPS for secret in secrets(ssm, group)}) == 4
     assert PUBLISHED_AHEAD > 2 * KEPT
     assert works(ssm, START + DAY)
 
@@ -201,13 +148,13 @@ def test_rotation_is_published_ahead() -> None:
 def test_rotation_of_a_new_stage_makes_its_first_keys() -> None:
     """Rotating what is not there yet makes it, once."""
     ssm = Recorder()
-    assert len(rotate(ssm)) == 3
-    assert len(entries(ssm)) == len(secrets(ssm)) == 1
+    assert len(rotate(ssm)) == 4
+    assert len(entries(ssm)) == len(secrets(ssm)) == len(secrets(ssm, LOGINS)) == 1
     assert works(ssm)
 
 
 @pytest.mark.parametrize("leaked", [False, True])
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", range(7))
 def test_rotation_survives_an_interruption(step: int, leaked: bool) -> None:  # noqa: FBT001  # both ways
     """Whichever write is the last one, the stage goes on working, and rotating again completes it."""
     ssm = Recorder()
@@ -217,7 +164,7 @@ def test_rotation_survives_an_interruption(step: int, leaked: bool) -> None:  # 
     ssm.writes.clear()
     ssm.dies_at = step
     leaked_kids = {entry["kid"] for entry in entries(ssm)} if leaked else set()
-    leaked_ids = {secret["id"] for secret in secrets(ssm)} if leaked else set()
+    leaked_ids = {secret["id"] for group in GROUPS for secret in secrets(ssm, group)} if leaked else set()
     try:
         rotate(ssm, now=later, leaked=leaked)
     except Cut:
@@ -227,7 +174,7 @@ def test_rotation_survives_an_interruption(step: int, leaked: bool) -> None:  # 
     assert works(ssm, later + 1)
     assert works(ssm, later + 1 + PUBLISHED_AHEAD)
     assert not leaked_kids & {entry["kid"] for entry in entries(ssm)}
-    assert not leaked_ids & {secret["id"] for secret in secrets(ssm)}
+    assert not leaked_ids & {secret["id"] for group in GROUPS for secret in secrets(ssm, group)}
     for entry in entries(ssm):
         assert NAMES.signing(entry["kid"]) in ssm.values
     if leaked:
@@ -244,7 +191,7 @@ def test_lost_private_half_is_made_up_for_at_once() -> None:
     assert works(ssm, START + 5)
 
 
-@pytest.mark.parametrize("name", [NAMES.public, NAMES.root])
+@pytest.mark.parametrize("name", [NAMES.public, *SETS])
 def test_replacing_needs_nothing_of_what_it_replaces(name: str) -> None:
     """What is damaged can be replaced: the remedy that the error names."""
     ssm = Recorder()
@@ -259,7 +206,7 @@ def test_two_first_deployments_do_not_overwrite_each_other() -> None:
     ssm = Recorder()
     ensure(ssm)
     with pytest.raises(AssertionError):
-        keys._write(cast("SSMClient", ssm), NAMES.root, {}, "SecureString", first=True)
+        keys._write(cast("SSMClient", ssm), NAMES.group(SESSIONS), {}, "SecureString", first=True)
 
 
 def test_private_half_is_there_before_the_public_one() -> None:
@@ -274,7 +221,7 @@ def test_private_half_is_there_before_the_public_one() -> None:
     assert ssm.writes == [
         (NAMES.signing(new), "SecureString"),
         (NAMES.public, "String"),
-        (NAMES.root, "SecureString"),
+        *((name, "SecureString") for name in SETS),
         (NAMES.signing(old), "deleted"),
     ]
 
@@ -284,12 +231,13 @@ def test_leaked_keys_go_at_once() -> None:
     ssm = Recorder()
     ensure(ssm)
     rotate(ssm, now=START + 10)
-    before = set(ssm.values) | {secret["id"] for secret in secrets(ssm)}
+    before = set(ssm.values) | {secret["id"] for group in GROUPS for secret in secrets(ssm, group)}
     rotate(ssm, now=START + 20, leaked=True)
-    assert set(ssm.values) & before == {NAMES.public, NAMES.root}
+    assert set(ssm.values) & before == {NAMES.public, *SETS}
     assert [entry["activate_at"] for entry in entries(ssm)] == [START + 20]
-    assert [secret["activate_at"] for secret in secrets(ssm)] == [START + 20]
-    assert secrets(ssm)[0]["id"] not in before
+    for group in GROUPS:
+        assert [secret["activate_at"] for secret in secrets(ssm, group)] == [START + 20]
+        assert secrets(ssm, group)[0]["id"] not in before
     assert works(ssm, START + 20)
 
 
@@ -304,20 +252,22 @@ def test_keys_are_pruned_when_their_last_token_has_expired(after: int, kept: int
     assert len([name for name in ssm.values if "/signing/" in name]) == kept
 
 
-@pytest.mark.parametrize(("after", "kept"), [(SECRET_KEPT_AFTER_SUCCESSOR - 1, 3), (SECRET_KEPT_AFTER_SUCCESSOR, 2)])
-def test_secrets_are_pruned_when_their_last_session_is_over(after: int, kept: int) -> None:
-    """A root secret is kept for the longest life that a session can have."""
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(("after", "kept"), [(-1, 3), (0, 2)])
+def test_secrets_are_pruned_when_their_last_token_is_over(group: str, after: int, kept: int) -> None:
+    """A root secret is kept for the longest life of what it makes: a session, or a device token."""
     ssm = Recorder()
     ensure(ssm)
     rotate(ssm)
-    rotate(ssm, now=START + PUBLISHED_AHEAD + after)
-    assert len(secrets(ssm)) == kept
+    rotate(ssm, now=START + PUBLISHED_AHEAD + SECRET_KEPT_AFTER_SUCCESSOR[group] + after)
+    assert len(secrets(ssm, group)) == kept
 
 
 def test_algorithms_agree_with_the_longest_settings() -> None:
     """What is kept outlives the longest lifetimes that the configuration takes."""
     assert KEPT_AFTER_SUCCESSOR > 3600
-    assert SECRET_KEPT_AFTER_SUCCESSOR >= 400 * DAY
+    assert SECRET_KEPT_AFTER_SUCCESSOR[SESSIONS] >= 400 * DAY
+    assert SECRET_KEPT_AFTER_SUCCESSOR[LOGINS] > LIFE
 
 
 @pytest.mark.parametrize(("every", "rotations"), [(30 * DAY, 30), (14 * DAY, 60)])

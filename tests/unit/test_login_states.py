@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.keyring import KEPT, KeyRing
+from chalicelib.crypto.keys import LOGINS
 from chalicelib.crypto.login_states import (
     BROWSER_SECRET_BYTES,
     EXPIRY_BYTES,
@@ -29,14 +30,14 @@ from tests.fakes import PAGE, PREFIX, START, FrozenClock, parameters_with_keys
 
 IDENTIFIER = bytes(range(16))
 SECRET = bytes(range(100, 132))
-ROOT = f"{PREFIX}/root"
+ROOT = f"{PREFIX}/{LOGINS}"
 EXPIRES = START + 600
 
 
 @pytest.fixture(scope="module")
 def states() -> LoginStates:
     """Over keys that stay as they are."""
-    return LoginStates(KeyRing(parameters_with_keys(), PREFIX, FrozenClock(), with_secrets=True))
+    return LoginStates(KeyRing(parameters_with_keys(), PREFIX, FrozenClock(), groups=(LOGINS,)))
 
 
 def assert_refused(states: LoginStates, state: str, provider: str = "google") -> None:
@@ -112,14 +113,14 @@ def test_state_of_another_key_is_refused(states: LoginStates) -> None:
     parameters = parameters_with_keys()
     (held,) = json.loads(parameters.values[ROOT])["secrets"]
     parameters.values[ROOT] = json.dumps({"secrets": [{**held, "key": b64url(bytes(range(150, 182)))}]})
-    others = LoginStates(KeyRing(parameters, PREFIX, FrozenClock(), with_secrets=True))
+    others = LoginStates(KeyRing(parameters, PREFIX, FrozenClock(), groups=(LOGINS,)))
     assert_refused(states, others.issue("google", IDENTIFIER, PAGE, EXPIRES))
 
 
 def test_state_survives_rotation_of_the_root_secret() -> None:
     """A login that began under an older live secret can be finished; under a removed one it cannot."""
     parameters, clock = parameters_with_keys(), FrozenClock()
-    states = LoginStates(KeyRing(parameters, PREFIX, clock, with_secrets=True))
+    states = LoginStates(KeyRing(parameters, PREFIX, clock, groups=(LOGINS,)))
     old = states.issue("google", IDENTIFIER, PAGE, EXPIRES)
     (held,) = json.loads(parameters.values[ROOT])["secrets"]
     new = {"id": "new", "key": b64url(bytes(range(150, 182))), "activate_at": START}

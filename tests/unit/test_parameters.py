@@ -16,7 +16,7 @@ from chalicelib.errors import Unavailable
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
 
-NAMES = ["/keyturn/test/public", "/keyturn/test/root"]
+NAMES = ["/keyturn/test/public", "/keyturn/test/sessions"]
 URL = "https://ssm.example.com"
 
 

@@ -18,7 +18,7 @@ from chalicelib.crypto.keys import parse_public_keys
 from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES
 from infra import keys
-from tests.fakes import PREFIX, START, MemoryParameters
+from tests.fakes import GROUPS, PREFIX, START, MemoryParameters
 
 if TYPE_CHECKING:
     from jwt.algorithms import AllowedPublicKeys
@@ -108,8 +108,9 @@ def test_new_keys_of_curves_are_of_the_named_one(algorithm: str) -> None:
 
 
 def test_new_root_secrets_are_random() -> None:
-    """256 bits, another for each deployment (ASVS V11.5.1)."""
-    documents = [made("ES256")[0].values[f"{PREFIX}/root"] for _ in range(20)]
+    """256 bits, another for each deployment and each group (ASVS V11.5.1)."""
+    held = [made("ES256")[0].values for _ in range(20)]
+    documents = [values[f"{PREFIX}/{group}"] for values in held for group in GROUPS]
     secrets = [from_b64url(json.loads(document)["secrets"][0]["key"]) for document in documents]
     assert {len(secret) for secret in secrets} == {32}
-    assert len(set(secrets)) == 20
+    assert len(set(secrets)) == 40

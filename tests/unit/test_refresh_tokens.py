@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.keyring import KEPT, KeyRing
+from chalicelib.crypto.keys import SESSIONS
 from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec, digest, same, unwrap, wrap
 from chalicelib.domain.records import TRANSPORTS, Transport
 from chalicelib.errors import InvalidGrant
@@ -31,7 +32,7 @@ TOKEN = RefreshToken(b64url(bytes(range(16))), b64url(bytes(range(16, 32))), 7, 
 @lru_cache
 def codec_over(parameters: MemoryParameters, clock: FrozenClock) -> RefreshTokenCodec:
     """The codec of one container."""
-    return RefreshTokenCodec(KeyRing(parameters, PREFIX, clock, with_secrets=True))
+    return RefreshTokenCodec(KeyRing(parameters, PREFIX, clock, groups=(SESSIONS,)))
 
 
 @lru_cache
@@ -94,9 +95,9 @@ def test_other_transport_is_refused(refresh_token: RefreshToken) -> None:
 def test_other_root_secret_is_refused() -> None:
     """A token of another stage, or with another live key's id, is a forgery."""
     parameters, clock = parameters_with_keys(), FrozenClock()
-    (held,) = json.loads(parameters.values[f"{PREFIX}/root"])["secrets"]
+    (held,) = json.loads(parameters.values[f"{PREFIX}/{SESSIONS}"])["secrets"]
     other = {"id": "other", "key": b64url(bytes(range(150, 182))), "activate_at": START - 10}
-    parameters.values[f"{PREFIX}/root"] = json.dumps({"secrets": [held, other]})
+    parameters.values[f"{PREFIX}/{SESSIONS}"] = json.dumps({"secrets": [held, other]})
     ours = codec_over(parameters, clock)
     text = ours.encode(TOKEN, "other", "body")
     assert ours.current_key_id() == "other"
@@ -112,14 +113,14 @@ def test_older_live_secret_verifies_and_a_removed_one_does_not() -> None:
     ours = codec_over(parameters, clock)
     old_id = ours.current_key_id()
     text = ours.encode(TOKEN, old_id, "body")
-    (held,) = json.loads(parameters.values[f"{PREFIX}/root"])["secrets"]
+    (held,) = json.loads(parameters.values[f"{PREFIX}/{SESSIONS}"])["secrets"]
     new = {"id": "new", "key": b64url(bytes(range(150, 182))), "activate_at": START}
-    parameters.values[f"{PREFIX}/root"] = json.dumps({"secrets": [held, new]})
+    parameters.values[f"{PREFIX}/{SESSIONS}"] = json.dumps({"secrets": [held, new]})
     clock.advance(KEPT)
     assert ours.current_key_id() == "new"
     assert ours.decode(text, "body") == TOKEN
     assert ours.encode(TOKEN, old_id, "body") == text
-    parameters.values[f"{PREFIX}/root"] = json.dumps({"secrets": [new]})
+    parameters.values[f"{PREFIX}/{SESSIONS}"] = json.dumps({"secrets": [new]})
     clock.advance(KEPT)
     with pytest.raises(InvalidGrant):
         ours.decode(text, "body")
