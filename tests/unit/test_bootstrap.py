@@ -8,8 +8,11 @@ import pytest
 
 from chalicelib import authorizers, bootstrap
 from chalicelib.clock import SystemClock
-from chalicelib.errors import ConfigurationError, Unavailable
+from chalicelib.crypto.encoding import b64url
+from chalicelib.errors import ConfigurationError, InvalidGrant, InvalidToken, Unavailable
 from tests.fakes import PREFIX, FrozenClock, MemoryParameters, parameters_with_keys
+from tests.iam import STAGES, allows, policy_of, to_parameter
+from tests.unit.key_containers import AskedParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +23,7 @@ SETTINGS = {
     "KEYTURN_AUDIENCE": "https://api.example.com",
     "KEYTURN_PARAMETERS": PREFIX,
 }
+UNKNOWN_BEARER = ".".join((b64url(b'{"alg":"ES256","typ":"at+jwt","kid":"unknown"}'), "e30", "A" * 86))
 # Every way to compose: the API's function, the two authorizers.
 COMPOSE: dict[str, Callable[[], object]] = {
     "api": bootstrap.services,
@@ -29,9 +33,10 @@ COMPOSE: dict[str, Callable[[], object]] = {
 
 
 @pytest.fixture
-def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryParameters]:
+def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[AskedParameters]:
     """The parameter store of a container that has not served any request yet."""
-    source = parameters_with_keys()
+    source = AskedParameters()
+    source.values |= parameters_with_keys().values
     for module in (bootstrap, authorizers):
         monkeypatch.setattr(module, "clock", FrozenClock())
         monkeypatch.setattr(module, "make_parameters_client", lambda _: None)
@@ -84,7 +89,7 @@ def test_settings_reach_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
     assert services.tokens.config is services.sessions.config is services.accounts.config is services.config
 
 
-@pytest.mark.parametrize("missing", ["public", "root", "signing"])
+@pytest.mark.parametrize("missing", ["public", "sessions", "logins", "signing"])
 def test_missing_keys_refuse_to_start(parameters: MemoryParameters, missing: str) -> None:
     """A container without a key refuses its first request whole, with the remedy, and starts when the key is there."""
     names = [name for name in parameters.values if f"/{missing}" in name]
@@ -94,6 +99,58 @@ def test_missing_keys_refuse_to_start(parameters: MemoryParameters, missing: str
             bootstrap.services()
     parameters.values |= kept
     assert bootstrap.services().config.table == "keyturn-test"
+
+
+def ask_api() -> None:
+    """Start, and sign."""
+    bootstrap.services().keys.signing_key()
+
+
+def ask_guard() -> None:
+    """A bearer token and a session cookie, both under keys that nobody has heard of."""
+    guard = authorizers.guarding()
+    with pytest.raises(InvalidToken):
+        guard.authorization.authorize(UNKNOWN_BEARER)
+    with pytest.raises(InvalidGrant):
+        guard.session_tokens.decode(f"kt1.unknown.{'A' * 112}", "session")
+    assert not guard.csrf_tokens.verify("A" * 43, "sid")
+
+
+def ask_authorize() -> None:
+    """A bearer token."""
+    with pytest.raises(InvalidToken):
+        authorizers.authorization().authorize(UNKNOWN_BEARER)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("function", "ask", "names"),
+    [
+        ("api_handler", ask_api, {"public", "sessions", "logins", "signing"}),
+        ("guard", ask_guard, {"public", "sessions"}),
+        ("authorize", ask_authorize, {"public"}),
+    ],
+    ids=["api", "guard", "authorize"],
+)
+def test_keys_are_those_of_the_policy(  # a table
+    monkeypatch: pytest.MonkeyPatch,
+    parameters: AskedParameters,
+    stage: str,
+    function: str,
+    ask: Callable[[], None],
+    names: set[str],
+) -> None:
+    """A function asks for the parameters that its policy names: `guard` never for `logins`, `authorize` for no secret.
+
+    A call that asks for a parameter too many is refused whole.
+    """
+    prefix = f"/keyturn/{stage}"
+    parameters.values = {name.replace(PREFIX, prefix): value for name, value in parameters.values.items()}
+    monkeypatch.setenv("KEYTURN_PARAMETERS", prefix)
+    ask()
+    asked = {name for names in parameters.asked for name in names}
+    assert {name.removeprefix(f"{prefix}/").partition("/")[0] for name in asked} == names
+    assert [name for name in asked if not allows(policy_of(stage, function), to_parameter(name))] == []
 
 
 def test_absent_parameter_store_is_asked_again(parameters: MemoryParameters) -> None:

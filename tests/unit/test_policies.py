@@ -1,137 +1,247 @@
-"""What each function of each stage may do in AWS. moto evaluates no condition, so the documents themselves are read."""
+"""What each function of each stage may do in AWS: its policy document, evaluated as IAM would (tests/iam.py).
+
+What the functions need is asked of the code itself: tests/flows/test_rights.py. Here stands what each must not be able
+to do, whatever code runs in it: of a function that only decides, what decides about anybody.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
-CHALICE = Path(__file__).resolve().parents[2] / ".chalice"
-CONFIG = json.loads((CHALICE / "config.json").read_text())
-STAGES = sorted(CONFIG["stages"])
+from tests.iam import ATTRIBUTES, CHALICE, CONFIG, KEYS, STAGES, Ask, allows, policy_of, to_parameter, to_table
 
-# What noting a session's use names. The account's state lies beside its sessions: its rights are not among these.
-TOUCHED = [
-    *("pk", "sk", "digest", "epoch", "rotated_at", "idle_expires_at", "absolute_expires_at", "expires_at"),
-    *("address", "user_agent"),
-]
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = ("api_handler", "authorize", "chronicle", "guard")
+stages = pytest.mark.parametrize("stage", STAGES)
+each_function = pytest.mark.parametrize("function", FUNCTIONS)
 
-
-def statements(stage: str, function: str) -> dict[str, dict[str, Any]]:
-    """The statements of the function's policy, by Sid. Each must allow: what is not allowed is denied."""
-    document = json.loads(
-        (CHALICE / CONFIG["stages"][stage]["lambda_functions"][function]["iam_policy_file"]).read_text()
-    )
-    assert document["Version"] == "2012-10-17"
-    named = {statement.pop("Sid"): statement for statement in document["Statement"]}
-    assert len(named) == len(document["Statement"])
-    assert {statement.pop("Effect") for statement in named.values()} == {"Allow"}
-    return named
-
-
-def logs(stage: str, suffix: str = "") -> dict[str, Any]:
-    """Writing to one log group; creating one is deployment's business."""
-    group = f"/aws/lambda/keyturn-{stage}{suffix}"
-    return {
-        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "Resource": f"arn:aws:logs:*:*:log-group:{group}:log-stream:*",
-    }
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_api_function(stage: str) -> None:
-    """It checks, reads and writes single items of its table, queries it, reads its keys. No scan, no administration."""
-    parameters = f"arn:aws:ssm:*:*:parameter/keyturn/{stage}"
-    assert statements(stage, "api_handler") == {
-        "Table": {
-            "Action": [
-                "dynamodb:BatchGetItem",
-                "dynamodb:ConditionCheckItem",
-                "dynamodb:DeleteItem",
-                "dynamodb:GetItem",
-                "dynamodb:PutItem",
-                "dynamodb:Query",
-                "dynamodb:UpdateItem",
-            ],
-            "Resource": f"arn:aws:dynamodb:*:*:table/keyturn-{stage}",
-        },
-        "Keys": {
-            "Action": "ssm:GetParameters",
-            "Resource": [f"{parameters}/{name}" for name in ("provider/*", "public", "root", "signing/*")],
-        },
-        "Logs": logs(stage),
-    }
+# Every kind of partition that the table has or is to have: what stands before the `#`.
+PARTITIONS = (
+    *("login", "user", "identity", "deny", "limit", "once", "events", "mail", "address", "deletion", "credential"),
+    *("suppressed", "unknown"),
+)
+# What functions that only decide may do, by operation and partition. UpdateItem of guard: the note of use alone.
+DECIDING = {
+    "authorize": {("GetItem", "deny")},
+    "guard": {("GetItem", "deny"), ("BatchGetItem", "user"), ("UpdateItem", "user")},
+    "chronicle": {("BatchWriteItem", "events")},
+}
+API_OPERATIONS = {
+    *("BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"),
+}
+KEY_ATTRIBUTES = {"pk", "sk"}
+NOTE_OF_USE = {"used_at"}
+# What decides about a person, a session or a credential, now or by the design's next issues.
+DECIDES = {
+    *("digest", "wrapped", "generation", "floor", "key_id", "epoch", "rotated_at", "auth_time", "amr", "transport"),
+    *("expires_at", "idle_expires_at", "absolute_expires_at", "created_at", "late_wrapped", "late_base", "late_at"),
+    *("device", "from", "second_at", "address", "user_agent", "sub", "sid", "email", "password_digest", "roles"),
+    *("disabled", "email_verified", "identities", "given_up", "factors_changed_at", "deletes_at", "before_epoch"),
+    *("issued_before", "sessions", "tokens", "n", "last_at", "taken_by", "two_step", "linked_at"),
+}
+PARAMETERS = {
+    "api_handler": {"public", "sessions", "logins", "signing/kid", "provider/google"},
+    "authorize": {"public"},
+    "guard": {"public", "sessions"},
+    "chronicle": set[str](),
+}
+NAMES = {
+    *("public", "sessions", "logins", "root", "factors", "signing/kid", "provider/google", "api-id", "signing"),
+    *("sessions/a", "sessions2", "session", "public/a", "public2", "roots", "unknown"),
+}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_authorizer(stage: str) -> None:
-    """It gets items of the blacklist and the public keys: no other item, no write, no secret.
+@cache
+def operations(service: str) -> frozenset[str]:
+    """The service's API, and what IAM alone knows by name: checks in transactions, and PartiQL."""
+    names = {*botocore.session.get_session().get_service_model(service).operation_names}
+    if service == "dynamodb":
+        names |= {"ConditionCheckItem", *(f"PartiQL{verb}" for verb in ("Delete", "Insert", "Select", "Update"))}
+    assert {"GetItem", "GetParameters", "PutLogEvents"} & names
+    return frozenset(names)
 
-    ForAllValues holds when a request names no key at all; the Null condition asks for one.
+
+@cache
+def attributes() -> frozenset[str]:
+    """Every name by which chalicelib/store knows an attribute, and those that decide: the former include the latter."""
+    found = {*DECIDES}
+    for path in (ROOT / "chalicelib/store").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        found |= {*re.findall(r'"([a-z_]+)":', source), *re.findall(r"#([a-z_]+)", source)}
+    assert {"generation", "digest", "roles", "before_epoch", "password_digest"} <= found
+    return frozenset(found)
+
+
+# Evaluation -----------------------------------------------------------------------------------------------------------
+
+
+def policy(effect: str = "Allow", **statement: Any) -> dict[str, Any]:
+    """A document of one statement about any item of any table."""
+    return {"Statement": [{"Effect": effect, "Action": "dynamodb:GetItem", "Resource": "*", **statement}]}
+
+
+def test_evaluation_is_iams() -> None:
+    """The evaluator holds what IAM's documentation says, also where it surprises: ForAllValues holds for no value."""
+    ask, keyless = to_table("GetItem", "t", {"deny#a"}), to_table("GetItem", "t", ())
+    mine = {"ForAllValues:StringLike": {KEYS: "deny#*"}}
+    assert allows(policy(), ask)
+    assert allows(policy(Action="DYNAMODB:getitem"), ask)
+    assert not allows(policy(Action="dynamodb:GetItems"), ask)
+    assert not allows(policy(Resource="arn:aws:dynamodb:*:*:table/T"), ask)
+    assert allows(policy(Resource="arn:aws:dynamodb:*:*:table/?"), ask)
+    assert allows(policy(Condition=mine), ask)
+    assert allows(policy(Condition=mine), keyless)
+    assert not allows(policy(Condition={**mine, "Null": {KEYS: "false"}}), keyless)
+    assert not allows(policy(Condition=mine), to_table("GetItem", "t", {"deny#a", "user#a"}))
+    assert not allows(policy(Condition={"ForAllValues:StringEquals": {ATTRIBUTES: ["pk"]}}), ask)
+    denied = {"Statement": [*policy()["Statement"], *policy("Deny", Condition=mine)["Statement"]]}
+    assert not allows(denied, ask)
+    with pytest.raises(KeyError):
+        allows(policy(Condition={"StringLikeIfExists": {KEYS: "deny#*"}}), ask)
+    with pytest.raises(AssertionError):
+        allows(policy(NotResource="*"), ask)
+
+
+# The table ------------------------------------------------------------------------------------------------------------
+
+
+@stages
+@pytest.mark.parametrize("function", DECIDING)
+def test_functions_that_decide_reach_nothing_else(stage: str, function: str) -> None:
+    """Of every operation and every partition, `authorize`, `guard` and `chronicle` have those of DECIDING and no more.
+
+    No PutItem, DeleteItem, query or transaction; no login, identity, one-time secret, counter or event to read.
     """
-    assert statements(stage, "authorize") == {
-        "Blacklist": {
-            "Action": "dynamodb:GetItem",
-            "Resource": f"arn:aws:dynamodb:*:*:table/keyturn-{stage}",
-            "Condition": {
-                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["deny#*"]},
-                "Null": {"dynamodb:LeadingKeys": "false"},
-            },
-        },
-        "PublicKeys": {
-            "Action": "ssm:GetParameters",
-            "Resource": f"arn:aws:ssm:*:*:parameter/keyturn/{stage}/public",
-        },
-        "Logs": logs(stage, "-authorize"),
+    document = policy_of(stage, function)
+    allowed = {
+        (operation, partition)
+        for operation, partition in product(operations("dynamodb"), PARTITIONS)
+        for named in (None, KEY_ATTRIBUTES, KEY_ATTRIBUTES | NOTE_OF_USE)
+        if allows(document, to_table(operation, f"keyturn-{stage}", {f"{partition}#a"}, named))
     }
+    assert allowed == DECIDING[function]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_guard(stage: str) -> None:
-    """Beyond the authorizer's it reads an account's state with a session, notes that a session is used, and MACs."""
-    table = f"arn:aws:dynamodb:*:*:table/keyturn-{stage}"
-    parameters = f"arn:aws:ssm:*:*:parameter/keyturn/{stage}"
-    assert statements(stage, "guard") == {
-        "Blacklist": statements(stage, "authorize")["Blacklist"],
-        "Sessions": {
-            "Action": "dynamodb:BatchGetItem",
-            "Resource": table,
-            "Condition": {
-                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["user#*"]},
-                "Null": {"dynamodb:LeadingKeys": "false"},
-            },
-        },
-        "LastUse": {
-            "Action": "dynamodb:UpdateItem",
-            "Resource": table,
-            "Condition": {
-                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["user#*"]},
-                "ForAllValues:StringEquals": {"dynamodb:Attributes": TOUCHED},
-                "Null": {"dynamodb:LeadingKeys": "false", "dynamodb:Attributes": "false"},
-            },
-        },
-        "Keys": {"Action": "ssm:GetParameters", "Resource": [f"{parameters}/{name}" for name in ("public", "root")]},
-        "Logs": logs(stage, "-guard"),
+@stages
+@pytest.mark.parametrize("function", DECIDING)
+def test_partitions_are_not_smuggled_in(stage: str, function: str) -> None:
+    """A request that names a foreign partition beside an allowed one is refused whole, and so is one without a key."""
+    document = policy_of(stage, function)
+    for operation, own in DECIDING[function]:
+        for named in (None, KEY_ATTRIBUTES, KEY_ATTRIBUTES | NOTE_OF_USE):
+            assert not allows(document, to_table(operation, f"keyturn-{stage}", (), named))
+            for other in {*PARTITIONS} - {own}:
+                both = {f"{own}#a", f"{other}#a"}
+                assert not allows(document, to_table(operation, f"keyturn-{stage}", both, named))
+            for odd in (own, f"{own.upper()}#a", f"x{own}#a", f" {own}#a"):
+                assert not allows(document, to_table(operation, f"keyturn-{stage}", {odd}, named))
+
+
+@stages
+def test_guard_writes_nothing_that_decides(stage: str) -> None:
+    """Code that runs as guard forges no refresh token, undoes no logout, gives no role: it writes `used_at` alone."""
+    document = policy_of(stage, "guard")
+
+    def writes(named: set[str] | None) -> bool:
+        return allows(document, to_table("UpdateItem", f"keyturn-{stage}", {"user#a"}, named))
+
+    assert writes(KEY_ATTRIBUTES | NOTE_OF_USE)
+    assert not writes(None)  # a request that names no attribute is not taken for a harmless one
+    for attribute in attributes() - KEY_ATTRIBUTES - NOTE_OF_USE:
+        for named in ({attribute}, KEY_ATTRIBUTES | {attribute}, KEY_ATTRIBUTES | NOTE_OF_USE | {attribute}):
+            assert not writes(named), attribute
+    assert {*attributes()} >= DECIDES
+    assert not NOTE_OF_USE & DECIDES
+
+
+@stages
+def test_api_function(stage: str) -> None:
+    """It checks, reads and writes single items of its table, and queries it. No scan, no administration."""
+    document = policy_of(stage, "api_handler")
+    for partition in PARTITIONS:
+        asked = {name: to_table(name, f"keyturn-{stage}", {f"{partition}#a"}) for name in operations("dynamodb")}
+        assert {name for name, ask in asked.items() if allows(document, ask)} == API_OPERATIONS
+
+
+@stages
+@each_function
+def test_other_tables_are_out_of_reach(stage: str, function: str) -> None:
+    """Neither another stage's table nor another of the account, nor this one's streams, indexes, backups or exports."""
+    document = policy_of(stage, function)
+    own = f"keyturn-{stage}"
+    others = [f"keyturn-{other}" for other in STAGES if other != stage]
+    others += [f"{own}2", "orders", *(f"{own}/{part}/a" for part in ("stream", "index", "backup", "export"))]
+    for table, operation, partition in product(others, operations("dynamodb"), PARTITIONS):
+        assert not allows(document, to_table(operation, table, {f"{partition}#a"}, KEY_ATTRIBUTES | NOTE_OF_USE))
+
+
+# Keys -----------------------------------------------------------------------------------------------------------------
+
+
+@stages
+@each_function
+def test_functions_read_their_keys_and_no_other(stage: str, function: str) -> None:
+    """`guard` reads the public set and the group `sessions`, `authorize` the public set, `chronicle` no parameter.
+
+    None reads the root secret of the version before, a parameter that is not its own, or another stage's.
+    """
+    document = policy_of(stage, function)
+    readable = {name for name in NAMES if allows(document, to_parameter(f"/keyturn/{stage}/{name}"))}
+    assert readable == PARAMETERS[function]
+    for name, prefix in product(NAMES, [*(f"/keyturn/{other}" for other in STAGES if other != stage), "/orders", ""]):
+        assert not allows(document, to_parameter(f"{prefix}/{name}"))
+
+
+@stages
+@each_function
+def test_keys_are_read_and_nothing_else(stage: str, function: str) -> None:
+    """No function lists, writes, deletes or administers parameters, its own included."""
+    document = policy_of(stage, function)
+    for operation, name in product(operations("ssm") - {"GetParameters"}, NAMES):
+        assert not allows(document, to_parameter(f"/keyturn/{stage}/{name}", operation))
+
+
+# The rest -------------------------------------------------------------------------------------------------------------
+
+
+@stages
+@each_function
+def test_functions_write_their_own_log(stage: str, function: str) -> None:
+    """Streams and lines of one log group; making a group or reading lines is no function's business."""
+    document = policy_of(stage, function)
+    suffixes = {name: "" if name == "api_handler" else f"-{name}" for name in FUNCTIONS}
+    allowed = {
+        (name, action)
+        for name, action in product(FUNCTIONS, operations("logs"))
+        if allows(
+            document,
+            Ask(
+                f"logs:{action}",
+                "arn:aws:logs:eu-central-1:123456789012:log-group:"
+                f"/aws/lambda/keyturn-{stage}{suffixes[name]}:log-stream:a",
+            ),
+        )
     }
+    assert allowed == {(function, "CreateLogStream"), (function, "PutLogEvents")}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_chronicle(stage: str) -> None:
-    """It writes security events, blindly: no other item, no read, no parameter, whatever the log holds."""
-    assert statements(stage, "chronicle") == {
-        "Events": {
-            "Action": "dynamodb:BatchWriteItem",
-            "Resource": f"arn:aws:dynamodb:*:*:table/keyturn-{stage}",
-            "Condition": {
-                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["events#*"]},
-                "Null": {"dynamodb:LeadingKeys": "false"},
-            },
-        },
-        "Logs": logs(stage, "-chronicle"),
-    }
+@stages
+@each_function
+def test_no_other_service_is_named(stage: str, function: str) -> None:
+    """Functions use the table, the parameter store and their log: no role, key, function or queue."""
+    actions: list[str] = []
+    for statement in policy_of(stage, function)["Statement"]:
+        named = statement["Action"]
+        actions += [named] if isinstance(named, str) else named
+    assert {action.partition(":")[0] for action in actions} <= {"dynamodb", "ssm", "logs"}
 
 
 @pytest.mark.parametrize("path", sorted(CHALICE.glob("policy*.json")), ids=lambda path: path.name)
@@ -155,7 +265,7 @@ def test_every_policy_is_used() -> None:
     assert sorted(named) == sorted(path.name for path in CHALICE.glob("policy*.json"))
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@stages
 def test_policies_fit_the_settings(stage: str) -> None:
     """Functions are configured with the table and the parameters that their policies name."""
     settings = CONFIG["stages"][stage]["environment_variables"]
