@@ -203,7 +203,7 @@ def test_cryptography_is_the_inventory() -> None:
 def test_keys_are_those_of_the_page() -> None:
     """SECURITY.md says of each key what it is and how it is replaced (ASVS V11.1.1, V13.1.4)."""
     text = section("Keys", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
-    assert [row[0] for row in table(text)] == ["signing key", "root secret"]
+    assert [row[0] for row in table(text)] == ["signing key", "root secret of `sessions`", "root secret of `logins`"]
     for fact in ("RSA-3072", "P-256", "Ed25519", "256 random bits", "HKDF-SHA256", "LEAKED=yes"):
         assert fact in text
     assert key_material.MINIMUM_RSA_BITS == 3072
