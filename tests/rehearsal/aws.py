@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+import re
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 REGION = "eu-central-1"  # not boto3's usual default, so that one written into the code is seen
 ACCOUNT = DEFAULT_ACCOUNT_ID
+
+# The access key and service in a signature: a function's access key is its name (functions.py).
+SIGNED_BY = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/[^/]+/[^/]+/(?:dynamodb|ssm)/")
 
 # Swagger documents as uploaded, by API; and as deployed, by API and stage. Uploading alone changes no answer in AWS.
 _uploaded: dict[str, dict[str, Any]] = {}
@@ -65,6 +70,8 @@ class LocalAws:
         self._back = threading.Event()
         self._exits = ExitStack()
         self._clients: dict[str, Any] = {}
+        # Asked at every call to DynamoDB and Systems Manager: the reason for refusing it (rights.py), or None.
+        self.admit: Callable[[str, str, dict[str, Any]], str | None] | None = None
 
     def __enter__(self) -> Self:
         self._exits.enter_context(patch.object(APIGatewayBackend, "put_rest_api", _put))
@@ -147,8 +154,21 @@ class LocalAws:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if any(target.startswith(service) for service in self._away):
             self._back.wait(timeout=20)
+        refusal = self._refusal(environ, target)
+        if refusal is not None:
+            body = json.dumps({"__type": "com.amazon.coral.service#AccessDeniedException", "Message": refusal})
+            start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.0")])
+            return [body.encode()]
         answer: Iterable[bytes] = self._dispatch(environ, start_response)
         return answer
+
+    def _refusal(self, environ: dict[str, Any], target: str) -> str | None:
+        signed = SIGNED_BY.match(environ.get("HTTP_AUTHORIZATION", ""))
+        if self.admit is None or signed is None:
+            return None
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        environ["wsgi.input"] = io.BytesIO(body)
+        return self.admit(signed[1], target, json.loads(body))
 
 
 class _Quiet(MotoRequestHandler):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.client import Client
+from tests.rehearsal.rights import enforced
 from tests.rehearsal.stack import deployed
 
 if TYPE_CHECKING:
@@ -20,10 +21,25 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[LocalAws]:
-    """AWS, empty at first."""
-    with LocalAws() as server:
+def refused() -> list[str]:
+    """The calls of functions that their roles do not allow, since the last test ended."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def aws(refused: list[str]) -> Iterator[LocalAws]:
+    """AWS, empty at first. A function may make only the calls that its deployed role allows."""
+    with LocalAws() as server, enforced(server, refused):
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _rights_suffice(refused: list[str]) -> Iterator[None]:
+    """Every call that a function made was allowed by its role. A function may hide a refusal by trying again."""
+    yield
+    beyond = [*refused]
+    refused.clear()
+    assert beyond == []
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,8 @@ class Functions:
                 task_root=self._unpack(name),
                 log_group=f"/aws/lambda/{name}",
             )
-            variables = {**self._aws.environment, **self._extra}
+            # The access key tells AWS which function calls.
+            variables = {**self._aws.environment, "AWS_ACCESS_KEY_ID": name, **self._extra}
             self.running[name] = Function(config, self._client, variables, self.log)
 
     def find(self, arn: str) -> Invocable | None:

@@ -16,13 +16,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.package import BUILD
 from tests.rehearsal.aws import ACCOUNT, REGION, LocalAws
 from tests.rehearsal.functions import Functions
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.runtime import log_tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.rehearsal.runtime import Function, Invocable
 
@@ -102,6 +103,13 @@ class Stack:
         document["stages"][self.stage]["environment_variables"] |= settings
         path.write_text(json.dumps(document))
 
+    def move_to(self, project: Path) -> None:
+        """Deploy from another tree from now on, as after a pull. The stage's settings are that tree's own."""
+        (project / BUILD).mkdir()
+        for built in (self.project / BUILD).glob("dependencies-*"):
+            built.rename(project / BUILD / built.name)  # packaging takes it where lock and recipe are the same
+        self.project = project
+
     def deploy(self) -> str:
         """Deploy, take the functions as AWS holds them now, and return what the command printed."""
         output = self.make("deploy", f"STAGE={self.stage}").stdout
@@ -173,16 +181,19 @@ def deployed(
     aws: LocalAws | None = None,
     environment: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
+    layout: Callable[[Path], Path] | None = None,
 ) -> Iterator[RunningStack]:
     """Deploy a copy of the project and run it.
 
-    `environment` is added to the functions' AWS variables, `settings` to the stage's own in config.json.
+    `environment` is added to the functions' AWS variables, `settings` to the stage's own in config.json. `layout` fills
+    an empty directory with another version of the project.
     """
     with ExitStack() as exits:
         work = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="keyturn-", ignore_cleanup_errors=True)))
         aws = aws or exits.enter_context(LocalAws())
         (work / "project").mkdir()
-        stack = RunningStack(aws, copy_project(work / "project"), stage, work, environment or {})
+        project = (layout or copy_project)(work / "project")
+        stack = RunningStack(aws, project, stage, work, environment or {})
         stack.configure(settings or {})
         stack.deploy()
         exits.callback(stack.close)

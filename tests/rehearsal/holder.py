@@ -1,0 +1,130 @@
+"""A user's client that holds a session, for tests in which the session must outlive a change."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from tests.rehearsal.client import Client
+from tests.rehearsal.conftest import PASSWORD
+from tests.rehearsal.visitor import ORIGIN
+
+if TYPE_CHECKING:
+    from chalicelib.domain.records import Transport
+    from tests.rehearsal.client import Reply
+    from tests.rehearsal.stack import RunningStack
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@dataclass
+class Holder:
+    """The client of a session. It keeps tokens (transport `body`), or a browser's cookies and its page's tokens."""
+
+    stack: RunningStack
+    transport: Transport
+    email: str
+    password: str = PASSWORD
+    grant: dict[str, Any] = field(default_factory=dict)
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def sign_up(cls, stack: RunningStack, transport: Transport) -> Holder:
+        """Make an account, with its first session."""
+        holder = cls(stack, transport, f"{uuid.uuid4().hex}@example.com")
+        return holder._enter("/signup", 201)
+
+    def log_in(self, transport: Transport) -> Holder:
+        """Another client of the same person, with a session of its own."""
+        return Holder(self.stack, transport, self.email, self.password)._enter("/login", 200)
+
+    def try_to_log_in(self, password: str, **members: str) -> Reply:
+        """A login over the transport `body`; this session is left as it is."""
+        credentials = {"email": self.email, "password": password, "transport": "body", **members}
+        return Client(self.stack.url).call("POST", "/login", credentials)
+
+    def copy(self) -> Holder:
+        """The client as it is now: a thief's copy, or the state to which a lost answer leaves it."""
+        return replace(self, grant=dict(self.grant), cookies=dict(self.cookies))
+
+    @property
+    def sub(self) -> str:
+        """The account's id."""
+        return str(self.grant["user"]["sub"])
+
+    @property
+    def session_id(self) -> str:
+        """The session's id."""
+        return str(self.grant["session_id"])
+
+    @property
+    def credential(self) -> str:
+        """The long-lived credential: refresh token, or the value of the cookie of this transport."""
+        if self.transport == "body":
+            return str(self.grant["refresh_token"])
+        return self.cookies["__Host-session" if self.transport == "session" else "__Host-refresh"]
+
+    @property
+    def by_cookie(self) -> dict[str, str]:
+        """The headers that a browser sends from the page; empty for the transport `body`."""
+        if self.transport == "body":
+            return {}
+        pairs = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        return {"Cookie": pairs, "Origin": ORIGIN, "X-CSRF-Token": str(self.grant["csrf_token"])}
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The headers for a guarded route: the access token, or for the transport `session` the cookie."""
+        if self.transport == "session":
+            return self.by_cookie
+        return {"Authorization": f"Bearer {self.grant['access_token']}"}
+
+    def call(self, method: str, path: str, members: dict[str, Any] | None = None) -> Reply:
+        """A guarded route."""
+        return self._send(method, path, members, self.authorization)
+
+    def refresh(self) -> Reply:
+        """Refresh, and keep the new credentials. The transport `session` has no refresh: GET /me instead."""
+        if self.transport == "session":
+            return self.call("GET", "/me")
+        members = {"refresh_token": self.grant["refresh_token"]} if self.transport == "body" else None
+        reply = self._send("POST", "/refresh", members, self.by_cookie)
+        if reply.status == 200:
+            self._keep(reply)
+        return reply
+
+    def log_out(self) -> Reply:
+        """End the session by its long-lived credential. The client still holds every credential, to try them."""
+        members = {"refresh_token": self.grant["refresh_token"]} if self.transport == "body" else None
+        return self._send("POST", "/logout", members, self.by_cookie)
+
+    def change_password(self, new: str) -> Reply:
+        """Change the password, and keep the credentials of the answer."""
+        reply = self.call("POST", "/password/change", {"current_password": self.password, "new_password": new})
+        if reply.status == 200:
+            self.password = new
+            self._keep(reply)
+        return reply
+
+    def revoke(self, token: str) -> Reply:
+        """POST /token/revoke (RFC 7009)."""
+        body = urlencode({"token": token}).encode()
+        return Client(self.stack.url).call("POST", "/token/revoke", headers=FORM, body=body)
+
+    def _enter(self, path: str, status: int) -> Holder:
+        members = {"email": self.email, "password": self.password, "transport": self.transport}
+        reply = self._send("POST", path, members, {} if self.transport == "body" else {"Origin": ORIGIN})
+        assert reply.status == status, reply
+        self._keep(reply)
+        return self
+
+    def _send(self, method: str, path: str, members: dict[str, Any] | None, headers: dict[str, str]) -> Reply:
+        return Client(self.stack.url).call(method, path, members, headers=headers)
+
+    def _keep(self, reply: Reply) -> None:
+        self.grant |= reply.json
+        for cookie in reply.all("Set-Cookie"):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self.cookies[name] = value
