@@ -156,14 +156,18 @@ class Session:
         """The last use that is known: a turn, a renewal, or the note of a session cookie's use."""
         return max(self.rotated_at, self.used_at)
 
-    @property
-    def idle_limit(self) -> int:
-        """When the session ends if it is not used (ASVS V7.3.1): as long after its last use as it was given then."""
-        return self.last_used_at + self.idle_expires_at - self.rotated_at
+    def ends_at(self, now: int) -> int:
+        """When the session ends if it is not used again: at the first of its limits.
+
+        It ends as long after its last use as it was given at its last turn. A note of a use that is still to come counts
+        as one of now: its writer may move no limit further than a use does.
+        """
+        last_used_at = min(self.last_used_at, max(self.rotated_at, now))
+        return min(last_used_at + self.idle_expires_at - self.rotated_at, self.absolute_expires_at)
 
     def lives(self, epoch: int, now: int) -> bool:
         """Whether the session is accepted: of this account's epoch, and within both limits (ASVS V7.3.1, V7.3.2)."""
-        return self.epoch == epoch and now < self.idle_limit and now < self.absolute_expires_at
+        return self.epoch == epoch and now < self.ends_at(now)
 
 
 @dataclass(frozen=True, slots=True)

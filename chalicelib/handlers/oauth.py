@@ -42,7 +42,7 @@ def introspect(request: Request, services: Services) -> Response:
         return json_response({"active": False})
     if isinstance(found, AccessTokenClaims):
         return json_response(_of_access_token(found, services.config))
-    return json_response(_of_session(found, services.config))
+    return json_response(_of_session(found, services.config, services.clock.now()))
 
 
 def _of_access_token(claims: AccessTokenClaims, config: Config) -> dict[str, Any]:
@@ -67,12 +67,12 @@ def _of_access_token(claims: AccessTokenClaims, config: Config) -> dict[str, Any
     }
 
 
-def _of_session(session: Session, config: Config) -> dict[str, Any]:
+def _of_session(session: Session, config: Config, now: int) -> dict[str, Any]:
     # Without `token_type` (RFC 6749 section 5.1 has types for access tokens) and without `aud`: no API takes it.
     return {
         "active": True,
         "client_id": config.audience,
-        "exp": min(session.idle_expires_at, session.absolute_expires_at),
+        "exp": session.ends_at(now),
         # A session's cookie stays the same while it is used; a refresh token is as old as the last rotation.
         "iat": session.created_at if session.transport == "session" else session.rotated_at,
         "sub": session.sub,

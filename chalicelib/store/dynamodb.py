@@ -186,7 +186,7 @@ class DynamoDBStore:
         try:
             response = send(self._client.update_item, sessions.rotate(self._table, rotation))
         except ConditionFailed as refused:
-            held = items.session_from(refused.held) if refused.held else None
+            held = items.session_from(refused.held) if items.is_session(refused.held) else None
             # A secret is random: where the next one is held, this very call has written it and its answer was lost.
             return Rotated(held) if held and held.digest == rotation.next_digest else NotRotated(held)
         return Rotated(items.session_from(response["Attributes"]))
@@ -194,14 +194,17 @@ class DynamoDBStore:
     def find_session(self, sub: str, sid: str) -> Session | None:
         """Read the session."""
         item = self._get(keys.session(sub, sid))
-        return items.session_from(item) if item else None
+        return items.session_from(item) if items.is_session(item) else None
 
     def find_session_and_account(self, sub: str, sid: str) -> tuple[Session | None, Account | None]:
         """Read both in one call."""
         request = requests.read_all(self._table, [keys.session(sub, sid), keys.state(sub)])
         found = {keys.is_state(item): item for item in send_batch(self._client, request)}
-        session, state = found.get(False), found.get(True)
-        return items.session_from(session) if session else None, items.account_from(state) if state else None
+        session, state = found.get(False, {}), found.get(True)
+        return (
+            items.session_from(session) if items.is_session(session) else None,
+            items.account_from(state) if state else None,
+        )
 
     def touch_session(self, sub: str, sid: str, *, now: int, unless_since: int) -> None:
         """Note the use in one write."""
@@ -213,8 +216,9 @@ class DynamoDBStore:
         """Read a range of the user's partition: half a unit for each 4 KB. A hundred sessions are no second page."""
         request = requests.read_range(self._table, keys.user(sub), keys.sessions_after(after), limit)
         page = send(self._client.query, request)
-        found = tuple(items.session_from(item) for item in page["Items"])
-        return found, found[-1].sid if found and page.get("LastEvaluatedKey") else None
+        found = tuple(items.session_from(item) for item in page["Items"] if items.is_session(item))
+        last = page.get("LastEvaluatedKey")
+        return found, keys.sid_of(last) if last else None
 
     def delete_sessions(self, sub: str, sids: Sequence[str]) -> None:
         """Delete 25 at once, a write unit each."""

@@ -263,7 +263,9 @@ def test_broken_stage(world: World) -> None:
     try:
         for variables, status, settings in BROKEN.values():
             restart(world.stack, {**before, **variables})
-            assert_all_routes_answer(world, sent, status, settings=settings)
+            # The role may read no other prefix: AWS would refuse (503) before it said that nothing is there (500).
+            with world.stack.aws.without_policies():
+                assert_all_routes_answer(world, sent, status, settings=settings)
     finally:
         restart(world.stack, before)
 

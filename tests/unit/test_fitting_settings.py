@@ -24,7 +24,7 @@ from chalicelib.handlers.bodies import BEGIN_LINKING, EXCHANGE, LOG_IN
 from chalicelib.handlers.guards import context_of
 from chalicelib.handlers.request import MAX_COOKIE, MAX_HEADER
 from tests.fakes import PREFIX, START, FrozenClock, parameters_with_keys
-from tests.unit.key_containers import PUBLIC, ROOT, Container, refusal
+from tests.unit.key_containers import PUBLIC, SESSIONS, Container, refusal
 from tests.unit.test_config import LEAST, problems, read
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ MANY_SCOPES = "user=" + " ".join(f"resource-{number:03}:readable" for number in 
 
 def longest_token(config: Config) -> tuple[JwtAccessTokenCodec, AccessTokenClaims]:
     """The codec of these settings, and the longest claims that their roles and numbers can make."""
-    ring = KeyRing(parameters_with_keys("RS256"), PREFIX, FrozenClock(), with_secrets=False)
+    ring = KeyRing(parameters_with_keys("RS256"), PREFIX, FrozenClock(), groups=())
     roles = ("user", *sorted(config.role_scopes.keys() - {"user"}))
     number = LARGEST_NUMBER
     return JwtAccessTokenCodec(ring, issuer=config.issuer, audience=config.audience), AccessTokenClaims(
@@ -195,9 +195,9 @@ UNFIT = ["", "a.b", "a b", "\u00e9", "a" * (MAX_KEY_ID + 1), "a\n", "a=", 5, Non
 def test_root_secret_that_no_token_can_name_refuses(identifier: object) -> None:
     """A root secret by whose id no refresh token would ever be read again makes no tokens."""
     container = Container()
-    (secret,) = json.loads(container.parameters.values[ROOT])["secrets"]
+    (secret,) = json.loads(container.parameters.values[SESSIONS])["secrets"]
     container.set_secrets({**secret, "id": identifier})
-    assert "root-secret set" in refusal(container.ring.root_secrets)
+    assert "`sessions` holds an entry that is no root secret" in refusal(container.ring.session_secrets)
 
 
 @pytest.mark.parametrize("identifier", UNFIT)
@@ -211,19 +211,19 @@ def test_signing_key_that_no_token_can_name_refuses(identifier: object) -> None:
 def test_two_keys_of_one_id_refuse() -> None:
     """The newest would sign and the oldest verify, so that every new token were dead."""
     container = Container()
-    (secret,) = json.loads(container.parameters.values[ROOT])["secrets"]
+    (secret,) = json.loads(container.parameters.values[SESSIONS])["secrets"]
     container.publish(container.published() * 2)
     assert f"`{PUBLIC.rpartition('/')[2]}` holds two keys of one id" in refusal(container.ring.public_keys)
     container = Container()
     container.set_secrets(secret, {**secret, "activate_at": START})
-    assert "`root` holds two keys of one id" in refusal(container.ring.root_secrets)
+    assert "`sessions` holds two keys of one id" in refusal(container.ring.session_secrets)
 
 
 @pytest.mark.parametrize("identifier", ["a", "-", "_" * MAX_KEY_ID, "A0-_" * (MAX_KEY_ID // 4)])
 def test_every_key_id_that_is_accepted_can_be_named(identifier: str) -> None:
     """Refresh tokens and device tokens under any accepted id are read again, and fit cookies and bodies."""
     container = Container()
-    (secret,) = json.loads(container.parameters.values[ROOT])["secrets"]
+    (secret,) = json.loads(container.parameters.values[SESSIONS])["secrets"]
     container.set_secrets({**secret, "id": identifier})
     codec, devices = RefreshTokenCodec(container.ring), DeviceTokens(container.ring, SystemTokenSource())
     presented = RefreshToken("A" * 22, "A" * 22, 2**32 - 1, bytes(32))

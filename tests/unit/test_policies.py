@@ -35,6 +35,7 @@ DECIDING = {
     "chronicle": {("BatchWriteItem", "events")},
 }
 API_OPERATIONS = {
+    "BatchWriteItem",
     *("BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"),
 }
 KEY_ATTRIBUTES = {"pk", "sk"}
