@@ -159,8 +159,8 @@ class Session:
     def ends_at(self, now: int) -> int:
         """When the session ends if it is not used again: at the first of its limits.
 
-        It ends as long after its last use as it was given at its last turn. A note of a use that is still to come counts
-        as one of now: its writer may move no limit further than a use does.
+        It ends as long after its last use as it was given at its last turn. A note of a use that is still to come
+        counts as a use of now: its writer may move no limit further than a use does.
         """
         last_used_at = min(self.last_used_at, max(self.rotated_at, now))
         return min(last_used_at + self.idle_expires_at - self.rotated_at, self.absolute_expires_at)

@@ -128,7 +128,7 @@ class NewSessions:
             besides["device"] = lambda: self._may_know_device(session)
         if who.carried:
             besides["carried"] = lambda: self._living(who.carried)
-        if from_b64url(session.sid)[0] % ONE_IN == 0:
+        if looks_for_more(session.sid):
             besides["over"] = lambda: self._over(session, who.account)
         _, *found = together(lambda: self.store.create_session(session), *besides.values())
         answers: dict[str, Any] = dict(zip(besides, found, strict=True))
@@ -183,3 +183,8 @@ class NewSessions:
         with suppress(Unavailable), deadline.start(deadline.ONE_ATTEMPT_SECONDS):
             self.store.delete_sessions(sub, [session.sid for session in over])
             self.audit.record("sessions_removed", client, sub=sub, count=len(over))
+
+
+def looks_for_more(sid: str) -> bool:
+    """Whether the login that begins this session looks for sessions beyond the bound: one in sixteen, at random."""
+    return from_b64url(sid)[0] % ONE_IN == 0

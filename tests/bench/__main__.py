@@ -22,13 +22,26 @@ from unittest import mock
 
 import boto3
 
+from chalicelib.services.begin import MOST_SESSIONS
 from infra import dynoxide, keys, table
 from infra.failure import Failure
 from tests.bench import attacks, federated, guarded, report
 from tests.bench.costs import MeteredStage
 from tests.bench.deployed import HANDLERS, ColdStart, Runner, WarmStage, cold_start
 from tests.bench.packages import build_ours, build_plain
-from tests.bench.script import LOGIN_ATTEMPTS, api_event, play, refresh_event, sign_up, token_event
+from tests.bench.script import (
+    LOGIN_ATTEMPTS,
+    LOOKING,
+    REMOVED,
+    Person,
+    api_event,
+    body_of,
+    measure,
+    play,
+    refresh_event,
+    sign_up,
+    token_event,
+)
 from tests.providers.hostile import StandIn
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.runtime import runtime_client
@@ -38,6 +51,7 @@ if TYPE_CHECKING:
 
     from tests.bench.packages import Unpacked
     from tests.bench.script import Event, Operation, Stage
+    from tests.bench.sessions import Table
 
     Script = Callable[[Stage, int], None]
 
@@ -94,6 +108,7 @@ def main() -> int:
             ssm.put_parameter(Name=CLIENT_SECRET, Value=provider.client_secret, Type="SecureString")
             metered = MeteredStage()
             _play(metered, 2, provider=provider)
+            _look(metered)
             grant = sign_up(metered)
             cookie = guarded.sign_up(metered)
         (work / "client").mkdir()
@@ -102,7 +117,9 @@ def main() -> int:
         everything = partial(_play, provider=provider)
         # A login at a provider makes no hash.
         scripts: list[tuple[Mapping[str, str], Script]] = [(CHEAP_HASH, everything), (DEFAULT_HASH, play)]
-        cpu, cpu_with_argon2 = (_cpu(runner, ours, {**settings, **profile}, script) for profile, script in scripts)
+        cpu, cpu_with_argon2 = (
+            _cpu(runner, ours, {**settings, **profile}, script, metered.table) for profile, script in scripts
+        )
         _say("measuring cold starts")
         starts = _cold_starts(runner, ours, plain, (grant, cookie), settings)
     _say("attacking")
@@ -121,9 +138,20 @@ def _play(stage: Stage, people: int, *, provider: StandIn) -> None:
     federated.play(stage, people, provider)
 
 
-def _cpu(runner: Runner, ours: Unpacked, settings: Mapping[str, str], script: Script) -> dict[Operation, float]:
+def _look(stage: MeteredStage) -> None:
+    """One login in sixteen, of an account that has more sessions than it may."""
+    person = Person()
+    grant = body_of(stage.call("api_handler", person.post("/signup", person.credentials)))
+    stage.table.add_sessions(grant["user"]["sub"], MOST_SESSIONS - 2 + REMOVED)
+    members = {**person.credentials, "device_token": grant["device_token"]}
+    measure(stage, LOOKING, [person.post("/login", members)])
+
+
+def _cpu(
+    runner: Runner, ours: Unpacked, settings: Mapping[str, str], script: Script, sessions: Table
+) -> dict[Operation, float]:
     """Milliseconds a call, by operation: the median of the rounds after one that warms up."""
-    with closing(WarmStage(runner, ours.task_root, settings)) as stage:
+    with closing(WarmStage(runner, ours.task_root, settings, sessions)) as stage:
         script(stage, PEOPLE)
         stage.cpu.clear()
         for _ in range(ROUNDS):

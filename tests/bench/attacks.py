@@ -84,6 +84,11 @@ class BilledStore(FakeStore):
         self._pay(reads=1)
         return super().find_account(sub)
 
+    def find_session_and_account(self, sub: str, sid: str) -> tuple[Session | None, Account | None]:
+        """Two."""
+        self._pay(reads=2)
+        return super().find_session_and_account(sub, sid)
+
     def create_session(self, session: Session) -> None:
         """One."""
         self._pay(writes=1)
@@ -150,6 +155,7 @@ class Stage:
         assert grant.device_token
         self.device_token = grant.device_token
         self.stolen_token = self.keyturn.services.accounts.devices.issue(OWNER, 0, self.keyturn.clock.now())
+        self.refresh_token = self.keyturn.services.refresh_tokens.decode(grant.refresh.refresh_token, "body")
         self.principal = Principal(grant.account.sub, grant.session_id, (), "", email_verified=False, auth_time=0)
         self.store.attempts.clear()
         self.store.reads = self.store.writes = self.hasher.hashes = 0
@@ -212,7 +218,8 @@ def guess_with_stolen_device(stage: Stage, number: int, client: Client) -> None:
 
 def guess_by_change(stage: Stage, number: int, client: Client) -> None:
     """Guess it by changing it, with a stolen session."""
-    stage.in_turn(number).accounts.change_password(stage.principal, f"{WRONG} {number}", "fresh horse battery", client)
+    services, new = stage.in_turn(number), "fresh horse battery"
+    services.accounts.change_password(stage.principal, f"{WRONG} {number}", new, stage.refresh_token, client)
 
 
 def spray(stage: Stage, number: int, client: Client) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.bench.script import Event, Function, Operation
+    from tests.bench.sessions import Table
 
 TIMEOUT = 10  # seconds
 HANDLERS: dict[Function, str] = {
@@ -67,7 +68,8 @@ def cpu_seconds(process: LambdaProcess) -> float:
 class WarmStage:
     """script.Stage on one container of each function. `cpu`: by operation, milliseconds a call, one figure a batch."""
 
-    def __init__(self, runner: Runner, task_root: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, runner: Runner, task_root: Path, environment: Mapping[str, str], table: Table) -> None:
+        self._table = table
         self._processes = {
             function: runner.start(task_root, handler, environment) for function, handler in HANDLERS.items()
         }
@@ -85,6 +87,10 @@ class WarmStage:
         answers = [self.call(operation.function, event) for event in events]
         self.cpu.setdefault(operation, []).append((cpu_seconds(process) - before) / len(events) * 1000)
         return answers
+
+    def age(self, grant: Event, seconds: int) -> None:
+        """As script.Stage."""
+        self._table.age(grant, seconds)
 
     def close(self) -> None:
         """End the containers."""

@@ -35,8 +35,8 @@ DECIDING = {
     "chronicle": {("BatchWriteItem", "events")},
 }
 API_OPERATIONS = {
-    "BatchWriteItem",
-    *("BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"),
+    *("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem"),
+    *("GetItem", "PutItem", "Query", "UpdateItem"),
 }
 KEY_ATTRIBUTES = {"pk", "sk"}
 NOTE_OF_USE = {"used_at"}
