@@ -175,7 +175,7 @@ LIST_SESSIONS = Fields(
             "The `next_cursor` of the page before.",
             max_length=22,
             required=False,
-            pattern="[A-Za-z0-9_-]{22}",
+            pattern="(?:[A-Za-z0-9_-]{22})?",  # an empty parameter is one that is left out
             form="be the next_cursor of a page",
         )
     },

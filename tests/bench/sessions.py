@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.store import items, keys
+from chalicelib.store import items
 from tests import engines
+from tests.ageing import age
 from tests.store.samples import a_session
 
 if TYPE_CHECKING:
@@ -31,12 +32,7 @@ class Table:
 
     def age(self, grant: Event, seconds: int) -> None:
         """Have the last turn of the grant's session lie that much further back."""
-        self.client.update_item(
-            TableName=self.name,
-            Key=keys.session(grant["user"]["sub"], grant["session_id"]),
-            UpdateExpression="ADD rotated_at :back",
-            ExpressionAttributeValues={":back": {"N": str(-seconds)}},
-        )
+        age(self.client, self.name, grant, seconds)
 
     def add_sessions(self, sub: str, count: int) -> None:
         """Give the account so many living sessions, the size of a browser's, of an hour ago."""

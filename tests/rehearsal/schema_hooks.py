@@ -27,11 +27,12 @@ VISITOR = os.environ["KEYTURN_VISITOR"]
 CLIENT = Client(os.environ["KEYTURN_URL"])
 SIGNATURE = "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20300101/eu-west-1/execute-api/aws4_request"
 # What ends the session that asks, or renews its credential: each time another one.
-ENDING = {"/logout", "/logout/all", "/password/change", "/refresh", "/sessions/{session_id}"}
+RENEWING = {"/password/change", "/identities/{provider}", "/identities/{provider}/authorization"}
+ENDING = {"/logout", "/logout/all", "/refresh", "/sessions/{session_id}"} | RENEWING
 TRANSPORT = {"app": "body", "browser": "session"}
 
 # Well-formed requests that are refused all the same, for reasons that are no schema's.
-REFUSALS = {"invalid_email", "password_rejected", "login_expired"}
+REFUSALS = {"credential_required", "invalid_email", "password_rejected", "login_expired"}
 DETAILS = {
     "A password has at most 256 characters.",
     "Send the credential as a cookie or in the body, not both.",
@@ -79,9 +80,13 @@ if VISITOR != "nobody":
                 name, _, value = data["cookie"].partition("=")
                 case.cookies[name] = value
                 case.headers["X-CSRF-Token"] = data["csrf_token"]
-            elif "access_token" in data:
+            elif (
+                "refresh_token" in data and case.path in RENEWING and well_formed(case) and isinstance(case.body, dict)
+            ):
+                case.body["refresh_token"] = data["refresh_token"]
+            if "access_token" in data and not (data["cookie"] and case.path not in RENEWING):
                 case.headers["Authorization"] = f"Bearer {data['access_token']}"
-            else:
+            elif not data["cookie"]:
                 case.headers["Authorization"] = SIGNATURE
 
 

@@ -182,18 +182,30 @@ def test_exchange(visitor: Visitor) -> None:
 def test_link_and_unlink(visitor: Visitor, credentials: dict[str, Any]) -> None:
     """An account with a password takes the identity in by code or by redirect, opens by it, and lets it go."""
     account = visitor.call("POST", "/signup", credentials).json
-    bearer = account["access_token"]
-    assert visitor.call("POST", "/identities/google", visitor.code(), bearer=bearer).status == 204
-    assert linked(visitor, bearer) == [("google", visitor.person.subject)]
-    assert visitor.exchange().json["user"]["sub"] == account["user"]["sub"]
-    assert visitor.call("DELETE", "/identities/google", bearer=bearer).status == 204
-    assert linked(visitor, bearer) == []
 
-    asked = visitor.call(
-        "POST", "/identities/google/authorization", {"return_to": PAGE}, headers={"Origin": ORIGIN}, bearer=bearer
-    )
-    assert asked.status == 200, asked
-    returned = visitor.come_back(visitor.agree(asked.json["authorization_url"]))
+    def renewed(method: str, path: str, **members: str) -> Any:
+        reply = visitor.call(
+            method,
+            path,
+            {**members, "refresh_token": account["refresh_token"]},
+            headers={"Origin": ORIGIN},
+            bearer=account["access_token"],
+        )
+        assert reply.status == 200, reply
+        return reply.json
+
+    first = account
+    account = renewed("POST", "/identities/google", **visitor.code())
+    assert linked(visitor, account["access_token"]) == [("google", visitor.person.subject)]
+    assert visitor.exchange().json["user"]["sub"] == account["user"]["sub"]
+    account = renewed("DELETE", "/identities/google")
+    bearer = account["access_token"]
+    assert linked(visitor, bearer) == []
+    dead = visitor.call("POST", "/refresh", {"refresh_token": first["refresh_token"]})
+    assert_problem(dead, 401, "invalid_grant")
+
+    asked = renewed("POST", "/identities/google/authorization", return_to=PAGE)
+    returned = visitor.come_back(visitor.agree(asked["authorization_url"]))
     assert_sends_to(returned, PAGE)
     assert returned.all("Set-Cookie") == []  # the session that asked goes on
     assert linked(visitor, bearer) == [("google", visitor.person.subject)]
@@ -208,8 +220,10 @@ def linked(visitor: Visitor, bearer: str) -> list[tuple[str, str]]:
 
 def test_last_way_in(visitor: Visitor) -> None:
     """An account that nothing else opens keeps its identity."""
-    bearer = visitor.exchange().json["access_token"]
-    assert_problem(visitor.call("DELETE", "/identities/google", bearer=bearer), 409, "last_way_in")
+    grant = visitor.exchange().json
+    members = {"refresh_token": grant["refresh_token"]}
+    reply = visitor.call("DELETE", "/identities/google", members, bearer=grant["access_token"])
+    assert_problem(reply, 409, "last_way_in")
 
 
 @pytest.mark.parametrize("path", ["/login/google", "/login/google/callback"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.handlers.boundary import SECURITY_HEADERS
+from tests.ageing import age
 from tests.rehearsal.gateway_responses import Kind, gateway_response
 
 if TYPE_CHECKING:
@@ -47,17 +48,32 @@ def test_session_from_signup_to_logout(client: Client, credentials: dict[str, An
     assert_problem(dead, 401, "invalid_grant")
 
 
-def test_replay_converges_once_and_then_ends_the_session(client: Client, credentials: dict[str, Any]) -> None:
-    """A repeated refresh gets the same successor; a token two turns old ends the session, access tokens included."""
+def test_replay_converges_once_and_then_ends_the_session(
+    dev: RunningStack, client: Client, credentials: dict[str, Any]
+) -> None:
+    """A repeated refresh gets the same successor; after the window the old token ends the session, all of it."""
     first = client.call("POST", "/signup", credentials).json
     second = client.call("POST", "/refresh", {"refresh_token": first["refresh_token"]}).json
-    again = client.call("POST", "/refresh", {"refresh_token": first["refresh_token"]}).json
-    assert again["refresh_token"] == second["refresh_token"]
-    third = client.call("POST", "/refresh", {"refresh_token": second["refresh_token"]}).json
-
+    for token in (first, second):
+        again = client.call("POST", "/refresh", {"refresh_token": token["refresh_token"]}).json
+        assert again["refresh_token"] == second["refresh_token"]
+    age(dev.aws.client("dynamodb"), dev.table_name, first, 60)
     assert_problem(client.call("POST", "/refresh", {"refresh_token": first["refresh_token"]}), 401, "invalid_grant")
-    assert_problem(client.call("POST", "/refresh", {"refresh_token": third["refresh_token"]}), 401, "invalid_grant")
-    assert_problem(client.call("GET", "/me", bearer=third["access_token"]), 401, "invalid_token")
+    assert_problem(client.call("POST", "/refresh", {"refresh_token": second["refresh_token"]}), 401, "invalid_grant")
+    assert_problem(client.call("GET", "/me", bearer=second["access_token"]), 401, "invalid_token")
+
+
+def test_lost_answer_is_given_late(dev: RunningStack, client: Client, credentials: dict[str, Any]) -> None:
+    """The session's own device goes on after an answer that was lost, however long it slept."""
+    first = client.call("POST", "/signup", credentials).json
+    client.call("POST", "/refresh", {"refresh_token": first["refresh_token"]})
+    age(dev.aws.client("dynamodb"), dev.table_name, first, 3 * 86400)
+    members = {name: first[name] for name in ("refresh_token", "device_token")}
+    late = client.call("POST", "/refresh", members)
+    assert late.status == 200, late
+    again = client.call("POST", "/refresh", members)
+    assert again.json["refresh_token"] == late.json["refresh_token"]
+    assert client.call("GET", "/me", bearer=late.json["access_token"]).status == 200
 
 
 def test_cookie_transport(client: Client, credentials: dict[str, Any]) -> None:

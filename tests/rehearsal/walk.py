@@ -36,6 +36,13 @@ SIGNED = {
 }
 NOBODYS = "A" * 22
 FORMS = {"/token/introspect", "/token/revoke"}
+# What takes the session's refresh token in a body beside the bearer token.
+RENEWING = {
+    ("POST", "/password/change"),
+    ("POST", "/identities/{provider}"),
+    ("DELETE", "/identities/{provider}"),
+    ("POST", "/identities/{provider}/authorization"),
+}
 # More than any limit of the stage that is walked: what is tried so often is refused.
 MOST = 40
 
@@ -135,7 +142,7 @@ def alike(route: Route) -> dict[int, Case]:
             route.method.lower(), path_of(route), headers={**credentials(world, route), **headers}
         )
     }
-    if route.method == "POST":
+    if route.method == "POST" or (route.method, route.path) in RENEWING:
         malformed, large = (b"token=%", b"token=" + b"a" * 20_000) if route.path in FORMS else (b"{", b" " * 20_000)
         cases |= {
             400: lambda world, headers: with_body(world, route, headers, malformed, content_type),
@@ -226,7 +233,9 @@ def as_owner_often(path: str, members: Callable[[World], dict[str, Any]]) -> Cas
     def act(world: World, headers: Headers) -> Reply:
         account = world.account()
         sent = {**account.bearer, **headers}
-        case = again_and_again(lambda more: account.client.call("POST", path, members(world), headers=more))
+        case = again_and_again(
+            lambda more: account.client.call("POST", path, {**members(world), **account.refresh_token}, headers=more)
+        )
         return case(world, sent)
 
     return act
@@ -270,25 +279,30 @@ def link_taken(world: World, headers: Headers) -> Reply:
     """Link an identity that opens another account."""
     person = world.person()
     first, second = world.account(), world.account()
-    linked = first.client.call("POST", "/identities/google", code(world, person), headers=first.bearer)
-    assert linked.status == 204, linked
-    members = code(world, person)
+    members = {**code(world, person), **first.refresh_token}
+    linked = first.client.call("POST", "/identities/google", members, headers=first.bearer)
+    assert linked.status == 200, linked
+    members = {**code(world, person), **second.refresh_token}
     return second.client.call("POST", "/identities/google", members, headers={**second.bearer, **headers})
 
 
 def unlink(world: World, headers: Headers) -> Reply:
     """Unlink an identity beside a password."""
     account = world.account()
-    account.client.call("POST", "/identities/google", code(world), headers=account.bearer)
-    return account.client.call("DELETE", "/identities/google", headers={**account.bearer, **headers})
+    members = {**code(world), **account.refresh_token}
+    linked = account.client.call("POST", "/identities/google", members, headers=account.bearer)
+    assert linked.status == 200, linked
+    after = Account(account.client, account.members, linked.json)
+    return after.client.call("DELETE", "/identities/google", after.refresh_token, headers={**after.bearer, **headers})
 
 
 def unlink_last(world: World, headers: Headers) -> Reply:
     """Unlink the only way into an account."""
     client = world.client()
     session = client.call("POST", "/login/google/exchange", {**code(world), "transport": "body"}).json
-    bearer = {"Authorization": f"Bearer {session['access_token']}"}
-    return client.call("DELETE", "/identities/google", headers={**bearer, **headers})
+    account = Account(client, {}, session)
+    members, sent = account.refresh_token, {**account.bearer, **headers}
+    return client.call("DELETE", "/identities/google", members, headers=sent)
 
 
 def begin(**query: str) -> Case:
@@ -319,11 +333,17 @@ def form(path: str, body: bytes, headers: Headers) -> Case:
     return lambda world, more: world.client().call("POST", path, headers={**FORM, **headers, **more}, body=body)
 
 
-def change(world: World, _account: object = None, current: str = PASSWORD) -> dict[str, Any]:
+def change(world: World, current: str = PASSWORD) -> dict[str, Any]:
     """A body that asks for another password."""
     return {"current_password": current, "new_password": f"fresh horse battery {world.number()}"}
 
 
+def renewing(members: Callable[[World], dict[str, Any]]) -> Callable[[World, Account], dict[str, Any]]:
+    """A body for what renews the session: with its refresh token."""
+    return lambda world, account: {**members(world), **account.refresh_token}
+
+
+PICTURE = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
 NO_BODY: Callable[[World, Account], None] = lambda _world, _account: None  # noqa: E731  # beside the others
 OWN: dict[tuple[str, str], dict[int, Case]] = {
     ("POST", "/signup"): {
@@ -353,7 +373,7 @@ OWN: dict[tuple[str, str], dict[int, Case]] = {
         404: as_owner("DELETE", f"/sessions/{NOBODYS}", NO_BODY),
     },
     ("POST", "/password/change"): {
-        200: as_owner("POST", "/password/change", change),
+        200: as_owner("POST", "/password/change", renewing(change)),
         429: as_owner_often("/password/change", lambda world: change(world, current="wrong battery")),
     },
     ("GET", "/csrf"): {
@@ -361,8 +381,21 @@ OWN: dict[tuple[str, str], dict[int, Case]] = {
         401: get("/csrf"),
         403: get("/csrf", **{"Sec-Fetch-Site": "?"}),
     },
-    ("GET", "/login/{provider}"): {303: begin(), 400: begin(transport="body"), 429: begin_often},
-    ("GET", "/login/{provider}/callback"): {303: come_back, 400: get("/login/google/callback?state=x&code=x")},
+    ("GET", "/sessions"): {
+        200: as_owner("GET", "/sessions", NO_BODY),
+        400: as_owner("GET", "/sessions?cursor=x", NO_BODY),
+    },
+    ("GET", "/login/{provider}"): {
+        303: begin(),
+        400: begin(transport="body"),
+        403: get("/login/google", **PICTURE),
+        429: begin_often,
+    },
+    ("GET", "/login/{provider}/callback"): {
+        303: come_back,
+        400: get("/login/google/callback?state=x&code=x"),
+        403: get("/login/google/callback?state=x&code=x", **PICTURE),
+    },
     ("POST", "/login/{provider}/exchange"): {
         200: exchange(World.person),
         401: exchange(World.person, code="nobodys"),
@@ -371,17 +404,18 @@ OWN: dict[tuple[str, str], dict[int, Case]] = {
         429: exchange_often,
     },
     ("POST", "/identities/{provider}"): {
-        204: as_owner("POST", "/identities/google", lambda world, _account: code(world)),
+        200: as_owner("POST", "/identities/google", renewing(code)),
         409: link_taken,
         429: as_owner_often("/identities/google", lambda world: {**code(world), "code": "nobodys"}),
     },
     ("DELETE", "/identities/{provider}"): {
-        204: unlink,
-        404: as_owner("DELETE", "/identities/google", NO_BODY),
+        200: unlink,
+        400: as_owner("DELETE", "/identities/google", NO_BODY),
+        404: as_owner("DELETE", "/identities/google", lambda _world, account: account.refresh_token),
         409: unlink_last,
     },
     ("POST", "/identities/{provider}/authorization"): {
-        200: as_owner("POST", "/identities/google/authorization", lambda _world, _account: {"return_to": PAGE}),
+        200: as_owner("POST", "/identities/google/authorization", renewing(lambda _world: {"return_to": PAGE})),
         429: as_owner_often("/identities/google/authorization", lambda _world: {"return_to": PAGE}),
     },
     ("POST", "/token/introspect"): {200: form("/token/introspect", b"token=x", SIGNED)},
