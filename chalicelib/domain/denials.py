@@ -84,11 +84,9 @@ class Denials:
         way to a moment in the past. Where even the recent ones are too many, the oldest of them give way to a moment
         that may lie SETTLED seconds ahead: clients refresh until it is over.
         """
-        sessions, tokens = self._living(self.sessions, now), self._living(self.tokens, now)
-        if kind == "sessions":
-            sessions.add(entry(name, deny_until(now)))
-        else:
-            tokens.add(entry(name, deny_until(now)))
+        new = {entry(name, deny_until(now))}
+        sessions = self._living(self.sessions | new if kind == "sessions" else self.sessions, now)
+        tokens = self._living(self.tokens | new if kind == "tokens" else self.tokens, now)
         moment = self.issued_before
         if len(sessions) > DENIED_SESSIONS or len(tokens) > DENIED_TOKENS:
             settled = now - 2 * SETTLED
@@ -109,7 +107,9 @@ class Denials:
         )
 
     def _living(self, entries: Iterable[str], now: int) -> set[str]:
-        return {each for each in entries if self._until(each) > now}
+        """Each name that still counts, with its last entry alone: a name that is denied again takes no second place."""
+        last = {_name(each): each for each in sorted(entries, key=self._until) if self._until(each) > now}
+        return set(last.values())
 
     def _denied_at(self, each: str) -> int:
         return self._until(each) - KEPT
@@ -119,5 +119,9 @@ class Denials:
         return int(until) if separator else self.expires_at
 
 
+def _name(each: str) -> str:
+    return each.rpartition("#")[2]
+
+
 def _names(entries: Iterable[str], name: str) -> bool:
-    return any(each.rpartition("#")[2] == name for each in entries)
+    return any(_name(each) == name for each in entries)
