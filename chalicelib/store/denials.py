@@ -35,8 +35,10 @@ def replace_all(table: str, sub: str, seen: Denials, compacted: Denials) -> Requ
         ":seen_moment": number(seen.issued_before),
         ":expires_at": number(compacted.expires_at),
     }
-    # A list from before there was a moment has none; it reads as 0.
-    unchanged = ["(attribute_not_exists(#issued_before) OR #issued_before = :seen_moment)"]
+    same_moment = "#issued_before = :seen_moment"
+    if not seen.issued_before:  # a list has none until it is compacted
+        same_moment = f"(attribute_not_exists(#issued_before) OR {same_moment})"
+    unchanged = [same_moment]
     change, removed = "SET #issued_before = :moment, #expires_at = :expires_at", []
     for name, before, after in (
         ("sessions", seen.sessions, compacted.sessions),
