@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
+from chalicelib.domain.denials import Denials
 from chalicelib.domain.records import Account, Login
-from chalicelib.store.protocol import PasswordChanged
-from tests.store.samples import NOW, a_login, a_session, an_arrival, an_identity, digest_of
+from chalicelib.store.protocol import AccessChanged
+from tests.store.samples import NOW, a_login, a_renewal, a_session, an_arrival, an_identity, digest_of
+from tests.store.test_renewals import renewed
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from chalicelib.domain.records import Session
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import Renewal, Store
 
 DENY_UNTIL = NOW + 1020
 
@@ -22,6 +28,16 @@ def signed_up(store: Store) -> tuple[Login, Session]:
     session = a_session(login.account.sub)
     assert store.create_account(login, session)
     return login, session
+
+
+def asking(login: Login, session: Session, **changes: Any) -> Renewal:
+    """The renewal that goes with a password change: into the account's next epoch."""
+    return a_renewal(session, **{"epoch": login.account.epoch + 1, **changes})
+
+
+def change(store: Store, login: Login, renewal: Renewal, new: str = "$argon2id$new") -> AccessChanged:
+    """Change the password as the renewed session."""
+    return store.change_password(login, new, renewal, deny_until=DENY_UNTIL)
 
 
 def test_account_is_found_by_email_and_by_sub_with_its_session(store: Store) -> None:
@@ -41,7 +57,8 @@ def test_taken_email_makes_nothing(store: Store) -> None:
     session = a_session(second.account.sub)
     assert store.create_account(second, session) is False
     assert store.find_login(first.account.email) == first
-    assert store.list_sessions(second.account.sub) == (None, ())
+    assert store.find_account(second.account.sub) is None
+    assert store.list_sessions(second.account.sub, after=None, limit=50) == ((), None)
 
 
 def test_verbs_that_are_repeated_say_that_they_are_done(store: Store) -> None:
@@ -51,9 +68,10 @@ def test_verbs_that_are_repeated_say_that_they_are_done(store: Store) -> None:
     email, rehashed = login.account.email, replace(login, password_digest="$argon2id$rehashed")
     for _ in range(2):
         assert store.replace_password_digest(email, digest_of(login), digest_of(rehashed)) is True
+    renewal = asking(login, session)
     for _ in range(2):
-        outcome = store.change_password(rehashed, "$argon2id$new", session.sid, now=NOW, deny_until=DENY_UNTIL)
-        assert outcome is PasswordChanged.CHANGED
+        assert change(store, rehashed, renewal) is AccessChanged.CHANGED
+        assert store.find_session(session.sub, session.sid) == renewed(renewal)
     assert store.find_account(login.account.sub) == replace(login.account, epoch=1)
 
 
@@ -90,59 +108,42 @@ def test_rehash_of_an_unknown_email_makes_no_login(store: Store) -> None:
     assert store.find_login("nobody@example.com") is None
 
 
-def test_password_change_spares_the_asking_session_alone(store: Store) -> None:
-    """Digest and epoch move together everywhere; other sessions stay behind in the old epoch."""
-    login, session = signed_up(store)
+@pytest.mark.parametrize("transport", ["cookie", "body", "session"])
+def test_password_change_renews_the_asking_session_alone(store: Store, transport: str) -> None:
+    """Digest and epoch move together everywhere; the session gets new credentials, others stay in the old epoch."""
+    login = a_login()
+    session = a_session(login.account.sub, transport=transport)
     other = a_session(login.account.sub)
+    store.create_account(login, session)
     store.create_session(other)
+    renewal = asking(login, session, auth_time=NOW + 60)
 
-    outcome = store.change_password(login, "$argon2id$new", session.sid, now=NOW, deny_until=DENY_UNTIL)
+    assert change(store, login, renewal) is AccessChanged.CHANGED
 
-    assert outcome is PasswordChanged.CHANGED
     account = replace(login.account, epoch=1)
     assert store.find_login(account.email) == Login(account, "$argon2id$new")
     assert store.find_account(account.sub) == account
-    assert store.find_session(account.sub, session.sid) == replace(session, epoch=1)
+    assert store.find_session(account.sub, session.sid) == renewed(renewal)
     assert store.find_session(account.sub, other.sid) == other
     assert store.find_denials(account.sub) == Denials(before_epoch=1)
 
 
-def test_password_change_renews_a_secret(store: Store) -> None:
-    """With a digest, the asking session has it from the same write on, as its next generation; no other session has."""
+def test_retry_with_another_digest_is_no_retry(store: Store) -> None:
+    """A second change that read what the first one read is refused, also by the session that has asked before."""
     login, session = signed_up(store)
-    other = a_session(session.sub)
-    store.create_session(other)
-    for _ in range(2):  # the repetition of a write whose answer was lost is told that it was done, and renews nothing
-        outcome = store.change_password(
-            login, "$argon2id$new", session.sid, now=NOW + 9, deny_until=DENY_UNTIL, session_digest=b"\x07" * 32
-        )
-        assert outcome is PasswordChanged.CHANGED
-    renewed = replace(session, digest=b"\x07" * 32, generation=session.generation + 1, epoch=1, auth_time=NOW + 9)
-    assert store.find_session(session.sub, session.sid) == renewed
-    assert store.find_session(session.sub, other.sid) == other
-
-
-def test_password_change_that_is_refused_renews_no_secret(store: Store) -> None:
-    """The secret is the one of before where the password is."""
-    login, session = signed_up(store)
-    outcome = store.change_password(
-        replace(login, password_digest="$argon2id$other"),
-        "$argon2id$new",
-        session.sid,
-        now=NOW,
-        deny_until=DENY_UNTIL,
-        session_digest=b"\x07" * 32,
-    )
-    assert outcome is PasswordChanged.LOGIN_MOVED
-    assert_untouched(store, login, session)
+    renewal = asking(login, session)
+    assert change(store, login, renewal, "$argon2id$first") is AccessChanged.CHANGED
+    assert change(store, login, asking(login, session), "$argon2id$second") is AccessChanged.LOGIN_MOVED
+    assert store.find_session(session.sub, session.sid) == renewed(renewal)
+    held = store.find_login(login.account.email)
+    assert held == Login(replace(login.account, epoch=1), "$argon2id$first")
 
 
 def test_password_change_needs_the_digest_that_was_read(store: Store) -> None:
-    """Of two changes that verified one password, the second one changes nothing."""
+    """Of two changes that verified one password, the second one changes nothing and renews nothing."""
     login, session = signed_up(store)
     moved = replace(login, password_digest="$argon2id$verified-earlier")
-    outcome = store.change_password(moved, "$argon2id$new", session.sid, now=NOW, deny_until=DENY_UNTIL)
-    assert outcome is PasswordChanged.LOGIN_MOVED
+    assert change(store, moved, asking(login, session)) is AccessChanged.LOGIN_MOVED
     assert_untouched(store, login, session)
 
 
@@ -150,26 +151,49 @@ def test_password_change_needs_the_epoch_that_was_read(store: Store) -> None:
     """A logout everywhere in between is not overtaken, even though the password is still the same."""
     login, session = signed_up(store)
     store.raise_epoch(login.account, deny_until=DENY_UNTIL)
-    outcome = store.change_password(login, "$argon2id$new", session.sid, now=NOW, deny_until=DENY_UNTIL)
-    assert outcome is PasswordChanged.LOGIN_MOVED
+    assert change(store, login, asking(login, session)) is AccessChanged.LOGIN_MOVED
     raised = replace(login.account, epoch=1)
     assert store.find_login(raised.email) == Login(raised, login.password_digest)
     assert store.find_account(raised.sub) == raised
+    assert store.find_session(session.sub, session.sid) == session
 
 
-def test_password_change_needs_a_living_session(store: Store) -> None:
-    """A session that is gone, past a limit or of an older epoch changes no password."""
+@pytest.mark.parametrize(
+    "moved",
+    [{"generation": 3}, {"generation": 5}, {"digest": b"\x01" * 32}, {"epoch": -1}, {"epoch": 1}],
+    ids=lambda change: "-".join(f"{name}-{value!r:.8}" for name, value in change.items()),
+)
+def test_password_change_needs_the_session_that_was_read(store: Store, moved: dict[str, Any]) -> None:
+    """A session that was turned, renewed or moved since, or is of another epoch, changes no password by itself."""
+    login = a_login()
+    read = a_session(login.account.sub, generation=4)
+    held = replace(read, **moved)
+    store.create_account(login, held)
+    assert change(store, login, asking(login, read)) is AccessChanged.SESSION_MOVED
+    assert_untouched(store, login, held)
+
+
+def test_password_change_needs_a_session_that_is_there(store: Store) -> None:
+    """Nor does one that is gone, another account's, or over its absolute limit; none is made."""
     login, session = signed_up(store)
-    idle = a_session(session.sub, idle_expires_at=NOW)
-    old = a_session(session.sub, absolute_expires_at=NOW)
-    revoked = a_session(session.sub, epoch=-1)
-    for dead in (idle, old, revoked):
-        store.create_session(dead)
-    for sid in ("gone", idle.sid, old.sid, revoked.sid):
-        outcome = store.change_password(login, "$argon2id$new", sid, now=NOW, deny_until=DENY_UNTIL)
-        assert outcome is PasswordChanged.SESSION_GONE
-    assert store.find_session(session.sub, "gone") is None
+    _, foreign = signed_up(store)
+    old = a_session(session.sub, absolute_expires_at=NOW + 60)
+    store.create_session(old)
+    for dead in (a_session(session.sub), replace(foreign, sub=session.sub), old):
+        assert change(store, login, asking(login, dead)) is AccessChanged.SESSION_MOVED
+    assert store.find_session(session.sub, foreign.sid) is None
     assert_untouched(store, login, session)
+    assert store.find_session(old.sub, old.sid) == old
+    assert change(store, login, asking(login, old, now=NOW + 59)) is AccessChanged.CHANGED
+
+
+def test_login_that_moved_beside_its_session_is_told(store: Store) -> None:
+    """Where both have moved the login is to be read again, as after a change by the same session."""
+    login, session = signed_up(store)
+    assert change(store, login, asking(login, session)) is AccessChanged.CHANGED
+    stale = replace(login, password_digest="$argon2id$verified-earlier")
+    for read in (login, stale):
+        assert change(store, read, asking(login, session), "$argon2id$other") is AccessChanged.LOGIN_MOVED
 
 
 def test_first_password_is_set_beside_the_identities(store: Store) -> None:
@@ -177,13 +201,13 @@ def test_first_password_is_set_beside_the_identities(store: Store) -> None:
     login = an_arrival(an_identity())
     session = a_session(login.account.sub)
     store.create_account(login, session)
+    renewal = asking(login, session)
     for _ in range(2):
-        outcome = store.change_password(login, "$argon2id$first", session.sid, now=NOW, deny_until=DENY_UNTIL)
-        assert outcome is PasswordChanged.CHANGED
+        assert change(store, login, renewal, "$argon2id$first") is AccessChanged.CHANGED
     account = replace(login.account, epoch=1)
     assert store.find_login(account.email) == Login(account, "$argon2id$first", login.identities)
     assert store.find_account(account.sub) == account
-    assert store.find_session(account.sub, session.sid) == replace(session, epoch=1)
+    assert store.find_session(account.sub, session.sid) == renewed(renewal)
     assert store.find_denials(account.sub) == Denials(before_epoch=1)
 
 
@@ -191,8 +215,7 @@ def test_first_password_is_set_over_no_other(store: Store) -> None:
     """Who read that there was no password does not change the one that is there."""
     login, session = signed_up(store)
     without = replace(login, password_digest=None)
-    outcome = store.change_password(without, "$argon2id$first", session.sid, now=NOW, deny_until=DENY_UNTIL)
-    assert outcome is PasswordChanged.LOGIN_MOVED
+    assert change(store, without, asking(login, session)) is AccessChanged.LOGIN_MOVED
     assert_untouched(store, login, session)
 
 
@@ -202,8 +225,7 @@ def test_password_that_is_gone_is_not_changed(store: Store) -> None:
     session = a_session(login.account.sub)
     store.create_account(login, session)
     before = replace(login, password_digest="$argon2id$gone")
-    outcome = store.change_password(before, "$argon2id$new", session.sid, now=NOW, deny_until=DENY_UNTIL)
-    assert outcome is PasswordChanged.LOGIN_MOVED
+    assert change(store, before, asking(login, session)) is AccessChanged.LOGIN_MOVED
     assert store.replace_password_digest(login.account.email, "$argon2id$gone", "$argon2id$new") is False
     assert_untouched(store, login, session)
 
@@ -211,10 +233,11 @@ def test_password_that_is_gone_is_not_changed(store: Store) -> None:
 def test_password_change_of_an_unknown_account_makes_nothing(store: Store) -> None:
     """No item is made for an account that is not there."""
     login = a_login()
-    outcome = store.change_password(login, "$argon2id$new", "sid", now=NOW, deny_until=DENY_UNTIL)
-    assert outcome is PasswordChanged.LOGIN_MOVED
+    session = a_session(login.account.sub)
+    assert change(store, login, asking(login, session)) is AccessChanged.LOGIN_MOVED
     assert store.find_login(login.account.email) is None
-    assert store.list_sessions(login.account.sub) == (None, ())
+    assert store.find_account(login.account.sub) is None
+    assert store.list_sessions(login.account.sub, after=None, limit=50) == ((), None)
     assert store.find_denials(login.account.sub) == Denials()
 
 
@@ -224,7 +247,7 @@ def test_raising_the_epoch_raises_it_everywhere(store: Store) -> None:
     assert store.raise_epoch(login.account, deny_until=DENY_UNTIL) is True
     raised = replace(login.account, epoch=1)
     assert store.find_login(raised.email) == Login(raised, login.password_digest)
-    assert store.list_sessions(raised.sub) == (raised, (session,))
+    assert store.find_session_and_account(raised.sub, session.sid) == (session, raised)
     assert store.find_denials(raised.sub) == Denials(before_epoch=1)
 
 
@@ -242,7 +265,7 @@ def test_disabling_raises_the_epoch_and_stays(store: Store) -> None:
 def test_raising_an_epoch_that_moved_changes_nothing(store: Store) -> None:
     """An old reading raises nothing: a password change may have spared a session in the epoch that it would claim."""
     login, session = signed_up(store)
-    store.change_password(login, "$argon2id$new", session.sid, now=NOW, deny_until=DENY_UNTIL)
+    change(store, login, asking(login, session))
     assert store.raise_epoch(login.account, deny_until=DENY_UNTIL, disable=True) is False
     assert store.find_account(login.account.sub) == replace(login.account, epoch=1)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, MOST_SESSIONS, MOST_TOKENS, Denials
 from chalicelib.domain.events import SHOWN_FACTS
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import TRANSPORTS, Client
+from chalicelib.store.protocol import LateAnswer
 from tests.counting import Cost, Meter
 from tests.store.samples import (
     NOW,
     a_login,
+    a_renewal,
     a_rotation,
     a_session,
     a_transaction,
@@ -26,10 +29,13 @@ from tests.store.samples import (
     elsewhere,
     identifier,
 )
+from tests.store.test_items import LARGEST, longest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chalicelib.domain.records import Transport
+    from chalicelib.store.protocol import Renewal
     from tests.store.conftest import Table
 
 DENY_UNTIL = NOW + 1020
@@ -66,7 +72,7 @@ def costs(dynoxide_table: Table) -> Costs:
 
 
 def test_reads_cost_one_unit(costs: Costs) -> None:
-    """Found or not; a list costs a unit for each 4 KB, a full blacklist still one."""
+    """Found or not; a full blacklist still one."""
     sub = costs.session.sub
     for read in (
         partial(costs.store.find_login, EMAIL),
@@ -80,30 +86,98 @@ def test_reads_cost_one_unit(costs: Costs) -> None:
     for sid in (costs.session.sid, "gone"):
         both = partial(costs.store.find_session_and_account, sub, sid)
         assert costs.of(both) == Cost(1, 2, 0, ["BatchGetItem"])
-    assert costs.of(partial(costs.store.list_sessions, sub)) == Cost(1, 1, 0, ["Query"])
-    for _ in range(DENIED_SESSIONS):
-        costs.store.deny_session(sub, identifier(), deny_until=DENY_UNTIL)
-    for _ in range(DENIED_TOKENS):
-        costs.store.deny_token(sub, identifier(), deny_until=DENY_UNTIL)
-    for full in (costs.store.deny_session, costs.store.deny_token):
-        assert costs.of(partial(full, sub, identifier(), deny_until=DENY_UNTIL)) == Cost(1, 0, 1, ["UpdateItem"])
-    assert costs.of(partial(costs.store.find_denials, sub)) == Cost(1, 1, 0, ["GetItem"])
+
+
+def test_sessions_cost_half_a_unit_for_4_kb_to_read(costs: Costs) -> None:
+    """A page of 50 of the longest is 5 units at most, 200 of them 20; what lies beyond the page is not read."""
+    sub = costs.session.sub
+    page = partial(costs.store.list_sessions, sub, after=None, limit=50)
+    assert costs.of(page) == Cost(1, 0.5, 0, ["Query"])
+    for number in range(199):
+        costs.store.create_session(replace(longest("body", "M" * 200), sub=sub, sid=f"{number:022}"))
+    for limit, most in ((50, 5), (200, 20)):
+        cost = costs.of(partial(costs.store.list_sessions, sub, after=None, limit=limit))
+        assert (cost.round_trips, cost.operations) == (1, ["Query"])
+        assert 0.8 * most <= cost.read_units <= most
+
+
+def test_removed_sessions_cost_a_unit_each(costs: Costs) -> None:
+    """25 are one call."""
+    sub = costs.session.sub
+    sids = [f"{number:022}" for number in range(25)]
+    for sid in sids:
+        costs.store.create_session(replace(longest("body", "M" * 200), sub=sub, sid=sid))
+    assert costs.of(partial(costs.store.delete_sessions, sub, sids)) == Cost(1, 0, 25, ["BatchWriteItem"])
 
 
 def test_refresh_costs_one_unit_also_when_it_loses(costs: Costs) -> None:
-    """One UpdateItem, with the largest session."""
-    rotation = a_rotation(costs.session, client=CLIENT)
+    """One UpdateItem, with the largest session; a late answer too."""
+    rotation = a_rotation(costs.session)
     assert costs.of(partial(costs.store.rotate_refresh_token, rotation)) == Cost(1, 0, 1, ["UpdateItem"])
-    loser = a_rotation(costs.session, client=CLIENT)
+    loser = a_rotation(costs.session)
     assert costs.of(partial(costs.store.rotate_refresh_token, loser)) == Cost(1, 0, 1, ["UpdateItem"])
+    again = a_rotation(replace(costs.session, generation=1, digest=rotation.next_digest), turned_before=NOW)
+    assert costs.of(partial(costs.store.rotate_refresh_token, again)) == Cost(1, 0, 1, ["UpdateItem"])
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_writes_of_the_longest_session_cost_one_unit(costs: Costs, transport: Transport) -> None:
+    """It is made, noted, turned, answered late, renewed and deleted for one unit each."""
+    session = replace(longest(transport, "é" * 200), generation=LARGEST - 2, used_at=0)
+    store = costs.store
+    late = LateAnswer(LARGEST - 2, bytes(32), (LARGEST, LARGEST))
+    turn = a_rotation(session, now=NOW, turned_before=None, wrapped=b"w" * 32)
+    after = replace(session, generation=LARGEST - 1, digest=turn.next_digest, rotated_at=NOW)
+    answered = a_rotation(after, now=NOW, turned_before=None, late=late)
+    last = replace(after, generation=LARGEST, digest=answered.next_digest)
+    for write in (
+        partial(store.create_session, session),
+        partial(store.touch_session, session.sub, session.sid, now=LARGEST, unless_since=1),
+        partial(store.rotate_refresh_token, turn),
+        partial(store.rotate_refresh_token, answered),
+        partial(store.renew_session, a_renewal(last, key_id="k" * 32, amr=session.amr)),
+        partial(store.delete_session, session.sub, session.sid),
+    ):
+        cost = costs.of(write)
+        assert (cost.round_trips, cost.read_units, cost.write_units) == (1, 0, 1), write
+    assert store.find_session(session.sub, session.sid) is None
+
+
+def test_blacklist_costs_a_unit_until_it_has_27_names(costs: Costs) -> None:
+    """A second one beyond that; four for the fullest that there can be, which is still read for one unit."""
+    sub, store = costs.session.sub, costs.store
+    read = partial(store.find_denials, sub)
+    for listed in range(DENIED_SESSIONS):
+        denied = costs.of(partial(store.deny_session, sub, f"{listed:022}", now=NOW))
+        assert denied == Cost(1, 0, 1, ["UpdateItem"])
+    for listed in range(DENIED_TOKENS):
+        denied = costs.of(partial(store.deny_token, sub, f"{listed:022}", now=NOW))
+        assert denied == Cost(1, 0, denied.write_units, ["UpdateItem"])
+        assert denied.write_units <= (1 if DENIED_SESSIONS + listed < 27 else 2)
+    for full in (store.deny_session, store.deny_token):
+        assert costs.of(partial(full, sub, identifier(), now=NOW)).round_trips == 1
+    assert costs.of(read) == Cost(1, 1, 0, ["GetItem"])
+    seen = store.find_denials(sub)
+    stale = partial(store.replace_denials, sub, Denials(), seen)
+    assert costs.of(stale) == Cost(1, 0, 1, ["UpdateItem"])  # refused
+    compacted = seen.with_name("sessions", identifier(), NOW + 60)
+    assert costs.of(partial(store.replace_denials, sub, seen, compacted)).round_trips == 1
+    fullest = compacted
+    for number in range(MOST_SESSIONS):
+        fullest = fullest.with_name("sessions", f"{number:022}", NOW + 60)
+        fullest = fullest.with_name("tokens", f"{number:022}", NOW + 60)
+    assert (len(fullest.sessions), len(fullest.tokens)) == (MOST_SESSIONS, MOST_TOKENS)
+    assert costs.of(partial(store.replace_denials, sub, compacted, fullest)) == Cost(1, 0, 4, ["UpdateItem"])
+    assert costs.of(read) == Cost(1, 1, 0, ["GetItem"])
 
 
 def test_single_writes_cost_one_unit(costs: Costs) -> None:
     """Done or refused."""
     sub, sid = costs.session.sub, costs.session.sid
-    touch = partial(costs.store.touch_session, costs.session, idle_expires_at=NOW + 9999, now=NOW + 60, client=CLIENT)
+    touch = partial(costs.store.touch_session, sub, sid, now=NOW + 60, unless_since=NOW + 1)
     count = partial(costs.store.count_attempt, POLICY, EMAIL, NOW)
     rehash = partial(costs.store.replace_password_digest, EMAIL, digest_of(costs.login), "$new")
+    renewal = a_renewal(costs.session)
     for write in (
         count,
         count,  # refused
@@ -114,10 +188,10 @@ def test_single_writes_cost_one_unit(costs: Costs) -> None:
         partial(costs.store.create_session, a_session(sub, user_agent=CLIENT.user_agent)),
         touch,
         touch,  # refused
-        partial(costs.store.deny_session, sub, sid, deny_until=DENY_UNTIL),
-        partial(costs.store.deny_token, sub, identifier(), deny_until=DENY_UNTIL),
-        partial(costs.store.deny_issued_before, sub, Denials(), NOW, deny_until=DENY_UNTIL),  # refused
-        partial(costs.store.deny_issued_before, sub, Denials(sessions=frozenset({sid})), NOW, deny_until=DENY_UNTIL),
+        partial(costs.store.renew_session, renewal),
+        partial(costs.store.renew_session, a_renewal(costs.session)),  # refused
+        partial(costs.store.deny_session, sub, sid, now=NOW),
+        partial(costs.store.deny_token, sub, identifier(), now=NOW),
         partial(costs.store.delete_session, sub, sid),
         partial(costs.store.delete_session, sub, sid),  # nothing there
         partial(costs.store.create_transaction, b"digest", a_transaction(linking=(sub, sid))),
@@ -133,15 +207,9 @@ def test_transactions_cost_two_units_an_item_however_many_sessions(costs: Costs)
     """Password change 8, logout everywhere 6; refused ones are counted as the most that they can be billed."""
     for _ in range(30):
         costs.store.create_session(a_session(costs.session.sub))
-    change = partial(
-        costs.store.change_password,
-        costs.login,
-        "$new",
-        costs.session.sid,
-        now=NOW,
-        deny_until=DENY_UNTIL,
-        session_digest=bytes(32),
-    )
+    renewal = a_renewal(costs.session, epoch=1)
+    change = partial(costs.store.change_password, costs.login, "$new", renewal, deny_until=DENY_UNTIL)
+    assert costs.of(change) == Cost(1, 0, 8, ["TransactWriteItems"])
     assert costs.of(change) == Cost(1, 0, 8, ["TransactWriteItems"])
     account = costs.store.find_account(costs.session.sub)
     assert account
@@ -153,7 +221,7 @@ def test_transactions_cost_two_units_an_item_however_many_sessions(costs: Costs)
 
 
 def test_identities_cost_two_units_more_each(costs: Costs) -> None:
-    """A first arrival 8, a link 4 to 8, unlinking 4, a take-over 8 and its markers; the longest address included."""
+    """A first arrival 8, a link 4 to 8, unlinking 6, a take-over 8 and its markers; the longest address included."""
     identity = an_identity(email=EMAIL)
     login = an_arrival(identity, email=f"{EMAIL[1:]}m")
     sub = login.account.sub
@@ -165,17 +233,25 @@ def test_identities_cost_two_units_more_each(costs: Costs) -> None:
 
     assert_cost(8, partial(store.create_account, login, session))
     assert costs.of(partial(store.find_identity, identity.issuer, identity.subject)) == Cost(1, 1, 0, ["GetItem"])
-    assert_cost(4, partial(store.unlink_identity, login, "google"))
+
+    def renewal(epoch: int = 0) -> Renewal:
+        (held,), _ = store.list_sessions(sub, after=None, limit=2)
+        return a_renewal(held, epoch=epoch)
+
+    assert_cost(6, partial(store.unlink_identity, login, "google", renewal()))
     bare = an_arrival(sub=sub, email=login.account.email)
-    assert_cost(4, partial(store.link_identity, bare, identity, proves_email=False, sid=None, now=NOW))
-    store.unlink_identity(login, "google")
-    assert_cost(6, partial(store.link_identity, bare, identity, proves_email=False, sid=session.sid, now=NOW))
-    assert_cost(8, partial(store.change_password, login, "$first", session.sid, now=NOW, deny_until=DENY_UNTIL))
+    assert_cost(4, partial(store.link_identity, bare, identity, proves_email=False, session=None))
+    store.unlink_identity(login, "google", renewal())
+    assert_cost(6, partial(store.link_identity, bare, identity, proves_email=False, session=session))
+    store.unlink_identity(login, "google", renewal())
+    assert_cost(6, partial(store.link_identity, bare, identity, proves_email=False, session=renewal()))
+    assert_cost(8, partial(store.change_password, login, "$first", renewal(1), deny_until=DENY_UNTIL))
 
     unproven, other = a_login(elsewhere()), a_login()
     for account in (unproven, other):
         store.create_account(account, a_session(account.account.sub, sid="only"))
-    link = partial(store.link_identity, other, an_identity(), proves_email=True, sid="only", now=NOW)
+    asking = a_renewal(a_session(other.account.sub, sid="only"))
+    link = partial(store.link_identity, other, an_identity(), proves_email=True, session=asking)
     assert_cost(8, link)
     assert_cost(8, link)  # refused
     assert_cost(10, partial(store.take_over_account, unproven, an_identity(), deny_until=DENY_UNTIL))
@@ -194,10 +270,11 @@ def test_events_cost_a_unit_each_to_keep_and_half_a_unit_for_4_kb_to_read(costs:
     ]
     assert costs.of(partial(costs.store.record_events, many)) == Cost(3, 0, 60, ["BatchWriteItem"] * 3)
     assert costs.of(partial(costs.store.record_events, [])) == Cost()
-    read = costs.of(partial(costs.store.list_events, sub, 50))
-    assert (read.round_trips, read.operations) == (1, ["Query"])
-    assert read.read_units <= 50 / 4 / 2
-    assert costs.of(partial(costs.store.list_events, "nobody", 50)).read_units <= 1
+    for pinned, most in ((False, 50 / 4 / 2), (True, 0.5)):
+        read = costs.of(partial(costs.store.list_events, sub, pinned=pinned, now=NOW, limit=50))
+        assert (read.round_trips, read.operations) == (1, ["Query"])
+        assert read.read_units <= most
+    assert costs.of(partial(costs.store.list_events, "nobody", pinned=False, now=NOW, limit=50)).read_units <= 1
 
 
 def test_calls_made_at_once_are_one_wait(costs: Costs) -> None:

@@ -10,25 +10,50 @@ import pytest
 from tests.store.samples import NOW, an_event, identifier
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from chalicelib.store.protocol import Store
+    from tests.store.conftest import Table
 
 
-def test_last_events_come_first(store: Store) -> None:
+def read(store: Store, sub: str, limit: int = 50, *, pinned: bool = False, now: int = NOW + 999) -> tuple[Any, ...]:
+    """The user's last events."""
+    return store.list_events(sub, pinned=pinned, now=now, limit=limit)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_last_events_come_first(store: Store, *, pinned: bool) -> None:
     """By their second, and within it by their id; no more than are asked for."""
     sub = identifier()
-    events = [an_event(sub, at=NOW + second, id=name) for second in (-5, 0, 7) for name in ("a#1", "b#0")]
+    events = [
+        an_event(sub, at=NOW + second, id=name, pinned=pinned) for second in (-5, 0, 7) for name in ("a#1", "b#0")
+    ]
     store.record_events([events[number] for number in (3, 0, 5, 1, 4, 2)])
-    assert store.list_events(sub, 50) == tuple(reversed(events))
-    assert store.list_events(sub, 2) == (events[5], events[4])
+    assert read(store, sub, pinned=pinned) == tuple(reversed(events))
+    assert read(store, sub, 2, pinned=pinned) == (events[5], events[4])
 
 
-def test_alarms_come_before_all_others(store: Store) -> None:
-    """However many other events came later: they are what somebody may want to push out of reach. The newest first."""
+def test_pinned_events_are_a_list_of_their_own(store: Store) -> None:
+    """However many other events came later: they are what somebody may want to push out of reach."""
     sub = identifier()
-    alarms = [an_event(sub, at=NOW + second, outcome="alarm", event="refresh_token_reused") for second in (0, 1)]
+    pinned = [an_event(sub, at=NOW + second, pinned=True, event="identity_linked") for second in (0, 1)]
     others = [an_event(sub, at=NOW + second) for second in range(2, 12)]
-    store.record_events([*others, *alarms])
-    assert store.list_events(sub, 5) == (alarms[1], alarms[0], *others[:-4:-1])
+    store.record_events([*others, *pinned])
+    assert read(store, sub, 5, pinned=True) == (pinned[1], pinned[0])
+    assert read(store, sub, 5) == tuple(others[:-6:-1])
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_event_is_listed_from_its_time_on(store: Store, *, pinned: bool) -> None:
+    """Not a second earlier; until then it pushes nothing out of reach, and its own time comes back."""
+    sub = identifier()
+    late = [an_event(sub, at=NOW + second, shown_at=NOW + 7200 + second, pinned=pinned) for second in range(3)]
+    early = an_event(sub, at=NOW - 1, pinned=pinned)
+    store.record_events([*late, early])
+    assert read(store, sub, 2, pinned=pinned, now=NOW + 7199) == (early,)
+    assert read(store, sub, 2, pinned=pinned, now=NOW + 7200) == (late[0], early)
+    assert read(store, sub, 2, pinned=pinned, now=NOW + 7202) == (late[2], late[1])
+    assert read(store, sub, pinned=not pinned, now=NOW + 9999) == ()
 
 
 def test_order_holds_when_seconds_gain_a_digit(store: Store) -> None:
@@ -36,7 +61,23 @@ def test_order_holds_when_seconds_gain_a_digit(store: Store) -> None:
     sub = identifier()
     earlier, later = an_event(sub, at=999_999_999), an_event(sub, at=1_000_000_000)
     store.record_events([later, earlier])
-    assert store.list_events(sub, 50) == (later, earlier)
+    assert read(store, sub) == (later, earlier)
+    assert read(store, sub, now=999_999_999) == (earlier,)
+
+
+def test_event_of_a_version_before(table: Table) -> None:
+    """An alarm that was kept when alarms alone were pinned, without a time of its own, reads as a pinned event."""
+    sub = identifier()
+    alarm = an_event(sub, outcome="alarm", event="refresh_token_reused", pinned=True)
+    table.store.record_events([alarm])
+    items = table.client.query(
+        TableName=table.name,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"events#{sub}"}},
+    )["Items"]
+    assert [item["sk"] for item in items] == [{"S": f"alarm#{NOW:012d}#{alarm.id}"}]
+    assert "at" not in items[0]
+    assert read(table.store, sub, pinned=True) == (alarm,)
 
 
 @pytest.mark.parametrize("number", [0, 1, 25, 26, 60])
@@ -45,7 +86,7 @@ def test_any_number_is_kept(store: Store, number: int) -> None:
     sub = identifier()
     given = [an_event(sub, at=NOW + second) for second in range(number)]
     store.record_events(given)
-    assert store.list_events(sub, 100) == tuple(reversed(given))
+    assert read(store, sub, 100) == tuple(reversed(given))
 
 
 def test_repeated_delivery_keeps_one(store: Store) -> None:
@@ -54,7 +95,7 @@ def test_repeated_delivery_keeps_one(store: Store) -> None:
     event = an_event(sub)
     store.record_events([event, replace(event)])
     store.record_events([event])
-    assert store.list_events(sub, 50) == (event,)
+    assert read(store, sub) == (event,)
 
 
 def test_events_are_their_owners(store: Store) -> None:
@@ -62,15 +103,15 @@ def test_events_are_their_owners(store: Store) -> None:
     sub = identifier()
     mine, other = an_event(sub), an_event(f"{sub}x")
     store.record_events([mine, other])
-    assert store.list_events(sub, 50) == (mine,)
-    assert store.list_events(identifier(), 50) == ()
+    assert read(store, sub) == (mine,)
+    assert read(store, identifier()) == ()
 
 
 def test_expired_events_are_listed_until_the_table_drops_them(store: Store) -> None:
     """TTL lags by days: what has expired is the service's to tell."""
     event = an_event(identifier(), expires_at=NOW - 1)
     store.record_events([event])
-    assert store.list_events(event.sub, 50) == (event,)
+    assert read(store, event.sub) == (event,)
 
 
 @pytest.mark.parametrize("agent", ["a" * 200, "nul\x00", "\udc80", "é" * 100])
@@ -78,6 +119,6 @@ def test_user_agent_is_the_callers(store: Store, agent: str) -> None:
     """As with sessions: 160 bytes at most, and whatever it holds, the event is kept."""
     event = an_event(identifier(), user_agent=agent)
     store.record_events([event])
-    (kept,) = store.list_events(event.sub, 50)
+    (kept,) = read(store, event.sub)
     assert len(kept.user_agent.encode()) <= 160
     assert replace(kept, user_agent=agent) == event

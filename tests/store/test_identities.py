@@ -9,15 +9,16 @@ import pytest
 
 from chalicelib.domain.denials import Denials
 from chalicelib.store import keys
-from chalicelib.store.protocol import Linked, PasswordChanged
+from chalicelib.store.protocol import AccessChanged, Renewal
 from tests.flows.contents import contents
-from tests.store.samples import NOW, a_login, a_session, an_arrival, an_identity, elsewhere
+from tests.store.samples import NOW, a_login, a_renewal, a_session, an_arrival, an_identity, elsewhere
+from tests.store.test_renewals import renewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from chalicelib.domain.records import LinkedIdentity, Login
+    from chalicelib.domain.records import LinkedIdentity, Login, Session
     from chalicelib.store.protocol import Store
     from tests.store.conftest import Table
 
@@ -26,11 +27,17 @@ if TYPE_CHECKING:
 DENY_UNTIL = NOW + 1020
 
 
-def held_by(store: Store, login: Login) -> str:
-    """Make the account with one session, and return the session's sid."""
-    session = a_session(login.account.sub, epoch=login.account.epoch)
+def held_by(store: Store, login: Login, **changes: Any) -> Session:
+    """Make the account with one session, and return the session."""
+    session = a_session(login.account.sub, **{"epoch": login.account.epoch, **changes})
     assert store.create_account(login, session)
-    return session.sid
+    return session
+
+
+def session_of(store: Store, login: Login) -> Session:
+    """The account's one session as it is now."""
+    (session,), _ = store.list_sessions(login.account.sub, after=None, limit=50)
+    return session
 
 
 def owner(store: Store, identity: LinkedIdentity) -> str | None:
@@ -39,10 +46,20 @@ def owner(store: Store, identity: LinkedIdentity) -> str | None:
 
 
 def link(
-    store: Store, login: Login, identity: LinkedIdentity, *, proves_email: bool = False, sid: str | None = None
-) -> Linked:
-    """Link the identity now."""
-    return store.link_identity(login, identity, proves_email=proves_email, sid=sid, now=NOW)
+    store: Store,
+    login: Login,
+    identity: LinkedIdentity,
+    *,
+    proves_email: bool = False,
+    session: Renewal | Session | None = None,
+) -> AccessChanged:
+    """Link the identity."""
+    return store.link_identity(login, identity, proves_email=proves_email, session=session)
+
+
+def unlink(store: Store, login: Login, provider: str) -> AccessChanged:
+    """Unlink the identity, as the account's one session."""
+    return store.unlink_identity(login, provider, a_renewal(session_of(store, login)))
 
 
 # How a login can differ from what was read: each makes one clause of the condition fail, and no other.
@@ -61,16 +78,16 @@ def address_was_proven_then(_: Store, login: Login) -> Login:
 
 def identity_came(store: Store, login: Login) -> Login:
     """Another identity was linked meanwhile."""
-    assert link(store, login, an_identity(provider="third")) is Linked.LINKED
+    assert link(store, login, an_identity(provider="third")) is AccessChanged.CHANGED
     return login
 
 
 def identity_went(store: Store, login: Login) -> Login:
     """An identity that was read is gone, with its marker."""
     third = an_identity(provider="third")
-    assert link(store, login, third) is Linked.LINKED
+    assert link(store, login, third) is AccessChanged.CHANGED
     read = replace(login, identities=(*login.identities, third))
-    assert store.unlink_identity(read, "third") is True
+    assert unlink(store, read, "third") is AccessChanged.CHANGED
     return read
 
 
@@ -79,7 +96,7 @@ def address_is_anothers(store: Store, login: Login) -> Login:
     other = replace(a_login(), identities=())
     assert store.create_account(other, a_session(other.account.sub))
     while login.identities:
-        assert store.unlink_identity(login, login.identities[0].provider) is True
+        assert unlink(store, login, login.identities[0].provider) is AccessChanged.CHANGED
         login = replace(login, identities=login.identities[1:])
     return replace(login, account=replace(login.account, email=other.account.email))
 
@@ -154,30 +171,39 @@ def test_identity_is_issuer_and_subject_exactly(store: Store, subject: str) -> N
 
 
 @EVERY_LOGIN
-@pytest.mark.parametrize("asked", [True, False], ids=["session", "no session"])
+@pytest.mark.parametrize("asked", ["renewal", "session", None])
 @pytest.mark.parametrize("proves_email", [True, False])
 def test_linked_identity_opens_the_account(
-    store: Store, make: Callable[[], Login], *, asked: bool, proves_email: bool
+    store: Store, make: Callable[[], Login], asked: str | None, *, proves_email: bool
 ) -> None:
-    """It stands last in the list; with proof the address is verified in both items; nothing else changes."""
+    """It stands last in the list; with proof the address is verified in both items; a renewal renews its session.
+
+    Nothing else changes.
+    """
     login, identity = make(), an_identity()
-    sid = held_by(store, login)
+    session = held_by(store, login)
+    other = a_session(session.sub)
+    store.create_session(other)
     before = contents(store)
-    assert link(store, login, identity, proves_email=proves_email, sid=sid if asked else None) is Linked.LINKED
+    renewal = a_renewal(session, auth_time=NOW + 50)
+    asking = {"renewal": renewal, "session": session, None: None}[asked]
+    assert link(store, login, identity, proves_email=proves_email, session=asking) is AccessChanged.CHANGED
     account = replace(login.account, email_verified=proves_email)
     assert owner(store, identity) == account.sub
     assert store.find_login(account.email) == replace(login, account=account, identities=(*login.identities, identity))
     assert store.find_account(account.sub) == account
     after = contents(store)
     after.assert_whole()
-    assert (after.sessions, after.denials) == (before.sessions, before.denials)
+    assert after.denials == before.denials
+    left = {**before.sessions, **({session.sid: renewed(renewal)} if asked == "renewal" else {})}
+    assert after.sessions == left
 
 
 def test_proven_address_stays_proven(store: Store) -> None:
     """An identity with another address, which proves nothing, takes no proof away."""
     login = a_login(email_verified=True)
     held_by(store, login)
-    assert link(store, login, an_identity()) is Linked.LINKED
+    assert link(store, login, an_identity()) is AccessChanged.CHANGED
     assert store.find_account(login.account.sub) == login.account
 
 
@@ -189,7 +215,7 @@ def test_link_needs_the_login_that_was_read(store: Store, make: Callable[[], Log
     held_by(store, login)
     read = stale(store, login)
     before = contents(store)
-    assert link(store, read, identity) is Linked.LOGIN_MOVED
+    assert link(store, read, identity) is AccessChanged.LOGIN_MOVED
     assert contents(store) == before
     before.assert_whole()
 
@@ -199,47 +225,14 @@ def test_link_needs_an_identity_that_opens_nothing(store: Store) -> None:
     taken, own = an_identity(), elsewhere()
     held_by(store, an_arrival(taken))
     login = a_login(own)
-    sid = held_by(store, login)
+    session = held_by(store, login)
     moved = epoch_was_raised(store, login)
     before = contents(store)
     for identity in (taken, own):
         for read in (moved, replace(login, account=replace(login.account, epoch=1))):
-            for asking in (sid, "gone", None):
-                assert link(store, read, identity, sid=asking) is Linked.IDENTITY_TAKEN
+            for asking in (session, replace(session, sid="gone"), a_renewal(session), None):
+                assert link(store, read, identity, session=asking) is AccessChanged.IDENTITY_TAKEN
     assert contents(store) == before
-
-
-@pytest.mark.parametrize("proves_email", [True, False])
-def test_link_needs_a_living_session(store: Store, *, proves_email: bool) -> None:
-    """A session that is gone, past a limit, of another epoch or of another account links nothing."""
-    login, identity = a_login(epoch=3), an_identity()
-    sub = login.account.sub
-    store.create_account(login, a_session(sub, epoch=3))
-    dead = [
-        a_session(sub, epoch=3, idle_expires_at=NOW),
-        a_session(sub, epoch=3, absolute_expires_at=NOW),
-        a_session(sub, epoch=2),
-        a_session(sub, epoch=4),
-        a_session("another", epoch=3),
-    ]
-    for session in dead:
-        store.create_session(session)
-    before = contents(store)
-    for sid in ("gone", *(session.sid for session in dead)):
-        assert link(store, login, identity, proves_email=proves_email, sid=sid) is Linked.SESSION_GONE
-    assert contents(store) == before
-    last = a_session(sub, epoch=3, idle_expires_at=NOW + 1, absolute_expires_at=NOW + 1)
-    store.create_session(last)
-    assert link(store, login, identity, proves_email=proves_email, sid=last.sid) is Linked.LINKED
-
-
-def test_session_that_moved_with_its_account_is_not_gone(store: Store) -> None:
-    """After a password change by the session that asks, the login is to be read again."""
-    login = a_login()
-    sid = held_by(store, login)
-    outcome = store.change_password(login, "$argon2id$new", sid, now=NOW, deny_until=DENY_UNTIL)
-    assert outcome is PasswordChanged.CHANGED
-    assert link(store, login, an_identity(), sid=sid) is Linked.LOGIN_MOVED
 
 
 def test_taken_over_account_is_the_identitys_alone(store: Store) -> None:
@@ -248,7 +241,7 @@ def test_taken_over_account_is_the_identitys_alone(store: Store) -> None:
     # Neither the subject alone nor the issuer alone is the identity.
     old = (elsewhere(subject=identity.subject), an_identity(provider="third"))
     login, neighbour = a_login(*old), a_login(elsewhere())
-    sid = held_by(store, login)
+    sid = held_by(store, login).sid
     held_by(store, neighbour)
     assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
     account = replace(login.account, epoch=1, email_verified=True)
@@ -315,28 +308,36 @@ def test_take_over_needs_an_identity_that_opens_no_other_account(store: Store) -
 
 @pytest.mark.parametrize("provider", ["google", "oidc"])
 def test_unlinked_identity_opens_nothing(store: Store, provider: str) -> None:
-    """It is gone from the list and free for another account; the other identity and the account stay as they are."""
+    """It is gone from the list and free for another account, and the session that asked has new credentials.
+
+    The other identity, other sessions and the account stay as they are.
+    """
     login, neighbour = a_login(an_identity(), elsewhere()), a_login()
-    held_by(store, login)
+    session = held_by(store, login)
+    other = a_session(session.sub)
+    store.create_session(other)
     held_by(store, neighbour)
     gone = login.identity(provider)
     assert gone
-    assert store.unlink_identity(login, provider) is True
+    renewal = a_renewal(session)
+    assert store.unlink_identity(login, provider, renewal) is AccessChanged.CHANGED
+    assert store.find_session(session.sub, session.sid) == renewed(renewal)
+    assert store.find_session(other.sub, other.sid) == other
     left = tuple(identity for identity in login.identities if identity != gone)
     assert store.find_login(login.account.email) == replace(login, identities=left, given_up=(provider,))
     assert store.find_account(login.account.sub) == login.account
     assert [owner(store, identity) for identity in (gone, *left)] == [None, login.account.sub]
-    assert link(store, neighbour, gone) is Linked.LINKED
+    assert link(store, neighbour, gone) is AccessChanged.CHANGED
     contents(store).assert_whole()
 
 
 def test_unlinking_what_is_not_linked_changes_nothing(store: Store) -> None:
-    """An account without the provider's identity is as it should be."""
+    """An account without the identity is as it should be; the session's credentials are renewed all the same."""
     login = a_login(elsewhere())
-    held_by(store, login)
+    renewal = a_renewal(held_by(store, login))
     before = contents(store)
-    assert store.unlink_identity(login, "google") is True
-    assert contents(store) == before
+    assert store.unlink_identity(login, "google", renewal) is AccessChanged.CHANGED
+    assert contents(store) == replace(before, sessions={renewal.session.sid: renewed(renewal)})
 
 
 @EVERY_STALE
@@ -345,8 +346,9 @@ def test_unlinking_needs_the_login_that_was_read(store: Store, stale: Stale) -> 
     login = an_arrival(an_identity(), elsewhere())
     held_by(store, login)
     read = stale(store, login)
+    session = session_of(store, login)
     before = contents(store)
-    assert store.unlink_identity(read, "google") is False
+    assert store.unlink_identity(read, "google", a_renewal(session)) is AccessChanged.LOGIN_MOVED
     assert contents(store) == before
 
 
@@ -354,12 +356,14 @@ def test_verbs_that_are_repeated_change_nothing_more(store: Store) -> None:
     """Who repeats a write whose answer was lost is sent to read again, and finds it done."""
     login, identity = a_login(elsewhere()), an_identity()
     held_by(store, login)
-    assert link(store, login, identity) is Linked.LINKED
-    assert link(store, login, identity) is Linked.IDENTITY_TAKEN
+    assert link(store, login, identity) is AccessChanged.CHANGED
+    assert link(store, login, identity) is AccessChanged.IDENTITY_TAKEN
     both = replace(login, identities=(*login.identities, identity))
     assert store.find_login(login.account.email) == both
-    assert store.unlink_identity(both, "google") is True
-    assert store.unlink_identity(both, "google") is False
+    renewal = a_renewal(session_of(store, login))
+    assert store.unlink_identity(both, "google", renewal) is AccessChanged.CHANGED
+    assert store.unlink_identity(both, "google", renewal) is AccessChanged.LOGIN_MOVED
+    assert session_of(store, login) == renewed(renewal)
     assert store.find_login(login.account.email) == replace(login, given_up=("google",))
     assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
     assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
@@ -374,10 +378,10 @@ def test_given_up_until_it_is_linked_again(store: Store, provider: str) -> None:
     gone = login.identity(provider)
     assert gone
     for read in (login, replace(login, identities=login.identities[1:], given_up=("google",))):
-        assert store.unlink_identity(read, read.identities[0].provider) is True
+        assert unlink(store, read, read.identities[0].provider) is AccessChanged.CHANGED
     given_up = store.find_login(login.account.email)
     assert given_up == replace(login, identities=(), given_up=("google", "oidc"))
-    assert link(store, given_up, gone) is Linked.LINKED
+    assert link(store, given_up, gone) is AccessChanged.CHANGED
     other = tuple(name for name in ("google", "oidc") if name != provider)
     linked = replace(login, identities=(gone,), given_up=other)
     assert store.find_login(login.account.email) == linked
@@ -397,7 +401,7 @@ def test_login_from_before_there_were_identities(table: Table, *, taken_over: bo
     if taken_over:
         assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
     else:
-        assert link(store, login, identity) is Linked.LINKED
+        assert link(store, login, identity) is AccessChanged.CHANGED
     held = store.find_login(login.account.email)
     assert held
     assert held.identities == (identity,)
@@ -409,19 +413,19 @@ def test_list_that_is_gone_is_not_the_one_that_was_read(table: Table) -> None:
     store, login = table.store, a_login(elsewhere())
     held_by(store, login)
     set_attribute(table, keys.login(login.account.email), "identities", None)
-    assert link(store, login, an_identity()) is Linked.LOGIN_MOVED
+    assert link(store, login, an_identity()) is AccessChanged.LOGIN_MOVED
     assert store.take_over_account(login, an_identity(), deny_until=DENY_UNTIL) is False
-    assert store.unlink_identity(login, "oidc") is False
+    assert unlink(store, login, "oidc") is AccessChanged.LOGIN_MOVED
 
 
 def test_state_of_another_epoch_than_its_login_is_left_alone(table: Table) -> None:
     """A state that does not fit is never changed along, and no session is called gone for it."""
     store, login, identity = table.store, a_login(), an_identity()
-    sid = held_by(store, login)
+    session = held_by(store, login)
     set_attribute(table, keys.state(login.account.sub), "epoch", {"N": "1"})
     before = contents(store)
-    for asking in (sid, None):
-        assert link(store, login, identity, proves_email=True, sid=asking) is Linked.LOGIN_MOVED
+    for asking in (session, a_renewal(session), None):
+        assert link(store, login, identity, proves_email=True, session=asking) is AccessChanged.LOGIN_MOVED
     assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
     assert contents(store) == before
 
@@ -436,7 +440,7 @@ def test_marker_of_another_account_is_left_alone(table: Table, provider: str) ->
     assert foreign
     set_attribute(table, keys.identity(foreign.issuer, foreign.subject), "sub", {"S": "another"})
     before = contents(store)
-    assert store.unlink_identity(login, provider) is False
+    assert unlink(store, login, provider) is AccessChanged.LOGIN_MOVED
     assert store.take_over_account(login, google, deny_until=DENY_UNTIL) is False
     assert contents(store) == before
 

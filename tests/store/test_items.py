@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.domain.denials import Denials
+from chalicelib.domain.denials import Denials, deny_until, entry
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import Client
-from chalicelib.store import items
+from chalicelib.domain.records import TRANSPORTS
+from chalicelib.providers import PROFILES
+from chalicelib.store import items, keys
+from chalicelib.store.protocol import LateAnswer
 from tests.store.samples import (
     NOW,
     a_login,
+    a_renewal,
     a_rotation,
     a_session,
     a_transaction,
@@ -23,8 +26,10 @@ from tests.store.samples import (
     elsewhere,
     identifier,
 )
+from tests.store.sizes import size_of
 
 if TYPE_CHECKING:
+    from chalicelib.domain.records import Session, Transport
     from chalicelib.store.protocol import Store
     from tests.store.conftest import Table
 
@@ -34,8 +39,10 @@ EVENT = {"event", "outcome", "request_id", "address", "user_agent", "facts", "ex
 STANDING = {"epoch", "disabled", "roles", "email_verified"}
 SESSION = {
     "generation", "digest", "wrapped", "key_id", "epoch", "created_at", "rotated_at", "idle_expires_at",
-    "absolute_expires_at", "expires_at", "transport", "auth_time", "amr", "address", "user_agent",
+    "absolute_expires_at", "expires_at", "transport", "auth_time", "amr", "address", "user_agent", "from", "device",
 }  # fmt: skip
+LATE = {"late_base", "late_wrapped", "late_at"}
+WRITE_UNIT = 1024  # bytes
 
 
 def held(table: Table) -> dict[tuple[str, str], dict[str, Any]]:
@@ -54,36 +61,60 @@ def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None
     policy = LimitPolicy("login-account", 3600, ((20, 0),), 300)
     table.store.create_account(login, session)
     table.store.rotate_refresh_token(a_rotation(session))
+    late = a_session(sub, generation=4)
+    table.store.create_session(late)
+    table.store.rotate_refresh_token(a_rotation(late, late=LateAnswer(3, bytes(32), (NOW,))))
+    renewed = a_session(sub, late_base=3, late_wrapped=bytes(32), late_at=(NOW,))
+    table.store.create_session(renewed)
+    table.store.renew_session(a_renewal(renewed))
+    cookie = a_session(sub, transport="session", device=b"")
+    table.store.create_session(cookie)
+    table.store.touch_session(sub, cookie.sid, now=NOW, unless_since=0)
     table.store.count_attempt(policy, email, NOW)
-    table.store.deny_session(sub, session.sid, deny_until=DENY_UNTIL)
+    table.store.deny_session(sub, session.sid, now=NOW)
     table.store.raise_epoch(login.account, deny_until=DENY_UNTIL)
     table.store.create_transaction(bytes(32), a_transaction())
     table.store.create_transaction(bytes([255] * 32), a_transaction(linking=(sub, session.sid)))
     table.store.consume_transaction(bytes(32), "attempt", NOW)
-    event = an_event(sub)
-    table.store.record_events([event])
+    event, alarm = an_event(sub), an_event(sub, shown_at=NOW + 7200, pinned=True)
+    table.store.record_events([event, alarm])
 
     rows = held(table)
     assert {key: set(row) for key, row in rows.items()} == {
         (f"login#{email}", "login"): {"sub", "password_digest", "identities", *STANDING},
         (f"user#{sub}", "state"): {"email", *STANDING},
         (f"user#{sub}", f"session#{session.sid}"): SESSION,
+        (f"user#{sub}", f"session#{late.sid}"): SESSION | LATE,
+        (f"user#{sub}", f"session#{renewed.sid}"): SESSION | {"floor", "late_at"},
+        (f"user#{sub}", f"session#{cookie.sid}"): (SESSION - {"device"}) | {"used_at"},
         (f"identity#{identity.issuer}#{identity.subject}", "identity"): {"sub", "linked_at"},
         (f"once#{'00' * 32}", "login"): {*TRANSACTION, "taken_by"},
         (f"once#{'ff' * 32}", "login"): {*TRANSACTION, "sub", "sid"},
         (f"deny#{sub}", "deny"): {"before_epoch", "sessions", "expires_at"},
         (f"limit#login-account#{email}", str(NOW - NOW % 3600)): {"n", "last_at", "expires_at"},
         (f"events#{sub}", f"{NOW:012d}#{event.id}"): EVENT,
+        (f"events#{sub}", f"alarm#{NOW + 7200:012d}#{alarm.id}"): {*EVENT, "at"},
     }
 
 
-def test_moment_leaves_no_set_behind(table: Table) -> None:
-    """Where a moment took its place, the set of sessions is gone from the item."""
+def test_blacklist_names_each_with_its_time(table: Table) -> None:
+    """`<until>#<name>`; where a moment took the place of a set, the set is gone from the item."""
     sub = identifier()
-    table.store.deny_session(sub, "one", deny_until=DENY_UNTIL)
-    table.store.deny_issued_before(sub, Denials(sessions=frozenset({"one"})), NOW, deny_until=DENY_UNTIL + 1)
-    assert held(table) == {
-        (f"deny#{sub}", "deny"): {"issued_before": {"N": str(NOW)}, "expires_at": {"N": str(DENY_UNTIL + 1)}}
+    key, until = (f"deny#{sub}", "deny"), deny_until(NOW)
+    table.store.deny_session(sub, "one", now=NOW)
+    table.store.deny_token(sub, "two", now=NOW)
+    assert held(table)[key] == {
+        "sessions": {"SS": [f"{until}#one"]},
+        "tokens": {"SS": [f"{until}#two"]},
+        "expires_at": {"N": str(until)},
+    }
+    seen = table.store.find_denials(sub)
+    compacted = Denials(issued_before=NOW, tokens=frozenset({entry("two", until)}), expires_at=until + 1)
+    table.store.replace_denials(sub, seen, compacted)
+    assert held(table)[key] == {
+        "issued_before": {"N": str(NOW)},
+        "tokens": {"SS": [f"{until}#two"]},
+        "expires_at": {"N": str(until + 1)},
     }
 
 
@@ -119,14 +150,101 @@ def test_transaction_is_garbage_when_it_has_expired(table: Table) -> None:
     assert held(table)[f"once#{b'digest'.hex()}", "login"]["expires_at"] == {"N": str(NOW + 1)}
 
 
-def test_session_is_garbage_after_the_nearer_limit(table: Table) -> None:
-    """expires_at is the nearer limit when the session is made, and the idle one after a rotation."""
-    session = a_session(identifier(), idle_expires_at=NOW + 500, absolute_expires_at=NOW + 400)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_session_is_garbage_after_its_limit(table: Table, transport: Transport) -> None:
+    """The nearer limit, and the idle one after a rotation; of a session cookie the absolute one from the start."""
+    session = a_session(identifier(), transport=transport, idle_expires_at=NOW + 400, absolute_expires_at=NOW + 500)
     key = (f"user#{session.sub}", f"session#{session.sid}")
     table.store.create_session(session)
-    assert held(table)[key]["expires_at"] == {"N": str(NOW + 400)}
+    assert held(table)[key]["expires_at"] == {"N": str(NOW + (500 if transport == "session" else 400))}
+    if transport == "session":
+        return
+    nearer = a_session(session.sub, transport=transport, idle_expires_at=NOW + 500, absolute_expires_at=NOW + 400)
+    table.store.create_session(nearer)
+    assert held(table)[key[0], f"session#{nearer.sid}"]["expires_at"] == {"N": str(NOW + 400)}
     table.store.rotate_refresh_token(a_rotation(session, idle_expires_at=NOW + 600))
     assert held(table)[key]["expires_at"] == held(table)[key]["idle_expires_at"] == {"N": str(NOW + 600)}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_session_of_a_version_before(table: Table, transport: Transport) -> None:
+    """Without the attributes that came later it reads, turns, is renewed and noted as any other session."""
+    session = a_session(identifier(), transport=transport, generation=3, answered=b"", device=b"", wrapped=b"w" * 32)
+    item = items.session_item(session)
+    for name in {"from", "floor"} & item.keys():
+        del item[name]
+    later = {"from", "floor", "device", "used_at", "late_base", "late_wrapped", "late_at"}
+    assert item.keys() == {"pk", "sk", *SESSION} - later
+    table.client.put_item(TableName=table.name, Item=item)
+    # A session cookie's generation was raised by renewals alone: older secrets are dead, as under a floor.
+    assert session.floor == (3 if transport == "session" else 0)
+    assert table.store.find_session(session.sub, session.sid) == session
+    assert (session.last_used_at, session.idle_limit) == (session.rotated_at, session.idle_expires_at)
+    table.store.touch_session(session.sub, session.sid, now=NOW + 61, unless_since=NOW + 2)
+    touched = table.store.find_session(session.sub, session.sid)
+    assert touched == replace(session, used_at=NOW + 61)
+    assert touched.idle_limit == session.idle_expires_at + 61
+    if transport != "session":
+        rotation = a_rotation(session)
+        table.store.rotate_refresh_token(rotation)
+        turned = table.store.find_session(session.sub, session.sid)
+        assert turned
+        assert (turned.generation, turned.answered, turned.floor) == (4, rotation.answered, 0)
+        session = turned
+    assert table.store.renew_session(a_renewal(session)) is True
+    renewed = table.store.find_session(session.sub, session.sid)
+    assert renewed
+    assert renewed.floor == renewed.generation == session.generation + 1
+
+
+LARGEST = 2**32 - 1  # generations are 4 bytes in a token; seconds have as many digits until the year 2286
+LONGEST_ADDRESS = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"
+
+
+def longest(transport: Transport, user_agent: str) -> Session:
+    """A session with every attribute that its kind can have, each as long as it can get."""
+    provider = max(PROFILES, key=len)
+    late = {"late_base": LARGEST - 2, "late_wrapped": bytes(32), "late_at": (LARGEST - 1, LARGEST)}
+    by_turning: dict[str, Any] = {"wrapped": b"\xff" * 32, **late}
+    return a_session(
+        identifier(),
+        generation=LARGEST,
+        floor=LARGEST,
+        digest=b"\xff" * 32,
+        key_id="k" * 32,
+        epoch=LARGEST,
+        created_at=LARGEST,
+        rotated_at=LARGEST,
+        idle_expires_at=LARGEST,
+        absolute_expires_at=LARGEST,
+        auth_time=LARGEST,
+        used_at=LARGEST,
+        transport=transport,
+        amr=(provider, "otp", "recovery_code"),
+        address=LONGEST_ADDRESS,
+        user_agent=user_agent,
+        answered=b"\xff" * 16,
+        device=b"\xff" * 16,
+        **({"wrapped": b""} if transport == "session" else by_turning),
+    )
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("user_agent", ["M" * 1000, "é" * 1000, "x" + "🗝" * 1000, "\ud800" * 1000])
+def test_longest_session_is_one_write_unit(table: Table, transport: Transport, user_agent: str) -> None:
+    """At most 1,024 bytes as DynamoDB counts them, or every login and refresh would cost two units."""
+    session = longest(transport, user_agent)
+    table.store.create_session(session)
+    table.store.touch_session(session.sub, session.sid, now=LARGEST, unless_since=LARGEST + 1)
+    key = keys.session(session.sub, session.sid)
+    item = table.client.get_item(TableName=table.name, Key=key)["Item"]
+    assert item.keys() == {"pk", "sk", *SESSION, "floor", "used_at", *(() if transport == "session" else LATE)}
+    assert 600 < size_of(item) <= WRITE_UNIT
+    # With `second_at`, the time of a second factor, which a session is to have one day.
+    assert size_of({**item, "second_at": {"N": str(LARGEST)}}) <= WRITE_UNIT
+    read = table.store.find_session(session.sub, session.sid)
+    assert read
+    assert size_of(items.session_item(read)) == size_of(item)
 
 
 def test_denials_and_counters_outlive_what_they_guard(table: Table) -> None:
@@ -160,16 +278,16 @@ def test_denials_and_counters_outlive_what_they_guard(table: Table) -> None:
     ],
 )
 def test_user_agent_is_cut_between_characters(store: Store, given: str, kept: str) -> None:
-    """At most 160 bytes of UTF-8 are kept, when the session is made and when it is rotated, whatever was sent."""
+    """At most 160 bytes of UTF-8 are kept when the session is made, whatever was sent, and no turn changes them."""
     session = a_session(identifier(), user_agent=given)
     store.create_session(session)
     found = store.find_session(session.sub, session.sid)
     assert found
     assert found.user_agent == kept
-    store.rotate_refresh_token(a_rotation(found, client=Client(address="", user_agent=given)))
+    store.rotate_refresh_token(a_rotation(found))
     rotated = store.find_session(session.sub, session.sid)
     assert rotated
-    assert (rotated.user_agent, rotated.address) == (kept, "")
+    assert (rotated.user_agent, rotated.address) == (kept, session.address)
 
 
 @pytest.mark.parametrize(
@@ -219,5 +337,13 @@ def test_records_survive_the_round_trip() -> None:
     assert items.account_from(items.state_item(login.account)) == login.account
     assert items.session_from(items.session_item(session)) == session
     assert items.session_from(items.session_item(replace(session, amr=()))) == replace(session, amr=())
-    for event in (an_event("sub"), an_event("sub", facts={}, address="", id="a#b#c")):
+    late = replace(session, late_base=0, late_wrapped=bytes(32), late_at=(NOW,), floor=2, used_at=NOW, device=b"")
+    assert items.session_from(items.session_item(late)) == late
+    for event in (
+        an_event("sub"),
+        an_event("sub", facts={}, address="", id="a#b#c"),
+        an_event("sub", pinned=True),
+        an_event("sub", shown_at=NOW + 7200),
+        an_event("sub", shown_at=NOW + 7200, pinned=True, id="a#b#c"),
+    ):
         assert items.event_from(items.event_item(event)) == event

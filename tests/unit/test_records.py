@@ -22,6 +22,25 @@ def test_limits_are_exact(idle: int, absolute: int, lives: bool) -> None:  # noq
     assert session.lives(HELD.epoch, START) is lives
 
 
+@pytest.mark.parametrize(
+    ("used_at", "last_used_at", "idle_limit"),
+    [
+        (0, START, START + 1000),  # never noted: the last turn, or the login, counts
+        (START - 60, START, START + 1000),  # noted before the last renewal
+        (START, START, START + 1000),
+        (START + 1, START + 1, START + 1001),
+        (START + 900, START + 900, START + 1900),
+    ],
+)
+def test_noted_use_moves_the_idle_limit(used_at: int, last_used_at: int, idle_limit: int) -> None:
+    """The session ends as long after its last use as it would have after its login; the absolute limit stays."""
+    session = replace(HELD, transport="session", used_at=used_at, absolute_expires_at=START + 1500)
+    assert (session.last_used_at, session.idle_limit) == (last_used_at, idle_limit)
+    end = min(idle_limit, START + 1500)
+    assert session.lives(HELD.epoch, end - 1)
+    assert not session.lives(HELD.epoch, end)
+
+
 @pytest.mark.parametrize("epoch", [HELD.epoch - 1, HELD.epoch + 1])
 def test_session_lives_in_its_epoch(epoch: int) -> None:
     """A session of another epoch than the account's is dead."""
@@ -38,11 +57,15 @@ def test_session_lives_in_its_epoch(epoch: int) -> None:
         (Denials(issued_before=CLAIMS.iat), False),
         (Denials(issued_before=CLAIMS.iat + 1), True),
         (Denials(sessions=frozenset({CLAIMS.sid})), True),
+        (Denials(sessions=frozenset({f"{2**40}#{CLAIMS.sid}"})), True),
+        (Denials(tokens=frozenset({CLAIMS.jti})), True),
+        (Denials(tokens=frozenset({f"0#{CLAIMS.jti}"})), True),
         (Denials(sessions=frozenset({CLAIMS.jti, CLAIMS.sub, CLAIMS.sid.lower()})), False),
+        (Denials(tokens=frozenset({CLAIMS.sid, CLAIMS.sub, f"0#{CLAIMS.sid}"})), False),
         (Denials(CLAIMS.ver, CLAIMS.iat, frozenset({"other"})), False),
         (Denials(CLAIMS.ver + 1, CLAIMS.iat + 1, frozenset({CLAIMS.sid})), True),
     ],
 )
 def test_each_reason_denies_alone(denials: Denials, denied: bool) -> None:  # noqa: FBT001  # a column of the table above
-    """An older epoch, an earlier issue, an ended session: any one of them denies, and nothing else does."""
+    """An older epoch, an earlier issue, an ended session, the token itself: each denies, and nothing else does."""
     assert denials.deny(CLAIMS) is denied

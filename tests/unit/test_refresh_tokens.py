@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.keyring import KEPT, KeyRing
 from chalicelib.crypto.keys import SESSIONS
-from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec, digest, same, unwrap, wrap
+from chalicelib.crypto.refresh_tokens import (
+    Label,
+    RefreshToken,
+    RefreshTokenCodec,
+    answered_to,
+    digest,
+    held_secret,
+    same,
+    unwrap,
+    wrap,
+)
 from chalicelib.domain.records import TRANSPORTS, Transport
+from chalicelib.domain.rotation import Place
 from chalicelib.errors import InvalidGrant
 from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
+from tests.unit.test_rotation import HELD
 
 bounded = settings(max_examples=100, deadline=None)
 
@@ -25,6 +38,8 @@ secrets = st.binary(min_size=32, max_size=32)
 generations = st.integers(min_value=0, max_value=2**32 - 1)
 refresh_tokens = st.builds(RefreshToken, ids, ids, generations, secrets)
 transports = st.sampled_from(TRANSPORTS)
+LABELS: tuple[Label, ...] = ("wrap", "late")
+labels = st.sampled_from(LABELS)
 
 TOKEN = RefreshToken(b64url(bytes(range(16))), b64url(bytes(range(16, 32))), 7, bytes(range(32, 64)))
 
@@ -185,28 +200,131 @@ def test_records_show_no_secret() -> None:
 
 
 @bounded
-@given(secrets, secrets, ids, generations)
-def test_wrapped_successor_opens_to_its_predecessor(successor: bytes, secret: bytes, sid: str, generation: int) -> None:
+@given(secrets, refresh_tokens, labels)
+def test_wrapped_successor_opens_to_its_predecessor(successor: bytes, presented: RefreshToken, label: Label) -> None:
     """The holder of the predecessor's secret gets the successor, byte for byte."""
-    wrapped = wrap(successor, secret, sid, generation)
+    wrapped = wrap(successor, presented.secret, presented.sid, presented.generation, label)
     assert len(wrapped) == 32
-    assert unwrap(wrapped, secret, sid, generation) == successor
+    assert unwrap(wrapped, presented, digest(successor), label) == successor
 
 
 @bounded
-@given(secrets, st.lists(secrets, min_size=2, max_size=2, unique=True), ids, generations)
-def test_wrapped_successor_opens_to_nobody_else(successor: bytes, held: list[bytes], sid: str, generation: int) -> None:
-    """Another secret, session or generation unwraps garbage, whose digest is not the successor's."""
-    secret, wrong = held
-    wrapped = wrap(successor, secret, sid, generation)
-    tries = [
-        wrapped,
-        unwrap(wrapped, wrong, sid, generation),
-        unwrap(wrapped, secret, sid[::-1] + "x", generation),
-        unwrap(wrapped, secret, sid, (generation + 1) % 2**32),
-    ]
-    for got in tries:
-        assert not same(digest(got), digest(successor))
+@given(secrets, refresh_tokens, secrets, labels)
+def test_wrapped_successor_opens_to_nobody_else(
+    successor: bytes, presented: RefreshToken, other: bytes, label: Label
+) -> None:
+    """Another secret, session, generation, label or held digest unwraps nothing."""
+    assume(len({other, presented.secret, successor}) == 3)
+    wrapped = wrap(successor, presented.secret, presented.sid, presented.generation, label)
+    held = digest(successor)
+    next_generation = (presented.generation + 1) % 2**32
+    for wrong in (
+        replace(presented, secret=other),
+        replace(presented, secret=successor),
+        replace(presented, sid=presented.sid[::-1] + "x"),
+        replace(presented, generation=next_generation),
+    ):
+        assert unwrap(wrapped, wrong, held, label) is None
+    assert unwrap(wrapped, presented, held, "late" if label == "wrap" else "wrap") is None
+    assert unwrap(wrapped, presented, digest(other), label) is None
+    assert not same(digest(wrapped), held)
+
+
+@bounded
+@given(refresh_tokens, st.binary(max_size=80), secrets, labels)
+def test_whatever_is_wrapped_is_a_secret_or_none(
+    presented: RefreshToken, wrapped: bytes, held: bytes, label: Label
+) -> None:
+    """Bytes that hold no secret of this token, however many they are, are None and no error."""
+    assert unwrap(wrapped, presented, held, label) is None
+
+
+@pytest.mark.parametrize("label", ["wrap", "late"])
+def test_nothing_wrapped_is_none(label: Label) -> None:
+    """Before the first turn, and after a renewal, nothing is wrapped: the answer is None for every digest."""
+    for held in (b"", bytes(32), digest(b""), digest(TOKEN.secret)):
+        for wrapped in (b"", bytes(31), bytes(33)):
+            assert unwrap(wrapped, TOKEN, held, label) is None
+
+
+@bounded
+@given(refresh_tokens, secrets, secrets)
+def test_one_pad_never_covers_two_secrets(presented: RefreshToken, first: bytes, second: bytes) -> None:
+    """A turn and a late answer wrap different secrets under one: both wraps together must not tell how they differ."""
+    assume(first != second)
+    by_turn = wrap(first, presented.secret, presented.sid, presented.generation)
+    late = wrap(second, presented.secret, presented.sid, presented.generation, "late")
+    assert by_turn == wrap(first, presented.secret, presented.sid, presented.generation, "wrap")
+    assert xor(by_turn, late) != xor(first, second)
+    # Equal secrets would show the pads: they differ by label, by generation, by session and by secret.
+    nothing = bytes(32)
+    pads = {
+        wrap(nothing, secret, sid, generation, label)
+        for secret in (presented.secret, xor(presented.secret, b"\x01" * 32))
+        for sid in (presented.sid, b64url(bytes(16)) if presented.sid != b64url(bytes(16)) else b64url(b"1" * 16))
+        for generation in (presented.generation, (presented.generation + 1) % 2**32)
+        for label in LABELS
+    }
+    assert len(pads) == 16
+
+
+def xor(left: bytes, right: bytes) -> bytes:
+    """The two, bit by bit."""
+    return bytes(a ^ b for a, b in zip(left, right, strict=True))
+
+
+@bounded
+@given(st.lists(secrets, min_size=4, max_size=4, unique=True))
+def test_held_secret_is_told_by_the_tokens_that_have_it(given_out: list[bytes]) -> None:
+    """The held token's own; the predecessor's and the late base's by unwrapping each its own wrap; no other place's."""
+    late_base, predecessor, held, wrong = given_out
+    session = replace(
+        HELD,
+        digest=digest(held),
+        wrapped=wrap(held, predecessor, HELD.sid, 4),
+        late_base=3,
+        late_wrapped=wrap(held, late_base, HELD.sid, 3, "late"),
+    )
+    right = {
+        Place.HELD: RefreshToken(HELD.sub, HELD.sid, 5, held),
+        Place.PREDECESSOR: RefreshToken(HELD.sub, HELD.sid, 4, predecessor),
+        Place.LATE_BASE: RefreshToken(HELD.sub, HELD.sid, 3, late_base),
+    }
+    for found, token in right.items():
+        assert held_secret(found, session, token) == held
+        for secret in {*given_out} - {token.secret}:
+            assert held_secret(found, session, replace(token, secret=secret)) is None
+        for other in {*Place} - {found}:
+            assert held_secret(other, session, token) is None
+    never_turned = replace(session, wrapped=b"", late_base=None, late_wrapped=b"")
+    for found in (Place.PREDECESSOR, Place.LATE_BASE):
+        assert held_secret(found, never_turned, right[found]) is None
+    swapped = replace(session, wrapped=session.late_wrapped, late_wrapped=session.wrapped)
+    for found in (Place.PREDECESSOR, Place.LATE_BASE):
+        assert held_secret(found, swapped, right[found]) is None
+    assert wrong not in {held_secret(found, session, token) for found, token in right.items()}
+
+
+def test_client_that_is_answered_is_kept_as_two_digests() -> None:
+    """Eight bytes each: which half differs says what has changed. The same client is another one for each session."""
+    kept = answered_to("sid", "192.0.2.1", "agent")
+    assert len(kept) == 16
+    assert answered_to("sid", "192.0.2.1", "agent") == kept
+    address, agent = answered_to("sid", "192.0.2.2", "agent"), answered_to("sid", "192.0.2.1", "other")
+    assert (address[:8] != kept[:8], address[8:] == kept[8:]) == (True, True)
+    assert (agent[:8] == kept[:8], agent[8:] != kept[8:]) == (True, True)
+    for other in (answered_to("sid2", "192.0.2.1", "agent"), answered_to("sid", "agent", "192.0.2.1")):
+        assert other[:8] != kept[:8]
+        assert other[8:] != kept[8:]
+    same_text = answered_to("sid", "x", "x")
+    assert same_text[:8] != same_text[8:]
+
+
+@bounded
+@given(st.text(st.characters(), max_size=40), st.text(st.characters(codec=None), max_size=200))
+def test_client_of_any_characters_is_kept(address: str, user_agent: str) -> None:
+    """Both are the caller's, lone surrogates included."""
+    assert len(answered_to("sid", address, user_agent)) == 16
 
 
 def test_digests_are_sha_256() -> None:
