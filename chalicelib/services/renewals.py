@@ -55,8 +55,10 @@ class Renewals:
             return session, account
         if secret is None and found in {Place.HELD, Place.PREDECESSOR, Place.LATE_BASE, Place.NEWER}:
             # As for refresh tokens: somebody may know the MAC key, or the table was restored from a backup.
-            forged = "session_cookie_forged" if session.transport == "session" else "refresh_token_forged"
-            self.audit.record(forged, client, sub=sub, sid=sid)
+            if session.transport == "session":
+                self.audit.record("session_cookie_forged", client, sub=sub, sid=sid)
+            else:
+                self.audit.record("refresh_token_forged", client, sub=sub, sid=sid)
         raise InvalidGrant(debug=f"{found.value}, not the session's credential any more")
 
     def living(self, sub: str, sid: str) -> tuple[Session, Account]:
