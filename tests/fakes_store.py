@@ -7,7 +7,6 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
-from chalicelib.domain.records import Account, Login, Session
 from chalicelib.store.protocol import AccessChanged, NotRotated, Renewal, Rotated
 from chalicelib.store.values import user_agent
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import LinkedIdentity, LoginTransaction, SecurityEvent
+    from chalicelib.domain.records import Account, LinkedIdentity, Login, LoginTransaction, SecurityEvent, Session
     from chalicelib.store.protocol import Rotation
 
 

@@ -12,10 +12,20 @@ import pytest
 
 from chalicelib.crypto.encoding import b64url
 from tests import engines
-from tests.fakes import PASSWORD, Keyturn, key_documents
+from tests.fakes import CLIENT, PASSWORD, START, Keyturn, key_documents
 from tests.flows.contents import contents, rows
 from tests.flows.federated import Federated
-from tests.flows.steps import EMAIL, WRONG_PASSWORD, assert_works, device_token, log_in, long_lived, sign_up
+from tests.flows.steps import (
+    EMAIL,
+    WRONG_PASSWORD,
+    assert_dead,
+    assert_works,
+    device_token,
+    log_in,
+    long_lived,
+    refresh,
+    sign_up,
+)
 from tests.flows.tables import a_table
 from tests.races.worker import Job
 
@@ -97,6 +107,44 @@ def test_one_refresh_token_has_one_successor(workers: Workers, engine: str) -> N
     assert_works(keyturn, grant)
 
 
+def test_one_lost_answer_is_given_late_once(workers: Workers, engine: str) -> None:
+    """50 requests of one device that wake at one moment all get one successor, which the key turned to once."""
+    store = a_table(engine)
+    keyturn = Keyturn(store)
+    first = sign_up(keyturn.services)
+    refresh(keyturn.services, first)  # this answer never arrived
+    job = {"refresh_token": long_lived(first).refresh_token, "device_token": device_token(first)}
+    outcomes = workers.race(store, engine, [("come_late", job)])
+    assert [how for how, _ in outcomes] == ["done"] * CLIENTS
+    assert len({successor for _, successor in outcomes}) == 1
+    session = store.find_session(first.account.sub, first.session_id)
+    assert session
+    assert (session.generation, session.late_base, session.late_at) == (2, 0, (START + 3600,))
+    keyturn.clock.advance(3600)
+    presented = keyturn.services.refresh_tokens.decode(outcomes[0][1], "body")
+    assert_works(keyturn, keyturn.services.tokens.refresh(presented, CLIENT))
+
+
+def test_one_password_change_renews_one_session(workers: Workers, engine: str) -> None:
+    """Of 50 changes at one moment, each with the right password, one happens; what it answers with is what works."""
+    store = a_table(engine)
+    keyturn = Keyturn(store)
+    grant = sign_up(keyturn.services)
+    job = {"refresh_token": long_lived(grant).refresh_token, "password": PASSWORD}
+    outcomes = workers.race(store, engine, [("change", job)])
+    hows = [how for how, _ in outcomes]
+    assert hows.count("done") == 1
+    assert set(hows) <= {"done", "Unavailable", "InvalidGrant", "InvalidCredentials", "InvalidToken", "TooManyRequests"}
+    held = contents(store)
+    held.assert_whole()
+    session = held.sessions[grant.session_id]
+    assert (session.generation, session.floor, session.epoch) == (1, 1, 1)
+    (renewed,) = (text for how, text in outcomes if how == "done")
+    presented = keyturn.services.refresh_tokens.decode(renewed, "body")
+    assert_works(keyturn, keyturn.services.tokens.refresh(presented, CLIENT))
+    assert_dead(keyturn, grant)
+
+
 def test_one_address_has_one_account(workers: Workers, engine: str) -> None:
     """One of 50 signups makes the account; of the others nothing is left, and each can log in."""
     store = a_table(engine)
@@ -118,7 +166,7 @@ def test_guesses_do_not_outrun_the_limiter(workers: Workers, engine: str) -> Non
     """Of 50 guesses at one moment, by login and by password change, as many reach the hash as the first tier has."""
     store = a_table(engine)
     grant = sign_up(Keyturn(store).services)
-    by_change = {"sub": grant.account.sub, "sid": grant.session_id, "password": WRONG_PASSWORD}
+    by_change = {"refresh_token": long_lived(grant).refresh_token, "password": WRONG_PASSWORD}
     jobs = [("guess", {"email": EMAIL, "password": WRONG_PASSWORD}), ("guess_by_change", by_change)]
     outcomes = [how for how, _ in workers.race(store, engine, jobs)]
     free = Keyturn(store).services.accounts.attempts.by_account.quota

@@ -21,10 +21,10 @@ from chalicelib.errors import AuthError, LoginExpired, Unavailable
 from chalicelib.services.arrivals import Visit
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
-from tests.fakes import Keyturn, MemoryParameters
+from tests.fakes import START, FrozenClock, Keyturn, MemoryParameters
 from tests.fakes_provider import FakeProvider
 from tests.flows.federated import Browser, code_for, granted
-from tests.flows.steps import change_password, log_in, long_lived, sign_up
+from tests.flows.steps import NEW_PASSWORD, log_in, long_lived, sign_up
 
 if TYPE_CHECKING:
     from chalicelib.services import Services
@@ -62,10 +62,28 @@ def guess(services: Services, number: int, email: str, password: str, device_tok
     return log_in(services, password, email=email, device_token=device_token, client=_client(number))
 
 
-def guess_by_change(services: Services, number: int, sub: str, sid: str, password: str) -> Grant:
-    """Guess the password by changing it, with a stolen access token."""
-    del number
-    return change_password(services, Principal(sub, sid, ("user",), "", email_verified=False, auth_time=0), password)
+def guess_by_change(services: Services, number: int, refresh_token: str, password: str) -> Grant:
+    """Guess the password by changing it, with everything that a client holds stolen."""
+    presented = services.refresh_tokens.decode(refresh_token, "body")
+    principal = Principal(presented.sub, presented.sid, ("user",), "", email_verified=False, auth_time=0)
+    return services.accounts.change_password(principal, password, NEW_PASSWORD, presented, _client(number))
+
+
+def change(services: Services, number: int, refresh_token: str, password: str) -> Grant:
+    """Change the password, knowing it, each time to another one."""
+    presented = services.refresh_tokens.decode(refresh_token, "body")
+    principal = Principal(presented.sub, presented.sid, ("user",), "", email_verified=False, auth_time=0)
+    new = f"{NEW_PASSWORD} of thread {number}"
+    return services.accounts.change_password(principal, password, new, presented, _client(number))
+
+
+def come_late(services: Services, number: int, refresh_token: str, device_token: str) -> Grant:
+    """Present a token whose answer was lost an hour ago, as the session's own device does."""
+    clock = services.clock
+    assert isinstance(clock, FrozenClock)
+    clock.time = START + 3600
+    presented = services.refresh_tokens.decode(refresh_token, "body")
+    return services.tokens.refresh(presented, _client(number), device_token)
 
 
 def come_back(services: Services, number: int, url: str, secret: str) -> Grant:
@@ -87,7 +105,7 @@ def arrive(services: Services, number: int) -> Grant:
     return services.federation.exchange("google", code_for(provider), visit)
 
 
-ACTS = {act.__name__: act for act in (refresh, register, guess, guess_by_change, come_back, arrive)}
+ACTS = {act.__name__: act for act in (refresh, register, guess, guess_by_change, change, come_late, come_back, arrive)}
 
 
 def run(job: Job) -> None:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.domain.denials import Denials
+from chalicelib.domain.denials import DENIED_SESSIONS, Denials, deny_until, entry
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.errors import Unavailable
 from chalicelib.store.dynamodb import DynamoDBStore
-from chalicelib.store.protocol import Linked, PasswordChanged, Rotated
+from chalicelib.store.protocol import AccessChanged, LateAnswer, Rotated
 from tests import engines
 from tests.store.fault_proxy import Fault, FaultProxy
 from tests.store.samples import (
-    CLIENT,
     NOW,
     a_login,
+    a_renewal,
     a_rotation,
     a_session,
     a_transaction,
@@ -29,16 +29,18 @@ from tests.store.samples import (
     an_identity,
     digest_of,
     elsewhere,
+    identifier,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from chalicelib.domain.records import Account, Login, Session
+    from chalicelib.store.protocol import Renewal
 
 DENY_UNTIL = NOW + 1020
 POLICY = LimitPolicy("wire", 3600, ((5, 0),), 300)
-DENIED = Denials(sessions=frozenset({"denied"}))
+DENIED = entry("denied", deny_until(NOW))
 
 
 class Scene:
@@ -56,12 +58,22 @@ class Scene:
         self.direct.create_account(self.login, self.session)
         assert [self.direct.count_attempt(POLICY, "counted", NOW) for _ in range(5)] == [0] * 5
         self.rotation = a_rotation(self.session)
+        self.late_session = a_session(self.sub, generation=4)
+        self.direct.create_session(self.late_session)
+        self.late_answer = a_rotation(self.late_session, late=LateAnswer(3, bytes(32), (NOW,)))
+        self.renewal = a_renewal(self.session)
+        self.moved_along = a_renewal(self.session, epoch=1)
         self.new_login = an_arrival(an_identity())
         self.new_session = a_session(self.sub)
         self.identity = an_identity()
         self.transaction = a_transaction()
         self.events = tuple(an_event(self.sub) for _ in range(3))
         self.direct.create_transaction(b"begun", self.transaction)
+        self.crowded = identifier()
+        for _ in range(DENIED_SESSIONS):
+            self.direct.deny_session(self.crowded, identifier(), now=NOW)
+        self.full = self.direct.find_denials(self.crowded)
+        self.compacted = self.full.with_name("sessions", "denied", NOW + 60)
 
     @property
     def account_now(self) -> Account:
@@ -86,6 +98,16 @@ class Scene:
     def session_now(self) -> Session | None:
         """The session as the table holds it."""
         return self.direct.find_session(self.sub, self.session.sid)
+
+    @property
+    def late_session_now(self) -> Session | None:
+        """The session that is answered late, as the table holds it."""
+        return self.direct.find_session(self.sub, self.late_session.sid)
+
+    def holds(self, renewal: Renewal) -> bool:
+        """Whether the session has these credentials and no other way to them."""
+        held = self.session_now
+        return held is not None and (held.digest, held.floor) == (renewal.next_digest, 1)
 
 
 @dataclass(frozen=True)
@@ -120,9 +142,9 @@ WRITES: dict[str, Verb] = {
         lambda s: getattr(s.direct.find_login(s.login.account.email), "password_digest", "") == "$new",
     ),
     "change_password": Verb(
-        lambda s: s.store.change_password(s.login, "$new", s.session.sid, now=NOW, deny_until=DENY_UNTIL),
-        lambda outcome: outcome is PasswordChanged.CHANGED,
-        lambda s: s.account_now.epoch == 1,
+        lambda s: s.store.change_password(s.login, "$new", s.moved_along, deny_until=DENY_UNTIL),
+        lambda outcome: outcome is AccessChanged.CHANGED,
+        lambda s: s.account_now.epoch == 1 and s.holds(s.moved_along),
     ),
     "raise_epoch": Verb(
         lambda s: s.store.raise_epoch(s.login.account, deny_until=DENY_UNTIL),
@@ -131,10 +153,14 @@ WRITES: dict[str, Verb] = {
         lambda raised: raised is False,  # the caller reads the account again and raises the epoch that it finds
     ),
     "link_identity": Verb(
-        lambda s: s.store.link_identity(s.login, s.identity, proves_email=True, sid=s.session.sid, now=NOW),
-        lambda outcome: outcome is Linked.LINKED,
-        lambda s: s.identity_now == s.sub and s.login_now.identities == (*s.login.identities, s.identity),
-        lambda outcome: outcome is Linked.IDENTITY_TAKEN,  # the caller reads the login again and finds it there
+        lambda s: s.store.link_identity(s.login, s.identity, proves_email=True, session=s.renewal),
+        lambda outcome: outcome is AccessChanged.CHANGED,
+        lambda s: (
+            s.identity_now == s.sub
+            and s.login_now.identities == (*s.login.identities, s.identity)
+            and s.holds(s.renewal)
+        ),
+        lambda outcome: outcome is AccessChanged.IDENTITY_TAKEN,  # the caller reads the login again and finds it there
     ),
     "take_over_account": Verb(
         lambda s: s.store.take_over_account(s.login, s.identity, deny_until=DENY_UNTIL),
@@ -143,10 +169,10 @@ WRITES: dict[str, Verb] = {
         lambda taken: taken is False,  # the caller finds that the identity opens the account
     ),
     "unlink_identity": Verb(
-        lambda s: s.store.unlink_identity(s.login, "oidc"),
-        lambda unlinked: unlinked is True,
-        lambda s: s.login_now.identities == (),
-        lambda unlinked: unlinked is False,  # the caller reads the login again and does not find it
+        lambda s: s.store.unlink_identity(s.login, "oidc", s.renewal),
+        lambda outcome: outcome is AccessChanged.CHANGED,
+        lambda s: s.login_now.identities == () and s.holds(s.renewal),
+        lambda outcome: outcome is AccessChanged.LOGIN_MOVED,  # the caller reads the login again and does not find it
     ),
     "create_transaction": Verb(
         lambda s: s.store.create_transaction(b"fresh", s.transaction),
@@ -168,20 +194,40 @@ WRITES: dict[str, Verb] = {
         lambda outcome: isinstance(outcome, Rotated) and outcome.session.generation == 1,
         lambda s: getattr(s.session_now, "digest", b"") == s.rotation.next_digest,
     ),
+    "rotate_refresh_token, late": Verb(
+        lambda s: s.store.rotate_refresh_token(s.late_answer),
+        lambda outcome: isinstance(outcome, Rotated) and outcome.session.late_base == 3,
+        lambda s: getattr(s.late_session_now, "digest", b"") == s.late_answer.next_digest,
+    ),
+    "renew_session": Verb(
+        lambda s: s.store.renew_session(s.renewal),
+        lambda renewed: renewed is True,
+        lambda s: s.holds(s.renewal),
+    ),
     "touch_session": Verb(
-        lambda s: s.store.touch_session(s.session, idle_expires_at=NOW + 9999, now=NOW + 60, client=CLIENT),
+        lambda s: s.store.touch_session(s.sub, s.session.sid, now=NOW + 60, unless_since=NOW + 1),
         lambda nothing: nothing is None,
-        lambda s: getattr(s.session_now, "rotated_at", 0) == NOW + 60,
+        lambda s: getattr(s.session_now, "used_at", 0) == NOW + 60,
     ),
     "deny_session": Verb(
-        lambda s: s.store.deny_session(s.sub, "denied", deny_until=DENY_UNTIL),
+        lambda s: s.store.deny_session(s.sub, "denied", now=NOW),
         lambda full: full is None,
-        lambda s: s.direct.find_denials(s.sub) == DENIED,
+        lambda s: s.direct.find_denials(s.sub) == Denials(sessions=frozenset({DENIED})),
     ),
-    "deny_issued_before": Verb(
-        lambda s: s.store.deny_issued_before(s.sub, Denials(), NOW, deny_until=DENY_UNTIL),
-        lambda denied: denied is True,
-        lambda s: s.direct.find_denials(s.sub) == Denials(issued_before=NOW),
+    "deny_token": Verb(
+        lambda s: s.store.deny_token(s.sub, "denied", now=NOW),
+        lambda full: full is None,
+        lambda s: s.direct.find_denials(s.sub) == Denials(tokens=frozenset({DENIED})),
+    ),
+    "replace_denials": Verb(
+        lambda s: s.store.replace_denials(s.crowded, s.full, s.compacted),
+        lambda replaced: replaced is True,
+        lambda s: s.direct.find_denials(s.crowded) == s.compacted,
+    ),
+    "delete_sessions": Verb(
+        lambda s: s.store.delete_sessions(s.sub, [s.session.sid, s.late_session.sid, "gone"]),
+        lambda nothing: nothing is None,
+        lambda s: s.session_now is None and s.late_session_now is None,
     ),
     "delete_session": Verb(
         lambda s: s.store.delete_session(s.sub, s.session.sid),
@@ -191,7 +237,10 @@ WRITES: dict[str, Verb] = {
     "record_events": Verb(
         lambda s: s.store.record_events(s.events),
         lambda nothing: nothing is None,
-        lambda s: {e.id for e in s.direct.list_events(s.sub, 50)} == {e.id for e in s.events},
+        lambda s: (
+            {event.id: event for event in s.direct.list_events(s.sub, pinned=False, now=NOW, limit=50)}
+            == {event.id: event for event in s.events}
+        ),
     ),
 }
 EVERY_WRITE = pytest.mark.parametrize("verb", WRITES.values(), ids=WRITES.keys())

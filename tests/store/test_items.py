@@ -151,7 +151,7 @@ def test_transaction_is_garbage_when_it_has_expired(table: Table) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_session_is_garbage_after_its_limit(table: Table, transport: Transport) -> None:
+def test_session_is_garbage_after_the_nearer_limit(table: Table, transport: Transport) -> None:
     """The nearer limit, and the idle one after a rotation; of a session cookie the absolute one from the start."""
     session = a_session(identifier(), transport=transport, idle_expires_at=NOW + 400, absolute_expires_at=NOW + 500)
     key = (f"user#{session.sub}", f"session#{session.sid}")

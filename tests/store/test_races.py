@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from threading import Barrier
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials
+from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, deny_until, entry
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.store.protocol import Linked, NotRotated, PasswordChanged, Rotated
+from chalicelib.errors import Unavailable
+from chalicelib.services.sessions import Sessions
+from chalicelib.store.protocol import AccessChanged, LateAnswer, NotRotated, Rotated
+from tests.fakes import FrozenClock, RecordingAudit
 from tests.flows.contents import contents
 from tests.store.samples import (
     NOW,
     a_login,
+    a_renewal,
     a_rotation,
     a_session,
     a_transaction,
@@ -64,6 +70,57 @@ def test_one_refresh_token_turns_once(store: Store) -> None:
     assert outcomes.count(NotRotated(held)) == CALLERS - 1
 
 
+def test_one_token_is_answered_late_once(store: Store) -> None:
+    """Of parallel late answers to one token one turns the key; every loser gets what it has to unwrap from."""
+    session = a_session(identifier(), generation=4)
+    store.create_session(session)
+    answers = [a_rotation(session, late=LateAnswer(3, bytes([number] * 32), (NOW,))) for number in range(CALLERS)]
+    outcomes = at_once(partial(store.rotate_refresh_token, answer) for answer in answers)
+    held = store.find_session(session.sub, session.sid)
+    assert held
+    assert (held.generation, held.late_base) == (5, 3)
+    assert [outcome for outcome in outcomes if isinstance(outcome, Rotated)] == [Rotated(held)]
+    assert outcomes.count(NotRotated(held)) == CALLERS - 1
+
+
+def test_session_is_renewed_once(store: Store) -> None:
+    """Of parallel renewals and turns that read one session one happens, and what it leaves is whole."""
+    session = a_session(identifier(), generation=4, wrapped=bytes(32))
+    store.create_session(session)
+    renewals = [a_renewal(session) for _ in range(CALLERS // 2)]
+    rotations = [a_rotation(session) for _ in range(CALLERS // 2)]
+    outcomes: list[bool | Rotated | NotRotated] = at_once(
+        [
+            *(partial(store.renew_session, renewal) for renewal in renewals),
+            *(partial(store.rotate_refresh_token, rotation) for rotation in rotations),
+        ]
+    )
+    held = store.find_session(session.sub, session.sid)
+    assert held
+    won = [outcome for outcome in outcomes if outcome is True or isinstance(outcome, Rotated)]
+    assert len(won) == 1
+    assert held.generation == 5
+    if won == [True]:
+        assert held.digest == renewals[outcomes.index(True)].next_digest
+        assert (held.floor, held.wrapped) == (5, b"")
+    else:
+        assert won == [Rotated(held)]
+        assert (held.floor, held.wrapped != b"") == (0, True)
+
+
+def test_one_minute_of_use_is_noted_once(store: Store) -> None:
+    """Parallel requests with one cookie leave one note, and nothing else of the session changes."""
+    session = a_session(identifier(), transport="session")
+    store.create_session(session)
+    moments = [NOW + 60 + number for number in range(CALLERS)]
+    touch = partial(store.touch_session, session.sub, session.sid)
+    at_once(partial(touch, now=moment, unless_since=moment - 59) for moment in moments)
+    held = store.find_session(session.sub, session.sid)
+    assert held
+    assert held.used_at in moments
+    assert held == replace(session, used_at=held.used_at)
+
+
 def test_one_email_makes_one_account(store: Store) -> None:
     """Of parallel signups with one address one is told that it made the account, and its account is the one held."""
     logins = [a_login(email="raced@example.com") for _ in range(CALLERS)]
@@ -107,13 +164,19 @@ def test_one_password_changes_once(store: Store) -> None:
     session = a_session(login.account.sub)
     store.create_account(login, session)
     digests = [f"$argon2id${n}" for n in range(CALLERS)]
+    renewals = [a_renewal(session, epoch=1) for _ in digests]
     outcomes = at_once(
-        partial(store.change_password, login, digest, session.sid, now=NOW, deny_until=DENY_UNTIL) for digest in digests
+        partial(store.change_password, login, digest, renewal, deny_until=DENY_UNTIL)
+        for digest, renewal in zip(digests, renewals, strict=True)
     )
-    assert outcomes.count(PasswordChanged.CHANGED) == 1
+    assert outcomes.count(AccessChanged.CHANGED) == 1
+    winner = outcomes.index(AccessChanged.CHANGED)
     held = store.find_login(login.account.email)
     assert held
-    assert held.password_digest == digests[outcomes.index(PasswordChanged.CHANGED)]
+    assert held.password_digest == digests[winner]
+    renewed = store.find_session(session.sub, session.sid)
+    assert renewed
+    assert (renewed.digest, renewed.floor, renewed.epoch) == (renewals[winner].next_digest, 1, 1)
     assert held.account.epoch == 1
     assert store.find_account(login.account.sub) == held.account
 
@@ -133,12 +196,13 @@ def test_last_places_of_the_blacklist_are_given_once(store: Store) -> None:
     """Parallel denials fill it to the last place and no further; who is refused gets the full list."""
     sub, places = identifier(), 3
     for _ in range(DENIED_SESSIONS - places):
-        store.deny_session(sub, identifier(), deny_until=DENY_UNTIL)
+        store.deny_session(sub, identifier(), now=NOW)
     sids = [identifier() for _ in range(CALLERS)]
-    outcomes = at_once(partial(store.deny_session, sub, sid, deny_until=DENY_UNTIL) for sid in sids)
+    outcomes = at_once(partial(store.deny_session, sub, sid, now=NOW) for sid in sids)
     held = store.find_denials(sub)
     assert len(held.sessions) == DENIED_SESSIONS
-    assert {sid for sid, outcome in zip(sids, outcomes, strict=True) if outcome is None} == held.sessions & set(sids)
+    taken = {entry(sid, deny_until(NOW)) for sid, outcome in zip(sids, outcomes, strict=True) if outcome is None}
+    assert taken == held.sessions & {entry(sid, deny_until(NOW)) for sid in sids}
     assert outcomes.count(held) == CALLERS - places
 
 
@@ -146,31 +210,50 @@ def test_sessions_and_tokens_do_not_take_each_others_places(store: Store) -> Non
     """Parallel denials of both kinds fill both sets to the last place and no further."""
     sub = identifier()
     for _ in range(DENIED_SESSIONS - 2):
-        store.deny_session(sub, identifier(), deny_until=DENY_UNTIL)
+        store.deny_session(sub, identifier(), now=NOW)
     for _ in range(DENIED_TOKENS - 2):
-        store.deny_token(sub, identifier(), deny_until=DENY_UNTIL)
-    sessions = [partial(store.deny_session, sub, identifier(), deny_until=DENY_UNTIL) for _ in range(4)]
-    tokens = [partial(store.deny_token, sub, identifier(), deny_until=DENY_UNTIL) for _ in range(4)]
+        store.deny_token(sub, identifier(), now=NOW)
+    sessions = [partial(store.deny_session, sub, identifier(), now=NOW) for _ in range(4)]
+    tokens = [partial(store.deny_token, sub, identifier(), now=NOW) for _ in range(4)]
     outcomes = at_once([*sessions, *tokens])
     held = store.find_denials(sub)
     assert (len(held.sessions), len(held.tokens)) == (DENIED_SESSIONS, DENIED_TOKENS)
     assert (outcomes[:4].count(None), outcomes[4:].count(None)) == (2, 2)
 
 
-def test_no_denial_is_lost_when_the_list_becomes_a_moment(store: Store) -> None:
-    """Whoever denies a session while others replace the list finds it denied afterwards, by name or by moment."""
+def test_full_list_is_compacted_once(store: Store) -> None:
+    """Of parallel replacements of one list, each with a name of its own, one happens; the others read again."""
     sub = identifier()
-    seen = Denials(sessions=frozenset(identifier() for _ in range(DENIED_SESSIONS)))
-    for sid in seen.sessions:
-        store.deny_session(sub, sid, deny_until=DENY_UNTIL)
-    sids = [identifier() for _ in range(CALLERS - 2)]
-    replace = partial(store.deny_issued_before, sub, seen, NOW, deny_until=DENY_UNTIL)
-    denials = [partial(store.deny_session, sub, sid, deny_until=DENY_UNTIL) for sid in sids]
-    outcomes: list[Denials | bool | None] = at_once([replace, replace, *denials])
+    for _ in range(DENIED_SESSIONS):
+        store.deny_session(sub, identifier(), now=NOW)
+    seen = store.find_denials(sub)
+    compacted = [seen.with_name("sessions", identifier(), NOW + 60) for _ in range(CALLERS)]
+    outcomes = at_once(partial(store.replace_denials, sub, seen, each) for each in compacted)
+    assert outcomes.count(True) == 1
+    assert store.find_denials(sub) == compacted[outcomes.index(True)]
+
+
+@pytest.mark.parametrize("later", [1, 60])
+def test_no_denial_is_lost_when_the_list_is_compacted(store: Store, later: int) -> None:
+    """Sessions that end at one moment, over a full list, are all denied by name afterwards."""
+    sub, before = identifier(), [identifier() for _ in range(DENIED_SESSIONS)]
+    for sid in before:
+        store.deny_session(sub, sid, now=NOW)
+    sids = [identifier() for _ in range(CALLERS)]
+    sessions = Sessions(store, FrozenClock(NOW + later), RecordingAudit())
+
+    def end(sid: str) -> None:
+        for _ in range(CALLERS):  # a client that is told 503 comes again
+            with suppress(Unavailable):
+                sessions.end(sub, sid)
+                return
+        pytest.fail("never ended")
+
+    at_once(partial(end, sid) for sid in sids)
     held = store.find_denials(sub)
-    assert outcomes[:2] == [True, True]
-    assert held.issued_before == NOW
-    assert held.sessions == {sid for sid, listed in zip(sids, outcomes[2:], strict=True) if listed is None}
+    named = {each.partition("#")[2] for each in held.sessions}
+    assert named == ({*sids} if later == 60 else {*before, *sids})
+    assert held.issued_before == (NOW + 45 if later == 60 else 0)
 
 
 def test_one_transaction_is_taken_once(store: Store) -> None:
@@ -204,11 +287,11 @@ def test_one_identity_is_linked_to_one_account(store: Store) -> None:
     for login in logins:
         store.create_account(login, a_session(login.account.sub))
     outcomes = at_once(
-        partial(store.link_identity, login, identity, proves_email=False, sid=None, now=NOW) for login in logins
+        partial(store.link_identity, login, identity, proves_email=False, session=None) for login in logins
     )
-    assert outcomes.count(Linked.LINKED) == 1
-    assert outcomes.count(Linked.IDENTITY_TAKEN) == CALLERS - 1
-    winner = logins[outcomes.index(Linked.LINKED)]
+    assert outcomes.count(AccessChanged.CHANGED) == 1
+    assert outcomes.count(AccessChanged.IDENTITY_TAKEN) == CALLERS - 1
+    winner = logins[outcomes.index(AccessChanged.CHANGED)]
     assert store.find_identity(identity.issuer, identity.subject) == winner.account.sub
     contents(store).assert_whole()
 
@@ -219,15 +302,15 @@ def test_account_is_linked_or_taken_over(store: Store) -> None:
     store.create_account(login, a_session(login.account.sub))
     linked = [an_identity() for _ in range(CALLERS // 2)]
     taking = [elsewhere() for _ in range(CALLERS // 2)]
-    link = partial(store.link_identity, login, proves_email=False, sid=None, now=NOW)
+    link = partial(store.link_identity, login, proves_email=False, session=None)
     take_over = partial(store.take_over_account, login, deny_until=DENY_UNTIL)
-    outcomes: list[Linked | bool] = at_once(
+    outcomes: list[AccessChanged | bool] = at_once(
         [*(partial(link, identity) for identity in linked), *(partial(take_over, identity) for identity in taking)]
     )
     won = [
         identity
         for identity, outcome in zip(linked + taking, outcomes, strict=True)
-        if outcome in {Linked.LINKED, True}
+        if outcome in {AccessChanged.CHANGED, True}
     ]
     assert len(won) == 1
     held = store.find_login(login.account.email)
@@ -241,10 +324,19 @@ def test_one_of_two_last_ways_in_stays(store: Store) -> None:
     """Of two calls that each take away one of two identities, as read with both of them, one happens."""
     google, other = an_identity(), elsewhere()
     login = an_arrival(google, other)
-    store.create_account(login, a_session(login.account.sub))
-    outcomes = at_once([partial(store.unlink_identity, login, "google"), partial(store.unlink_identity, login, "oidc")])
-    assert sorted(outcomes) == [False, True]
+    session = a_session(login.account.sub)
+    store.create_account(login, session)
+    renewals = [a_renewal(session), a_renewal(session)]
+    outcomes = at_once(
+        partial(store.unlink_identity, login, provider, renewal)
+        for provider, renewal in zip(("google", "oidc"), renewals, strict=True)
+    )
+    assert set(outcomes) == {AccessChanged.CHANGED, AccessChanged.LOGIN_MOVED}
+    winner = outcomes.index(AccessChanged.CHANGED)
     held = store.find_login(login.account.email)
     assert held
-    assert held.identities == ((other,) if outcomes[0] else (google,))
+    assert held.identities == ((google,) if winner else (other,))
+    renewed = store.find_session(session.sub, session.sid)
+    assert renewed
+    assert renewed.digest == renewals[winner].next_digest
     contents(store).assert_whole()
