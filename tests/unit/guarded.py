@@ -76,7 +76,6 @@ class Guarded:
         self.program: Grant = services.accounts.sign_up(credentials, CLIENT)
         credentials = Credentials(email="ada@example.com", password=PASSWORD, transport="session")
         self.browser: Grant = services.accounts.log_in(credentials, CLIENT)
-        assert self.browser.refresh is not None
         self.session = self.browser.refresh.refresh_token
         self.csrf_token = self.browser.refresh.csrf_token
         self.cookie = f"{cookies.SESSION}={self.session}"

@@ -137,16 +137,16 @@ def test_every_wrong_setting_fits_into_a_line() -> None:
 
 
 def test_nothing_secret_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    """Through sign-up, login, refresh, replay and refusals, no password, token or secret reaches the log (V16.2.5)."""
+    """Through sign-up, login, refreshes of every kind, renewal and refusals, no secret reaches the log (V16.2.5)."""
     keyturn = Keyturn(FakeStore())
     keyturn.audit = JsonAuditLog(keyturn.clock)  # type: ignore[assignment]  # the real one
     services = keyturn.container()
     secret: list[str] = []
 
     def handed_out(grant: Grant) -> RefreshToken:
-        assert grant.refresh is not None
         assert grant.access_token is not None
         secret.extend([grant.access_token, grant.refresh.refresh_token, grant.refresh.csrf_token])
+        secret.extend([grant.device_token] if grant.device_token else [])
         return services.refresh_tokens.decode(grant.refresh.refresh_token, "body")
 
     def credentials(password: str) -> Credentials:
@@ -154,19 +154,32 @@ def test_nothing_secret_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
         return Credentials(email="ada@example.com", password=password, transport="body")
 
     handed_out(services.accounts.sign_up(credentials("canary right"), CLIENT))
-    presented = handed_out(services.accounts.log_in(credentials("canary right"), CLIENT))
+    grant = services.accounts.log_in(credentials("canary right"), CLIENT)
+    presented, device = handed_out(grant), grant.device_token
     with pytest.raises(InvalidCredentials):
         services.accounts.log_in(credentials("canary wrong"), CLIENT)
     handed_out(services.tokens.refresh(presented, CLIENT))
+    handed_out(services.tokens.refresh(presented, replace(CLIENT, address="192.0.2.2")))
+    handed_out(services.tokens.refresh(presented, Client("192.0.2.3", "elsewhere")))
     with pytest.raises(InvalidGrant):
         services.tokens.refresh(replace(presented, secret=bytes(32)), CLIENT)
+    keyturn.clock.advance(60)
+    handed_out(services.tokens.refresh(presented, CLIENT, device))
     keyturn.clock.advance(3600)
+    with pytest.raises(InvalidGrant):
+        services.tokens.refresh(presented, CLIENT)
+    again = services.accounts.log_in(credentials("canary right"), CLIENT)
+    presented, principal = handed_out(again), keyturn.principal(again.access_token)
+    new = "canary fresh"
+    secret.append(new)
+    handed_out(services.accounts.change_password(principal, "canary right", new, presented, CLIENT))
     with pytest.raises(InvalidGrant):
         services.tokens.refresh(presented, CLIENT)
 
     log = capsys.readouterr().out
     assert [json.loads(line)["event"] for line in log.splitlines()] == [
-        *("signed_up", "logged_in", "login_refused", "refresh_token_forged", "refresh_token_reused"),
+        *("signed_up", "logged_in", "login_refused", "refresh_from_changed_client", "refresh_from_elsewhere"),
+        *("refresh_token_forged", "refresh_answered_late", "refresh_token_reused", "logged_in", "password_changed"),
     ]
     parts = {part for text in secret for part in text.split(".") if len(part) >= 12}
     assert [part for part in parts if part in log] == []

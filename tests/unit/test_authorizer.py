@@ -13,6 +13,7 @@ from chalicelib.services.accounts import Credentials
 from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
+from tests.flows.steps import log_out
 
 if TYPE_CHECKING:
     from chalicelib.services.authorization import Authorization
@@ -84,7 +85,7 @@ def test_other_headers_are_unauthorized(deployed: Deployed, header: str) -> None
 
 def test_expired_and_revoked_are_unauthorized(deployed: Deployed) -> None:
     """An expired token and a revoked one are answered alike."""
-    deployed.keyturn.services.sessions.log_out(deployed.grant.account.sub, deployed.grant.session_id, CLIENT)
+    log_out(deployed.keyturn.services, deployed.grant)
     with pytest.raises(Exception, match=r"^Unauthorized$"):
         deployed.ask()
     deployed.keyturn.clock.advance(900)

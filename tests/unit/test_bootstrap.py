@@ -86,7 +86,8 @@ def test_settings_reach_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYTURN_ACCESS_TTL", "300")
     services = bootstrap.services()
     assert services.config.access_ttl == 300
-    assert services.tokens.config is services.sessions.config is services.accounts.config is services.config
+    users = (services.tokens, services.tokens.grants, services.accounts.new_sessions, services.renewals)
+    assert all(user.config is services.config for user in (*users, services.federation))
 
 
 @pytest.mark.parametrize("missing", ["public", "sessions", "logins", "signing"])

@@ -114,6 +114,16 @@ def test_numbers_have_bounds(name: str, field: str, least: int, most: int) -> No
         assert any(problem.startswith("KEYTURN_") for problem in problems(**{name: str(value)}))
 
 
+@pytest.mark.parametrize("window", range(1, 10))
+def test_window_that_tabs_fall_out_of_is_refused(window: int) -> None:
+    """From 1 to 9 seconds, which were taken once, the setting is named; 0 and 10 to 60 are taken."""
+    (problem,) = problems(KEYTURN_ROTATION_WINDOW=str(window))
+    assert problem == "KEYTURN_ROTATION_WINDOW must be 0, which tolerates nothing, or from 10 to 60 seconds"
+    for taken in (0, 10, 20, 60):
+        assert read(KEYTURN_ROTATION_WINDOW=str(taken)).rotation_window == taken
+    assert read().rotation_window == 20
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -16,6 +17,7 @@ from tests.unit.guarded import FUNCTION, KINDS, SAMPLES, WITH_COOKIES, WITH_METH
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DAY = 86400
 APIS = {
     "rest-token": "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w/prod/*",
     "rest-request": "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w/prod/*",
@@ -322,10 +324,44 @@ def test_log_tells_where_it_came_from(guarded: Guarded, kind: str) -> None:
     assert "secret" not in str(guarded.audit.events)
 
 
-def test_session_remembers_where_it_was_used(guarded: Guarded) -> None:
-    """A use of the cookie is noted with the address that the gateway saw."""
-    guarded.keyturn.clock.advance(60)
-    guarded.ask(put("http-2.0", {"Cookie": guarded.cookie}))
-    session = guarded.store.find_session(guarded.sub, guarded.browser.session_id)
-    assert session is not None
-    assert (session.address, session.user_agent) == ("192.0.2.7", "orders-page/1.0")
+def test_used_cookie_outlives_its_first_idle_limit(guarded: Guarded) -> None:
+    """Each noted use moves the idle limit; two weeks without a use, or the absolute limit, end the session."""
+    event = put("http-2.0", {"Cookie": guarded.cookie})
+    for _ in range(6):
+        guarded.keyturn.clock.advance(13 * DAY)
+        assert allowed(guarded.ask(event))
+    guarded.keyturn.clock.advance(12 * DAY - 1)
+    assert allowed(guarded.ask(event))
+    guarded.keyturn.clock.advance(1)  # ninety days after the login
+    assert guarded_refuses(guarded, event)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_unused_cookie_ends_at_its_idle_limit(guarded: Guarded, *, used: bool) -> None:
+    """To the second, after the login or after the last noted use."""
+    event = put("http-2.0", {"Cookie": guarded.cookie})
+    if used:
+        guarded.keyturn.clock.advance(DAY)
+        assert allowed(guarded.ask(event))
+    guarded.keyturn.clock.advance(14 * DAY)
+    assert guarded_refuses(guarded, event)
+    guarded.keyturn.clock.advance(-1)
+    assert allowed(guarded.ask(event))
+
+
+def guarded_refuses(guarded: Guarded, event: Mapping[str, object]) -> bool:
+    """Whether the answer is API Gateway's 401, after the table was asked."""
+    guarded.forget()
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        guarded.ask(event)
+    return guarded.store.verbs == ["find_session_and_account"]
+
+
+def test_session_remembers_when_it_was_used_and_nothing_else(guarded: Guarded) -> None:
+    """A use of the cookie is noted once a minute; address and user agent stay the login's."""
+    before = guarded.store.find_session(guarded.sub, guarded.browser.session_id)
+    for seconds, used_at in ((59, 0), (1, START + 60), (59, START + 60), (1, START + 120)):
+        guarded.keyturn.clock.advance(seconds)
+        guarded.ask(put("http-2.0", {"Cookie": guarded.cookie}))
+        session = guarded.store.find_session(guarded.sub, guarded.browser.session_id)
+        assert session == replace(before, used_at=used_at)

@@ -104,8 +104,31 @@ def test_declared_fields_are_used() -> None:
 
 @every_operation
 def test_what_changes_state_declares_its_body(key: str) -> None:
-    """A POST reads a body, if an empty one: what it takes is declared."""
-    assert ("requestBody" in DESCRIBED[key]) == key.startswith("POST ")
+    """A POST reads a body, if an empty one: what it takes is declared. Of a DELETE, where a refresh token may come."""
+    renews = "credential_required" in json.dumps(DESCRIBED[key]["responses"])
+    assert ("requestBody" in DESCRIBED[key]) == (key.startswith("POST ") or (key.startswith("DELETE ") and renews))
+
+
+def test_what_renews_credentials_takes_them_in_every_transport() -> None:
+    """The refresh token in the body, the refresh cookie beside a bearer, or the session cookie; the answer has them."""
+    renewing = {key for key, one in OPERATIONS.items() if errors.CredentialRequired in one.errors}
+    assert renewing == {
+        *("POST /password/change", "POST /identities/{provider}", "DELETE /identities/{provider}"),
+        "POST /identities/{provider}/authorization",
+    }
+    for key in renewing:
+        one = OPERATIONS[key]
+        assert one.body
+        assert "refresh_token" in one.body.members
+        assert not one.body.members["refresh_token"].required
+        assert {frozenset(way) for way in one.security} == {
+            frozenset({"bearer"}),
+            frozenset({"bearer", "refresh", "csrf"}),
+            frozenset({"session", "csrf"}),
+        }
+        if not key.endswith("/authorization"):
+            assert set(one.answers) == {200}
+            assert one.answers[200] == OPERATIONS["POST /login"].answers[200]
 
 
 def test_bodies_are_closed() -> None:

@@ -23,9 +23,9 @@ ACCOUNT = Account(sub="S" * 22, email="ada@example.com", roles=("user",))
 REFRESH_TOKEN = "kt1.k.refresh-token"
 
 
-def grant(transport: Transport | None) -> Grant:
-    """A grant over this transport, or of an access token alone."""
-    refresh = RefreshGrant(REFRESH_TOKEN, 1000, transport, "csrf") if transport else None
+def grant(transport: Transport) -> Grant:
+    """A grant over this transport."""
+    refresh = RefreshGrant(REFRESH_TOKEN, 1000, transport, "csrf")
     if transport == "session":
         return Grant(ACCOUNT, "D" * 22, None, 1000, refresh)
     return Grant(ACCOUNT, "D" * 22, "access-token", 900, refresh)
@@ -33,9 +33,7 @@ def grant(transport: Transport | None) -> Grant:
 
 def set_cookie(transport: Transport, **settings: str) -> str:
     """The cookie that a grant over this transport sets."""
-    refresh = grant(transport).refresh
-    assert refresh
-    cookie = credential_cookie(refresh, config(**settings))
+    cookie = credential_cookie(grant(transport).refresh, config(**settings))
     assert cookie
     return cookie
 
@@ -75,14 +73,18 @@ def test_device_cookie_is_as_the_credentials(transport: Transport, samesite: str
 
 
 def test_device_token_goes_in_the_body() -> None:
-    """With the transport `body`, also where a bearer's password change gives no refresh token; no cookie is set."""
-    for held, more in (
-        (grant("body"), {"refresh_token": REFRESH_TOKEN}),
-        (grant(None), {}),
-    ):
-        response = token_response(replace(held, device_token=DEVICE_TOKEN), config(), transport="body")
-        assert response.body == {**COMMON, **more, "device_token": DEVICE_TOKEN}
-        assert "Set-Cookie" not in response.headers
+    """With the transport `body`, beside the refresh token; no cookie is set."""
+    response = token_response(replace(grant("body"), device_token=DEVICE_TOKEN), config())
+    assert response.body == {**COMMON, "refresh_token": REFRESH_TOKEN, "device_token": DEVICE_TOKEN}
+    assert "Set-Cookie" not in response.headers
+
+
+@pytest.mark.parametrize("transport", ["cookie", "session", "body"])
+def test_device_keeps_what_it_has(transport: Transport) -> None:
+    """Where a grant has no device token, neither a cookie nor a member takes its place."""
+    response = token_response(grant(transport), config())
+    assert "device" not in str(response.headers)
+    assert "device_token" not in response.body
 
 
 def test_removed_device_cookie_is_the_other_one() -> None:
@@ -118,13 +120,6 @@ def test_body_transport_sets_no_cookie() -> None:
     """In the body there is no cookie, and no CSRF token that would mean nothing."""
     response = token_response(grant("body"), config())
     assert response.body == {**COMMON, "refresh_token": REFRESH_TOKEN}
-    assert "Set-Cookie" not in response.headers
-
-
-def test_access_token_alone() -> None:
-    """After a password change the client keeps the refresh token that it has."""
-    response = token_response(grant(None), config())
-    assert response.body == COMMON
     assert "Set-Cookie" not in response.headers
 
 

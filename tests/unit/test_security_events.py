@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.domain.events import EVENTS, KEPT, SHOWN_FACTS
+from chalicelib.domain.events import EVENTS, KEPT, SHOWN_FACTS, Kind
 from chalicelib.services.security_events import SHOWN, SecurityEvents
 from infra.deploy import LOGS_KEPT
 from tests.fakes import START, FrozenClock, Keyturn
@@ -66,10 +66,34 @@ def test_alarms_and_our_own_faults_are_metrics() -> None:
 def test_document_lists_them() -> None:
     """docs/events.md has one line for each, with outcome, owner and metric as the catalogue has them."""
     text = (ROOT / "docs/events.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (yes|\S) \| (`\w+`|\S) \| \S.* \|$", text, re.MULTILINE)
-    listed = {name: (outcome, owner == "yes", metric[1:-1] or None) for name, outcome, owner, metric in rows}
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]+) \| (`\w+`|\S) \| \S.* \|$", text, re.MULTILINE)
+    listed = {name: (outcome, owner, metric[1:-1] or None) for name, outcome, owner, metric in rows}
     assert len(listed) == len(rows)
-    assert listed == {name: (kind.outcome, kind.shown, kind.metric) for name, kind in EVENTS.items()}
+    assert listed == {name: (kind.outcome, seen_by_owner(kind), kind.metric) for name, kind in EVENTS.items()}
+
+
+def seen_by_owner(kind: Kind) -> str:
+    """How the page says whether and when the owner sees it. Of alarms it says once that they are pinned."""
+    if not kind.shown:
+        return "\u2013"
+    late = f", {kind.shown_after // 3600} h late" if kind.shown_after else ""
+    return f"yes{late}{', pinned' if kind.changes_access else ''}"
+
+
+def test_events_of_refreshing_are_shown_two_hours_late() -> None:
+    """Each that tells when the key was turned, and no other: theft ends the session, and is told at once."""
+    late = {name for name, kind in EVENTS.items() if kind.shown_after}
+    refreshing = {name for name in EVENTS if name.startswith("refresh_") and EVENTS[name].shown}
+    assert late == refreshing - {"refresh_token_reused"}
+    assert {EVENTS[name].shown_after for name in late} == {7200}
+
+
+def test_what_changes_who_may_get_in_is_pinned() -> None:
+    """With every alarm; a login, a logout or a refusal, which anybody can repeat, is not."""
+    pinned = {name for name, kind in EVENTS.items() if kind.pinned}
+    alarms = {name for name, kind in EVENTS.items() if kind.outcome == "alarm"}
+    assert pinned - alarms == {"password_changed", "account_disabled", "identity_linked", "identity_unlinked"}
+    assert alarms <= pinned
 
 
 def test_events_are_kept_as_long_as_the_log() -> None:
@@ -81,24 +105,57 @@ def test_owner_reads_the_last_fifty_that_have_not_expired() -> None:
     """The newest first; the table's TTL may lag behind."""
     keyturn = Keyturn(FakeStore())
     principal = keyturn.principal(sign_up(keyturn.services).access_token)
-    events = [an_event(principal.sub, at=START + second) for second in range(60)]
+    events = [an_event(principal.sub, at=START - 60 + second) for second in range(60)]
     keyturn.store.record_events(events)
     listed = SecurityEvents(keyturn.store, keyturn.clock).list(principal)
     assert listed == events[: -SHOWN - 1 : -1]
     assert len(listed) == SHOWN == 50
 
 
-def test_owner_reads_alarms_in_the_order_of_time() -> None:
-    """An old alarm is on the list beside the last of the others, and stands where its time belongs."""
+def test_owner_reads_pinned_events_in_the_order_of_time() -> None:
+    """An old one is on the list beside the last of the others, and stands where its time belongs."""
     keyturn = Keyturn(FakeStore())
     principal = keyturn.principal(sign_up(keyturn.services).access_token)
-    alarm = an_event(principal.sub, at=START, outcome="alarm")
+    keyturn.clock.advance(60)
+    pinned = an_event(principal.sub, at=START, event="identity_linked", pinned=True)
     others = [an_event(principal.sub, at=START + second) for second in range(1, 60)]
-    between = an_event(principal.sub, at=START + 40, id="0", outcome="alarm")
-    keyturn.store.record_events([alarm, *others, between])
+    between = an_event(principal.sub, at=START + 40, id="0", outcome="alarm", pinned=True)
+    keyturn.store.record_events([pinned, *others, between])
     listed = SecurityEvents(keyturn.store, keyturn.clock).list(principal)
-    assert listed == [*others[:38:-1], between, *others[38:10:-1], alarm]
+    assert listed == [*others[:38:-1], between, *others[38:10:-1], pinned]
     assert len(listed) == SHOWN
+
+
+def test_only_pinned_events_displace_pinned_events() -> None:
+    """Fifty newer ones do, any number of others does not."""
+    keyturn = Keyturn(FakeStore())
+    principal = keyturn.principal(sign_up(keyturn.services).access_token)
+    keyturn.clock.advance(600)
+    pinned = [an_event(principal.sub, at=START + second, pinned=True) for second in range(60)]
+    others = [an_event(principal.sub, at=START + 100 + second) for second in range(60)]
+    keyturn.store.record_events([*pinned, *others])
+    assert SecurityEvents(keyturn.store, keyturn.clock).list(principal) == pinned[: -SHOWN - 1 : -1]
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_event_that_is_not_shown_yet_changes_nothing(*, pinned: bool) -> None:
+    """It is neither listed nor displaces anything until its time; then it stands at the time at which it happened."""
+    keyturn = Keyturn(FakeStore())
+    principal = keyturn.principal(sign_up(keyturn.services).access_token)
+    services = SecurityEvents(keyturn.store, keyturn.clock)
+    before = [an_event(principal.sub, at=START - second, pinned=pinned) for second in range(SHOWN)]
+    keyturn.store.record_events(before)
+    late = [
+        an_event(principal.sub, at=START, id=f"~{number}", shown_at=START + 7200, pinned=pinned) for number in range(9)
+    ]
+    after = an_event(principal.sub, at=START + 10, pinned=pinned)
+    keyturn.store.record_events(late)
+    for seconds in (0, 1, 3599, 3599):
+        keyturn.clock.advance(seconds)
+        assert services.list(principal) == before
+    keyturn.clock.advance(1)
+    keyturn.store.record_events([after])
+    assert services.list(principal) == [after, *reversed(late), *before[: SHOWN - 10]]
 
 
 @pytest.mark.parametrize(("later", "seen"), [(-1, True), (0, False), (1, False)])

@@ -1,10 +1,11 @@
-"""Two calls in one round trip: both end, in the caller's context, whatever happens."""
+"""Several calls in one round trip: all of them end, in the caller's context, whatever happens."""
 
 from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from typing import NoReturn
+from functools import partial
+from typing import Any, NoReturn
 
 import pytest
 
@@ -89,3 +90,58 @@ def test_of_two_errors_this_threads_counts() -> None:
     """Where both fail, the caller's own error is raised."""
     with pytest.raises(Here):
         together(fail_here, fail_beside)
+
+
+@pytest.mark.parametrize("beside", range(5))
+def test_any_number_may_be_beside(beside: int) -> None:
+    """None at all too; each answer stands at its call's place, and all of them run at once."""
+    barrier = threading.Barrier(beside + 1, timeout=10)
+
+    def call(place: int) -> tuple[int, int]:
+        barrier.wait()
+        return place, threading.get_ident()
+
+    answers: tuple[Any, ...] = together(lambda: call(0), *(partial(call, place) for place in range(1, beside + 1)))
+    assert [place for place, _ in answers] == list(range(beside + 1))
+    threads = {thread for _, thread in answers}
+    assert len(threads) == beside + 1
+    assert answers[0] == (0, threading.get_ident())
+
+
+@pytest.mark.parametrize("failing", [{1}, {3}, {1, 2}, {2, 3}, {1, 2, 3}])
+def test_of_several_errors_beside_the_first_counts(failing: set[int]) -> None:
+    """By the calls' order, not by the clock; every call has ended before it is raised."""
+    ended: list[int] = []
+
+    def beside(place: int) -> None:
+        threading.Event().wait(0.03 * (4 - place))
+        ended.append(place)
+        if place in failing:
+            raise Numbered(place)
+
+    with pytest.raises(Numbered) as raised:
+        together(lambda: ended.append(0), *(partial(beside, place) for place in (1, 2, 3)))
+    assert raised.value.place == min(failing)
+    assert sorted(ended) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_error_leaves_no_call_running(*, here: bool) -> None:
+    """Whichever of several calls fails first, the slowest one has ended when the error is raised."""
+    ended: list[str] = []
+
+    def slow() -> None:
+        threading.Event().wait(0.1)
+        ended.append("slow")
+
+    with pytest.raises(Here if here else Beside):
+        together(fail_here if here else (lambda: None), slow if here else fail_beside, slow)
+    assert ended == (["slow", "slow"] if here else ["slow"])
+
+
+class Numbered(Exception):
+    """Raised by the call at this place."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(place)
+        self.place = place
