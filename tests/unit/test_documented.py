@@ -121,7 +121,14 @@ def test_ways_in_are_those_of_the_routes() -> None:
             r"\b(token_response|credential_cookie|grant_cookies)\(", inspect.getsource(inspect.unwrap(route.handle))
         )
     }
-    assert giving - ways == {"POST /password/change"}
+    # These renew the credentials of the session that asks, which has to bring its own.
+    renewing = {"POST /password/change", "POST /identities/{provider}", "DELETE /identities/{provider}"}
+    assert giving - ways == renewing
+    for name in renewing:
+        assert "own_credential(" in inspect.getsource(inspect.unwrap(ROUTES[name].handle))
+        (row,) = [line for line in README.splitlines() if line.startswith(f"| `{name}`")]
+        assert "with the session's refresh token" in row
+        assert "200 with the token response" in row
     assert ways - giving == set()
 
 

@@ -344,6 +344,44 @@ OWN_FAULTS = {
         "unit/test_keys_of_before.py::test_interrupted_rotation_is_completed",
         "flows/test_rights.py::test_guard_may_note_a_use",
     ),
+    "the rotation took tabs that wake together, or whose answer was lost, for a thief": (
+        "unit/test_rotation.py::test_rows_of_the_table",
+        "unit/test_rotation.py::test_who_goes_on_and_what_is_theft",
+        "store/test_sessions.py::test_key_turns_once_a_window",
+        "store/test_sessions.py::test_late_answer_is_held_until_the_key_turns",
+        "races/test_processes.py::test_one_lost_answer_is_given_late_once",
+    ),
+    "a renewed session's predecessor was called a forgery, or raised an error": (
+        "unit/test_rotation.py::test_floor_comes_first",
+        "unit/test_refresh_tokens.py::test_nothing_wrapped_is_none",
+    ),
+    "a changed password left the asking session's refresh token valid": (
+        "store/test_accounts.py::test_password_change_renews_the_asking_session_alone",
+        "store/test_renewals.py::test_renewal_leaves_no_way_from_before",
+        "store/test_identities.py::test_linked_identity_opens_the_account",
+        "races/test_processes.py::test_one_password_change_renews_one_session",
+    ),
+    "the owner's list told when the key was turned, and lost changes of the ways in": (
+        "unit/test_chronicle.py::test_what_tells_of_a_refresh_is_shown_two_hours_later",
+        "unit/test_chronicle.py::test_what_changes_who_may_get_in_is_pinned",
+        "unit/test_security_events.py::test_event_that_is_not_shown_yet_changes_nothing",
+        "store/test_events.py::test_pinned_events_are_a_list_of_their_own",
+    ),
+    "a blacklist that overflowed revived tokens, or denied them at birth": (
+        "unit/test_denials.py::test_no_sequence_revives_a_token_or_kills_one_at_birth",
+        "unit/test_denials.py::test_names_whose_time_is_over_count_no_more",
+        "unit/test_denials.py::test_name_that_is_denied_again_takes_no_second_place",
+        "store/test_races.py::test_no_denial_is_lost_when_the_list_is_compacted",
+    ),
+    "an account's sessions were listed whole, however many": (
+        "store/test_sessions.py::test_pages_hold_every_session_once",
+        "store/test_cost.py::test_sessions_cost_half_a_unit_for_4_kb_to_read",
+    ),
+    "a session could grow beyond one write unit": ("store/test_items.py::test_longest_session_is_one_write_unit",),
+    "a use of a session cookie wrote what decides about it": (
+        "store/test_sessions.py::test_use_is_noted",
+        "unit/test_guard.py::test_session_remembers_when_it_was_used_and_nothing_else",
+    ),
 }
 
 every_fault = pytest.mark.parametrize("fault", FAULTS, ids=[str(fault.number) for fault in FAULTS])
