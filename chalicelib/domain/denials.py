@@ -33,7 +33,7 @@ DENIED_TOKENS = 10
 MOST_SESSIONS = 100
 MOST_TOKENS = 15
 
-# Seconds. A request is over within 10 s (Lambda's timeout), and containers' clocks differ by 5 s at most.
+# Seconds. A request waits for 5 s at most (deadline.py), and two containers' clocks differ by 10 s at most.
 SETTLED = 15
 
 # An entry outlives the tokens it denies by this: a response on its way, and clocks that differ (seconds).
@@ -76,6 +76,10 @@ class Denials:
             or _names(self.sessions, claims.sid)
             or _names(self.tokens, claims.jti)
         )
+
+    def recent_tokens(self, now: int) -> int:
+        """How many access tokens were denied so lately that none of them can give way to a moment in the past."""
+        return sum(self._denied_at(each) >= now - 2 * SETTLED for each in self.tokens)
 
     def with_name(self, kind: Kind, name: str, now: int) -> Denials:
         """The list with this name, denied at `now`, and without what it can do without; see the picture above.

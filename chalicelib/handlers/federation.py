@@ -19,7 +19,8 @@ from chalicelib.handlers.credentials import (
 )
 from chalicelib.handlers.responses import grant_cookies, see_other, token_response
 from chalicelib.services.arrivals import Visit
-from chalicelib.services.federation import TRANSACTION_SECONDS, Callback, LoginRequest
+from chalicelib.services.federation import TRANSACTION_SECONDS
+from chalicelib.services.login_requests import Callback, LoginRequest
 
 if TYPE_CHECKING:
     from chalice.app import Response

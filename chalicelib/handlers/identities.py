@@ -11,7 +11,8 @@ from chalicelib.handlers.browsers import require_allowed_page
 from chalicelib.handlers.credentials import device_token_of, own_credential
 from chalicelib.handlers.federation import authorization_code
 from chalicelib.handlers.responses import json_response, token_response
-from chalicelib.services.federation import TRANSACTION_SECONDS, LoginRequest
+from chalicelib.services.federation import TRANSACTION_SECONDS
+from chalicelib.services.login_requests import LoginRequest
 
 if TYPE_CHECKING:
     from chalice.app import Response

@@ -25,6 +25,7 @@ from chalicelib.errors import (
     Unavailable,
 )
 from chalicelib.services.arrivals import Visit
+from chalicelib.services.login_requests import Departure, Return
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.login_states import LoginStates
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Client, Identity, Principal, Transport
+    from chalicelib.domain.records import Client, Identity, Principal
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
     from chalicelib.services.arrivals import Arrivals
     from chalicelib.services.attempts import Attempts
     from chalicelib.services.grants import Grant
     from chalicelib.services.identities import Identities
+    from chalicelib.services.login_requests import Callback, LoginRequest
     from chalicelib.services.renewals import Renewals
     from chalicelib.services.sessions import Sessions
     from chalicelib.store.protocol import Store
@@ -61,53 +63,6 @@ AUTHORIZATION_ERRORS = frozenset(
         "consent_required",
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginRequest:
-    """What a page asks for: where to come back to and how; `max_age`: OpenID Connect Core section 3.1.2.1, seconds.
-
-    `device_token` is what an earlier login, to any account, left in the browser, unverified.
-    """
-
-    return_to: str
-    transport: Transport
-    max_age: int | None = None
-    device_token: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """Where to send the browser, and the secret that it has to keep (base64url)."""
-
-    authorization_url: str
-    browser_secret: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callback:
-    """The provider's answer as a browser brings it (RFC 6749 section 4.1.2, RFC 9207), and what that browser holds."""
-
-    state: str
-    code: str | None
-    error: str | None
-    iss: str | None
-    browser_secret: bytes | None
-    carried: tuple[RefreshToken, ...]
-    device_token: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """Where the browser goes at last: with a grant, or with an error's code.
-
-    After linking the grant renews the session that the browser came with, or there is none (`linked` is True).
-    """
-
-    return_to: str
-    grant: Grant | None = None
-    error: str | None = None
-    linked: bool = False
 
 
 @dataclass(slots=True, eq=False, repr=False)

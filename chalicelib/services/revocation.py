@@ -61,5 +61,5 @@ class Revocation:
             self.sessions.end(claims.sub, claims.sid)
         else:
             # By its `jti`: the string of a JWT can be spelled in more than one way.
-            self.sessions.deny_token(claims.sub, claims.jti)
+            self.sessions.deny_token(claims.sub, claims.sid, claims.jti)
         self.audit.record("token_revoked", client, sub=claims.sub, sid=claims.sid, jti=claims.jti, kind="access_token")

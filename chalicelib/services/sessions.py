@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.denials import deny_until
+from chalicelib.domain.denials import DENIED_TOKENS, deny_until
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.errors import InsufficientUserAuthentication, SessionNotFound, Unavailable
 from chalicelib.services.together import together
@@ -106,18 +106,27 @@ class Sessions:
         self._deny(sub, "sessions", sid, lambda now: self.store.deny_session(sub, sid, now=now))
         self.store.delete_session(sub, sid)
 
-    def deny_token(self, sub: str, jti: str) -> None:
-        """Deny one access token, and nothing else of its session. Safe to repeat."""
-        self._deny(sub, "tokens", jti, lambda now: self.store.deny_token(sub, jti, now=now))
+    def deny_token(self, sub: str, sid: str, jti: str) -> None:
+        """Deny one access token, and nothing else of its session. Safe to repeat.
+
+        Where ten were denied within half a minute, the session `sid` ends instead. One more name would take a moment
+        that lies ahead, and a stolen session could so deny the tokens of all others at birth, again and again.
+        """
+        self._deny(sub, "tokens", jti, lambda now: self.store.deny_token(sub, jti, now=now), otherwise=sid)
 
     def deny_until(self, now: int) -> int:
         """When a blacklist entry that is written now may go; see domain/denials.py."""
         return deny_until(now)
 
-    def _deny(self, sub: str, kind: Kind, name: str, put: Callable[[int], Denials | None]) -> None:
+    def _deny(
+        self, sub: str, kind: Kind, name: str, put: Callable[[int], Denials | None], *, otherwise: str | None = None
+    ) -> None:
         """Have `put` name a session or a token on the blacklist, or compact the list with this name on it."""
         for _ in range(DENY_ATTEMPTS):
             full = put(self.clock.now())
+            if full is not None and otherwise and full.recent_tokens(self.clock.now()) >= DENIED_TOKENS:
+                self.end(sub, otherwise)
+                return
             if full is None or self.store.replace_denials(sub, full, full.with_name(kind, name, self.clock.now())):
                 return
         raise Unavailable(debug="blacklist contended")

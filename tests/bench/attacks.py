@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.records import Client, Principal
 from chalicelib.errors import InvalidCredentials, TooManyRequests
 from chalicelib.services.accounts import Credentials
-from chalicelib.services.federation import LoginRequest
+from chalicelib.services.login_requests import LoginRequest
 from tests.fakes import PAGE, PASSWORD, Keyturn
 from tests.fakes_provider import FakeProvider
 from tests.fakes_store import FakeStore

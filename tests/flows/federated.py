@@ -11,7 +11,7 @@ from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
 from chalicelib.services.arrivals import Visit
-from chalicelib.services.federation import Callback, LoginRequest
+from chalicelib.services.login_requests import Callback, LoginRequest
 from tests.fakes import CLIENT, PAGE, Keyturn, config
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.steps import decoded, holder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Transport
     from chalicelib.services import Services
-    from chalicelib.services.federation import Departure, Return
+    from chalicelib.services.login_requests import Departure, Return
     from chalicelib.services.grants import Grant
     from chalicelib.store.protocol import Store
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import Principal
-    from chalicelib.services.federation import Return
+    from chalicelib.services.login_requests import Return
 
 FREE = (0, 0, 0)
 # USD a million on-demand units, as published on 2025-07-21; a write costs as much as five reads.

@@ -179,11 +179,11 @@ def test_session_of_a_version_before(table: Table, transport: Transport) -> None
     # A session cookie's generation was raised by renewals alone: older secrets are dead, as under a floor.
     assert session.floor == (3 if transport == "session" else 0)
     assert table.store.find_session(session.sub, session.sid) == session
-    assert (session.last_used_at, session.idle_limit) == (session.rotated_at, session.idle_expires_at)
+    assert (session.last_used_at, session.ends_at(NOW)) == (session.rotated_at, session.idle_expires_at)
     table.store.touch_session(session.sub, session.sid, now=NOW + 61, unless_since=NOW + 2)
     touched = table.store.find_session(session.sub, session.sid)
     assert touched == replace(session, used_at=NOW + 61)
-    assert touched.idle_limit == session.idle_expires_at + 61
+    assert touched.ends_at(NOW + 61) == session.idle_expires_at + 61
     if transport != "session":
         rotation = a_rotation(session)
         table.store.rotate_refresh_token(rotation)

@@ -11,6 +11,7 @@ from chalicelib.store.protocol import NotRotated
 from tests.store.samples import NOW, a_rotation, a_session, identifier
 
 if TYPE_CHECKING:
+    from chalicelib.domain.records import Session
     from tests.store.conftest import Table
 
 
@@ -35,7 +36,8 @@ def test_item_that_is_a_note_alone_is_no_session(table: Table) -> None:
         assert store.find_session(sub, sid) is None
         assert store.find_session_and_account(sub, sid) == (None, None)
         assert store.rotate_refresh_token(a_rotation(a_session(sub, sid=sid))) == NotRotated(None)
-    found, cursor = [], None
+    found: list[Session] = []
+    cursor = None
     for _ in range(4):
         page, cursor = store.list_sessions(sub, after=cursor, limit=1)
         found += page

@@ -227,7 +227,7 @@ class World:
     tokens: list[AccessTokenClaims] = field(default_factory=list)
     ending: dict[str, int] = field(default_factory=dict)  # sessions that were denied, until when they may issue
     revoked: set[str] = field(default_factory=set)
-    denied_lately: list[tuple[int, str]] = field(default_factory=list)
+    denied_lately: list[int] = field(default_factory=list)
     sessions: int = 0
 
     def pass_on(self, seconds: int) -> None:
@@ -250,23 +250,26 @@ class World:
 
     def end(self, sid: str, ahead: int) -> None:
         """Deny the session, in a container whose clock is so far ahead. It issues tokens for 10 s more at most."""
-        if self.may_name("session", MOST_SESSIONS) and sid not in self.ending:
+        if self.may_name_a_session() and sid not in self.ending:
+            self.denied_lately.append(self.now)
             self.sessions_service(ahead).end(CLAIMS.sub, sid)
             self.ending[sid] = self.now + REQUEST
 
-    def revoke(self, jti: str, ahead: int) -> None:
-        """Deny one token."""
-        if self.may_name("token", MOST_TOKENS):
-            self.sessions_service(ahead).deny_token(CLAIMS.sub, jti)
-            self.revoked.add(jti)
+    def revoke(self, token: AccessTokenClaims, ahead: int) -> None:
+        """Deny one token, which ends its session where ten were denied within half a minute."""
+        if token.sid in self.ending or not self.may_name_a_session():
+            return
+        self.sessions_service(ahead).deny_token(CLAIMS.sub, token.sid, token.jti)
+        self.revoked.add(token.jti)
+        held = self.store.find_denials(CLAIMS.sub)
+        if held.deny(replace(token, jti="another", iat=self.now + CLOCKS)):
+            self.denied_lately.append(self.now)
+            self.ending[token.sid] = self.now + REQUEST
 
-    def may_name(self, kind: str, most: int) -> bool:
-        """Count a name, unless there were as many in the last 30 s as the list takes, by the clocks' difference."""
+    def may_name_a_session(self) -> bool:
+        """Whether fewer were named in the last 30 s than the list takes, by the clocks' difference."""
         since = self.now - 2 * SETTLED - CLOCKS
-        if len([at for at, other in self.denied_lately if other == kind and at >= since]) >= most:
-            return False
-        self.denied_lately.append((self.now, kind))
-        return True
+        return len([at for at in self.denied_lately if at >= since]) < MOST_SESSIONS
 
     def sessions_service(self, ahead: int) -> Sessions:
         """The use cases in a container whose clock is so far ahead."""
@@ -323,7 +326,7 @@ def play(world: World, kind: str, clock: int, which: int, more: int) -> None:
             world.end(sid, clock)
     else:
         for token in world.tokens[which : which + more]:
-            world.revoke(token.jti, clock)
+            world.revoke(token, clock)
 
 
 def test_sequence_that_overflows_again_and_again() -> None:

@@ -1,0 +1,58 @@
+"""What logging in at an identity provider is asked for with, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.records import Transport
+    from chalicelib.services.grants import Grant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRequest:
+    """What a page asks for: where to come back to and how; `max_age`: OpenID Connect Core section 3.1.2.1, seconds.
+
+    `device_token` is what an earlier login, to any account, left in the browser, unverified.
+    """
+
+    return_to: str
+    transport: Transport
+    max_age: int | None = None
+    device_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where to send the browser, and the secret that it has to keep (base64url)."""
+
+    authorization_url: str
+    browser_secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """The provider's answer as a browser brings it (RFC 6749 section 4.1.2, RFC 9207), and what that browser holds."""
+
+    state: str
+    code: str | None
+    error: str | None
+    iss: str | None
+    browser_secret: bytes | None
+    carried: tuple[RefreshToken, ...]
+    device_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Where the browser goes at last: with a grant, or with an error's code.
+
+    After linking the grant renews the session that the browser came with, or there is none (`linked` is True).
+    """
+
+    return_to: str
+    grant: Grant | None = None
+    error: str | None = None
+    linked: bool = False
