@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from chalicelib.domain.records import AccessTokenClaims, Principal
-    from chalicelib.ports import IdentityProvider
+    from chalicelib.ports import IdentityProvider, TokenSource
     from chalicelib.services import Services
     from chalicelib.services.grants import Grant
     from chalicelib.store.protocol import Store
@@ -113,6 +114,21 @@ def parameters_with_keys(algorithm: str = "ES256") -> MemoryParameters:
     return parameters
 
 
+class ChosenSessions:
+    """ports.TokenSource for new sessions: random, but whether their logins look for sessions beyond the bound is chosen.
+
+    One login in sixteen looks, by the first byte of the session's id: a test of anything else must not depend on that.
+    """
+
+    def __init__(self, *, look: bool = False) -> None:
+        self._first = 0 if look else 1
+
+    def token(self, size: int) -> bytes:
+        """Random bytes, of which the lowest four bits of the first one are chosen."""
+        drawn = os.urandom(size)
+        return bytes([drawn[0] & 0xF0 | self._first]) + drawn[1:]
+
+
 @dataclass
 class RecordingAudit:
     """Keeps what was recorded."""
@@ -154,6 +170,7 @@ class Keyturn:
     audit: RecordingAudit = field(default_factory=RecordingAudit)
     config: Config = field(default_factory=config)
     providers: Mapping[str, IdentityProvider] = field(default_factory=dict)
+    source: TokenSource = field(default_factory=ChosenSessions)
 
     def __post_init__(self) -> None:
         self.services: Services = self.container()
@@ -161,7 +178,9 @@ class Keyturn:
     def container(self) -> Services:
         """A cold container's services over the same world: it knows nothing that is not in the table."""
         keyring = KeyRing(self.parameters, PREFIX, self.clock, groups=GROUPS)
-        return bootstrap.compose(self.config, keyring, self.store, self.providers, self.clock, self.audit)
+        services = bootstrap.compose(self.config, keyring, self.store, self.providers, self.clock, self.audit)
+        services.accounts.new_sessions.source = self.source
+        return services
 
     def authorization(self) -> Authorization:
         """A cold authorizer container."""

@@ -12,6 +12,7 @@ from tests.fakes_store import FakeStore
 if TYPE_CHECKING:
     from typing import Any
 
+    from chalicelib.domain.denials import Denials
     from chalicelib.domain.records import Account, Login, LoginTransaction, Session
     from chalicelib.store.protocol import Store
 

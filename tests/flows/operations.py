@@ -171,7 +171,7 @@ def password_is_old(world: World) -> None:
 
 
 def password_is_new(world: World) -> None:
-    """The new password fits and the old one does not; every credential of before is dead, of the session that asked too.
+    """The new password fits, the old one does not; every credential of before is dead, the asking session's too.
 
     Whoever never got the answer logs in.
     """
@@ -247,7 +247,7 @@ def account_is_its_owners(world: World) -> None:
 
 
 def linked_by_the_next_try(world: World) -> None:
-    """Sent again from the start, by a new login where the credential was renewed unheard, linking works, or has worked."""
+    """Begun again by a new login, because the credential may have been renewed unheard, linking works, or has worked."""
     world.here = log_in(world.keyturn.services)
     world.link(world.federated.google, STRANGER)
     comes_in("google", STRANGER)(world)

@@ -261,7 +261,7 @@ def test_login_from_a_known_device(measured: Measured) -> None:
     assert wrong == (2, 1, 1)
     # Of another epoch it is a stranger's: its own counter, the read, the stranger's two at once.
     grant = log_in(services)
-    change_password(services, measured.keyturn.principal(grant.access_token))
+    change_password(services, grant)
     moved = measured.cost(lambda: log_in(services, WRONG_PASSWORD, device_token=token), InvalidCredentials)
     assert moved == (3, 1, 3)
 

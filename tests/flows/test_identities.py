@@ -294,7 +294,7 @@ def end_by_password_change(world: Federated, grant: Grant) -> None:
     """The owner changes the password from another session."""
     del grant
     other = log_in(world.services)
-    change_password(world.services, principal_of(world, other))
+    change_password(world.services, other)
 
 
 def end_by_take_over(world: Federated, grant: Grant) -> None:
@@ -364,7 +364,7 @@ def test_session_that_changed_its_password_still_links(world: Federated) -> None
     grant = sign_up(world.services)
     browser = world.browser()
     url = browser.begin_linking(principal_of(world, grant))
-    change_password(world.services, principal_of(world, grant))
+    change_password(world.services, grant)
     assert browser.come_back(world.google.approve(url, ELSE)).error is None
     assert subjects_of(world) == {("google", "person-7")}
 

@@ -66,7 +66,7 @@ def _disabled(keyturn: Keyturn, grant: Grant) -> None:
 
 def _password_changed(keyturn: Keyturn, _: Grant) -> None:
     there = log_in(keyturn.services)
-    change_password(keyturn.services, keyturn.principal(bearer(there)))
+    change_password(keyturn.services, there)
 
 
 def _stolen(keyturn: Keyturn, grant: Grant) -> None:
@@ -91,7 +91,7 @@ def test_what_has_ended_is_inactive(anywhere: Keyturn, end: Callable[[Keyturn, G
 def test_session_that_a_password_change_takes_along_is_active(anywhere: Keyturn) -> None:
     """The refresh token of the session that changed the password goes on; its access token of before does not."""
     grant = sign_up(anywhere.services)
-    changed = change_password(anywhere.services, anywhere.principal(bearer(grant)))
+    changed = change_password(anywhere.services, grant)
     assert introspect(anywhere, refresh_token(grant))
     assert introspect(anywhere, changed.access_token)
     assert introspect(anywhere, grant.access_token) is None
@@ -167,7 +167,7 @@ def test_password_change_between_two_reads_is_looked_at_again(keyturn: Keyturn) 
     grant = sign_up(keyturn.services)
     sub, sid = grant.account.sub, grant.session_id
     before = keyturn.store.find_session(sub, sid)
-    change_password(keyturn.services, keyturn.principal(bearer(grant)))
+    change_password(keyturn.services, grant)
     account = keyturn.store.find_account(sub)
     assert before
     readings = iter([(before, account), (replace(before, epoch=before.epoch + 1), account)])

@@ -299,7 +299,7 @@ def test_token_that_is_none_is_an_absent_one(keyturn: Keyturn, what: str) -> Non
 def move_on(keyturn: Keyturn) -> None:
     """The password is another one."""
     grant = log_in(keyturn.services)
-    change_password(keyturn.services, keyturn.principal(grant.access_token))
+    change_password(keyturn.services, grant)
 
 
 def disable(keyturn: Keyturn) -> None:

@@ -36,7 +36,7 @@ WAYS: dict[str, tuple[int, Callable[[Services, Grant, Keyturn], object]]] = {
     "login from a known device": (1, lambda services, grant, _: log_in(services, device_token=device_token(grant))),
     "password change": (
         1,
-        lambda services, grant, keyturn: change_password(services, keyturn.principal(grant.access_token)),
+        lambda services, grant, keyturn: change_password(services, grant),
     ),
     "password change from a known device": (
         1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from chalicelib.crypto.refresh_tokens import wrap
 from chalicelib.errors import InvalidGrant, Unavailable
 from tests.fakes import CLIENT, Keyturn
 from tests.fakes_store import FakeStore
@@ -13,7 +14,9 @@ from tests.flows.steps import (
     assert_dead,
     assert_works,
     decoded,
+    device_token,
     log_in,
+    log_out,
     refresh,
     sign_up,
     tampered,
@@ -43,16 +46,31 @@ def test_owner_of_a_stolen_token_ends_the_session(anywhere: Keyturn) -> None:
 
 
 @pytest.mark.parametrize("later", [0, 3600])
-def test_token_of_an_older_generation_ends_the_session(anywhere: Keyturn, later: int) -> None:
-    """Two generations back, or ten: no client has a reason to present it, window or not."""
+@pytest.mark.parametrize("turns", [2, 10])
+def test_token_of_an_older_generation_ends_the_session(anywhere: Keyturn, turns: int, later: int) -> None:
+    """Two generations back, or ten: no client has a reason to present it, window or not, from its own device or not."""
     first = sign_up(anywhere.services)
     grant = first
-    for _ in range(3):
+    for _ in range(turns):
+        anywhere.clock.advance(21)
         grant = refresh(anywhere.services, grant)
     anywhere.clock.advance(later)
     with pytest.raises(InvalidGrant):
-        refresh(anywhere.services, first)
+        refresh(anywhere.services, first, device_token=device_token(first))
+    assert anywhere.audit.names()[-1] == "refresh_token_reused"
     assert_dead(anywhere, grant, first)
+
+
+def test_older_secret_needs_not_be_known_to_the_table(anywhere: Keyturn) -> None:
+    """Of a generation behind the predecessor no secret is held: a good MAC over any secret is a replay, not a forgery."""
+    grant = sign_up(anywhere.services)
+    for _ in range(2):
+        anywhere.clock.advance(21)
+        grant = refresh(anywhere.services, grant)
+    with pytest.raises(InvalidGrant):
+        anywhere.services.tokens.refresh(tampered(anywhere, grant, generations=-2, secret=bytes(32)), ELSEWHERE)
+    assert anywhere.audit.names()[-1] == "refresh_token_reused"
+    assert_dead(anywhere, grant)
 
 
 def test_theft_ends_one_session_and_no_other(anywhere: Keyturn) -> None:
@@ -81,18 +99,47 @@ def test_theft_is_audited_although_its_answer_was_lost() -> None:
     assert keyturn.audit.names().count("refresh_token_reused") == 1
 
 
-@pytest.mark.parametrize("age", ["held", "predecessor", "late predecessor", "to come"])
-def test_forged_secret_raises_an_alarm_and_ends_nothing(anywhere: Keyturn, age: str) -> None:
-    """A good MAC over a wrong secret: somebody may know the MAC key, which must not be enough to end sessions."""
+@pytest.mark.parametrize("late", [0, 21])
+@pytest.mark.parametrize("generations", [-2, -1, 0, 1])
+@pytest.mark.parametrize("own_device", [False, True])
+def test_forged_secret_raises_an_alarm_and_ends_nothing(
+    anywhere: Keyturn,
+    generations: int,
+    late: int,
+    own_device: bool,  # noqa: FBT001 - a parameter of the table above
+) -> None:
+    """A good MAC over a wrong secret: somebody may know the MAC key, which must not be enough to end sessions.
+
+    The held generation, its predecessor, what was answered late (two behind) and one to come; inside the window or not.
+    """
     first = sign_up(anywhere.services)
-    grant = refresh(anywhere.services, first)
-    anywhere.clock.advance(21 if age == "late predecessor" else 0)
-    generations = {"held": 0, "to come": 1}.get(age, -1)
+    device = device_token(first)
+    refresh(anywhere.services, first)
+    anywhere.clock.advance(21)
+    grant = refresh(anywhere.services, first, device_token=device)  # late: generation 2, and generation 0 its base
+    anywhere.clock.advance(late)
     forged = tampered(anywhere, grant, generations=generations, secret=bytes(32))
     with pytest.raises(InvalidGrant):
-        anywhere.services.tokens.refresh(forged, ELSEWHERE)
+        anywhere.services.tokens.refresh(forged, ELSEWHERE, device if own_device else None)
     assert anywhere.audit.names()[-1] == "refresh_token_forged"
     assert_works(anywhere, grant)
+
+
+def test_successor_is_not_to_be_had_by_a_late_answers_pad(anywhere: Keyturn) -> None:
+    """The presented secret wraps two successors under two labels: what the one wrapping shows does not open the other."""
+    first = sign_up(anywhere.services)
+    secret = decoded(anywhere.services, first).secret
+    refresh(anywhere.services, first)
+    before = anywhere.store.find_session(first.account.sub, first.session_id)
+    anywhere.clock.advance(21)
+    late = decoded(anywhere.services, refresh(anywhere.services, first, device_token=device_token(first))).secret
+    after = anywhere.store.find_session(first.account.sub, first.session_id)
+    assert before
+    assert after
+    assert wrap(after.late_wrapped, secret, first.session_id, 0, "late") == late
+    assert wrap(after.late_wrapped, secret, first.session_id, 0) != late
+    assert (after.late_base, len(after.late_wrapped), len(after.wrapped)) == (0, 32, 32)
+    assert len({before.wrapped, after.wrapped, after.late_wrapped}) == 3
 
 
 def test_right_secret_of_another_generation_is_a_forgery(keyturn: Keyturn) -> None:
@@ -128,7 +175,7 @@ def test_tokens_of_an_ended_session_are_no_theft(anywhere: Keyturn) -> None:
     """A dead session's tokens are refused, of whatever generation, without an alarm."""
     first = sign_up(anywhere.services)
     second = refresh(anywhere.services, first)
-    anywhere.services.sessions.log_out(first.account.sub, first.session_id, CLIENT)
+    log_out(anywhere.services, second)
     anywhere.clock.advance(3600)
     assert_dead(anywhere, second, first)
     assert anywhere.audit.names()[-1] == "logged_out"

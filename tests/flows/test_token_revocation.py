@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chalicelib.config import LONGEST_ACCESS_TTL
-from chalicelib.domain.denials import DENIED_TOKENS
+from chalicelib.domain.denials import DENIED_TOKENS, LONGEST_ACCESS_TTL
 from chalicelib.errors import InvalidToken, Unavailable
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
@@ -49,19 +48,18 @@ def test_refresh_token_ends_its_session(anywhere: Keyturn) -> None:
 
 
 def test_session_that_moves_along_is_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password change between the readings of session and account hides no living session: 200 means revoked."""
+    """A password change between the readings of account and session hides no living session: 200 means revoked."""
     store = FakeStore()
     keyturn = Keyturn(store)
     grant = sign_up(keyturn.services)
-    before, _ = store.find_session_and_account(grant.account.sub, grant.session_id)
-    changed = change_password(keyturn.services, keyturn.principal(bearer(grant)))
     _, account = store.find_session_and_account(grant.account.sub, grant.session_id)
-    torn = iter([(before, account)])
+    changed = change_password(keyturn.services, grant)
+    after, _ = store.find_session_and_account(grant.account.sub, grant.session_id)
+    torn = iter([(after, account)])
     whole = store.find_session_and_account
     monkeypatch.setattr(store, "find_session_and_account", lambda sub, sid: next(torn, None) or whole(sub, sid))
-    keyturn.services.revocation.revoke(long_lived(grant).refresh_token, CLIENT)
-    assert_dead(keyturn, grant)
-    assert_denied(keyturn, changed.access_token)
+    keyturn.services.revocation.revoke(long_lived(changed).refresh_token, CLIENT)
+    assert_dead(keyturn, changed, grant)
 
 
 def test_access_token_alone_is_revoked(anywhere: Keyturn) -> None:
@@ -110,13 +108,14 @@ def test_parallel_revocations_hold(keyturn: Keyturn) -> None:
             assert_denied(keyturn, grant.access_token)
 
 
-def test_expired_access_token_changes_nothing(keyturn: Keyturn) -> None:
-    """What has expired is worth nothing already; nothing is written for it."""
+def test_expired_access_token_of_a_living_session_ends_it(keyturn: Keyturn) -> None:
+    """Nothing is left of the token itself: whoever sends it wants the session to be over, as at a logout."""
     grant = sign_up(keyturn.services)
+    other = log_in(keyturn.services)
     keyturn.clock.advance(keyturn.config.access_ttl)
-    before = contents(keyturn.store)
     revoke(keyturn, grant.access_token)
-    assert contents(keyturn.store) == before
+    assert_dead(keyturn, grant)
+    assert_works(keyturn, refresh(keyturn.services, other))
 
 
 @pytest.mark.parametrize("transport", ["cookie", "session"])
@@ -168,4 +167,4 @@ def test_denial_outlives_the_token(keyturn: Keyturn) -> None:
     assert isinstance(store, FakeStore)
     grant = sign_up(keyturn.services)
     revoke(keyturn, grant.access_token)
-    assert store.deny_until[grant.account.sub] >= keyturn.clock.now() + LONGEST_ACCESS_TTL
+    assert store.denials[grant.account.sub].expires_at >= keyturn.clock.now() + LONGEST_ACCESS_TTL
