@@ -135,7 +135,7 @@ def test_device_keeps_its_id(federated: Federated) -> None:
         grant = log_in(services, device_token=device_token(grant))
         assert device_of(keyturn, device_token(grant)) == device
     principal = keyturn.principal(grant.access_token)
-    grant = change_password(services, principal, device_token=device_token(grant))
+    grant = change_password(services, grant, device_token=device_token(grant))
     assert device_of(keyturn, device_token(grant)) == replace(device, epoch=1)
     grant = log_in(services, NEW_PASSWORD, device_token=device_token(grant))
     assert device_of(keyturn, device_token(grant)) == replace(device, epoch=1)
@@ -180,15 +180,13 @@ def test_password_changes_do_not_get_round_the_counter(keyturn: Keyturn) -> None
     """Neither do password changes, each of which raises the epoch."""
     grant, changed, passwords = sign_up(keyturn.services), 0, (PASSWORD, NEW_PASSWORD)
     token = device_token(grant)
-    principal = keyturn.principal(grant.access_token)
     while changed < 2 * FREE:
+        current, new = passwords[changed % 2], passwords[1 - changed % 2]
         try:
-            answer = change_password(
-                keyturn.services, principal, passwords[changed % 2], passwords[1 - changed % 2], token
-            )
+            grant = change_password(keyturn.services, grant, current, new, device_token=token)
         except TooManyRequests:
             break
-        token = device_token(answer)
+        token = device_token(grant)
         changed += 1
     assert changed == FREE
     assert keyturn.audit.events[-1][1]["what"] == "change-device"
@@ -197,11 +195,10 @@ def test_password_changes_do_not_get_round_the_counter(keyturn: Keyturn) -> None
 def test_strangers_do_not_delay_a_password_change(anywhere: Keyturn) -> None:
     """The owner of an account that is being guessed at can change its password, from a known device."""
     grant = sign_up(anywhere.services)
-    principal = anywhere.principal(grant.access_token)
     fill_account(anywhere)
     with pytest.raises(TooManyRequests):
-        change_password(anywhere.services, principal)
-    renewed = change_password(anywhere.services, principal, device_token=device_token(grant))
+        change_password(anywhere.services, grant)
+    renewed = change_password(anywhere.services, grant, device_token=device_token(grant))
     with pytest.raises(TooManyRequests):
         log_in(anywhere.services, NEW_PASSWORD)
     assert_works(anywhere, log_in(anywhere.services, NEW_PASSWORD, device_token=device_token(renewed)))
@@ -210,15 +207,15 @@ def test_strangers_do_not_delay_a_password_change(anywhere: Keyturn) -> None:
 def test_wrong_guesses_at_a_password_change_are_held_back(keyturn: Keyturn) -> None:
     """A stolen session on a stolen device has as many guesses as any other (regressions: CVE-2026-9798)."""
     grant = sign_up(keyturn.services)
-    principal, token = keyturn.principal(grant.access_token), device_token(grant)
+    token = device_token(grant)
     hasher = CountingHasher(keyturn.services.accounts.hasher)
     counted = with_hasher(keyturn.services, hasher)
     for _ in range(FREE):
         with pytest.raises(InvalidCredentials):
-            change_password(counted, principal, WRONG_PASSWORD, device_token=token)
+            change_password(counted, grant, WRONG_PASSWORD, device_token=token)
     hashed = list(hasher.calls)
     with pytest.raises(TooManyRequests):
-        change_password(counted, principal, device_token=token)
+        change_password(counted, grant, device_token=token)
     assert hasher.calls == hashed
 
 
@@ -226,11 +223,12 @@ def test_password_change_makes_every_other_device_unknown(anywhere: Keyturn) -> 
     """The one that asks is renewed; where it brought nothing, or another account's token, it gets nothing."""
     grant, other = sign_up(anywhere.services), device_token(log_in(anywhere.services))
     bob = device_token(sign_up(anywhere.services, email="bob@example.com"))
-    principal = anywhere.principal(grant.access_token)
+    mine = device_token(grant)
     for token in (None, "", "kd2.x.y", bob):
-        assert change_password(anywhere.services, principal, new=PASSWORD, device_token=token).device_token is None
-    assert change_password(anywhere.services, principal, device_token=device_token(grant)).device_token is None
-    assert steps_of(anywhere, WRONG_PASSWORD, device_token(grant)) == MOVED
+        grant = change_password(anywhere.services, grant, new=PASSWORD, device_token=token)
+        assert grant.device_token is None
+    assert change_password(anywhere.services, grant, device_token=mine).device_token is None
+    assert steps_of(anywhere, WRONG_PASSWORD, mine) == MOVED
     assert steps_of(anywhere, WRONG_PASSWORD, other) == MOVED
 
 
@@ -267,7 +265,7 @@ def spoilt(keyturn: Keyturn) -> dict[str, str]:
     return {
         "none": "",
         "nonsense": "nonsense",
-        "a refresh token": sign_up(keyturn.services, email="carol@example.com").refresh.refresh_token,  # type: ignore[union-attr]
+        "a refresh token": sign_up(keyturn.services, email="carol@example.com").refresh.refresh_token,
         "another account's": bob,
         "forged": f"{mine[:-4]}AAAA",
         "endless": "kd2." + "A" * 10_000,
@@ -343,8 +341,7 @@ def test_stolen_token_of_before_delays_nothing_that_came_after(keyturn: Keyturn)
     """A thief's old token and the renewed one have one id; using the old one up does not hold up the renewed one."""
     grant = sign_up(keyturn.services)
     stolen = device_token(grant)
-    principal = keyturn.principal(grant.access_token)
-    renewed = device_token(change_password(keyturn.services, principal, device_token=stolen))
+    renewed = device_token(change_password(keyturn.services, grant, device_token=stolen))
     for _ in range(3 * FREE):
         with pytest.raises((InvalidCredentials, TooManyRequests)):
             log_in(keyturn.services, WRONG_PASSWORD, device_token=stolen, client=ELSEWHERE)
