@@ -80,8 +80,8 @@ class Identities:
             if held is not None and (held.issuer, held.subject) != (identity.issuer, identity.subject):
                 detail = "The account has another identity of this provider; remove that one first."
                 raise IdentityTaken(detail)
-            proves_email = held is None and not account.email_verified and _proves(identity, account.email)
-            proven = replace(login.account, email_verified=account.email_verified or proves_email)
+            proves_email = held is None and not login.account.email_verified and _proves(identity, account.email)
+            proven = replace(login.account, email_verified=login.account.email_verified or proves_email)
             grant, renewal = self.renewals.prepare(proven, session, client, now) if renews else (None, None)
             if held is not None:
                 if renewal is None or self.store.renew_session(renewal):

@@ -9,18 +9,17 @@ import pytest
 
 from chalicelib.errors import (
     EmailTaken,
-    IdentityNotFound,
     InvalidCode,
     InvalidCredentials,
     InvalidGrant,
-    InvalidRequest,
     InvalidToken,
     LoginExpired,
     SessionNotFound,
     Unavailable,
 )
 from chalicelib.services.arrivals import Visit
-from tests.fakes import CLIENT
+from chalicelib.services.begin import MOST_SESSIONS
+from tests.fakes import CLIENT, START, ChosenSessions
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.contents import contents
 from tests.flows.federated import Browser, Federated, code_for, exchange
@@ -35,6 +34,7 @@ from tests.flows.steps import (
     bearer,
     change_password,
     decoded,
+    device_token,
     generation_of,
     link,
     log_in,
@@ -48,11 +48,12 @@ from tests.flows.steps import (
     with_hasher,
 )
 from tests.flows.tables import fill_blacklist
-from tests.store.samples import an_event
+from tests.store.samples import a_session, an_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import AuthorizationCode, Principal
     from chalicelib.services import Services
     from chalicelib.services.grants import Grant
@@ -247,7 +248,7 @@ def account_is_its_owners(world: World) -> None:
 
 
 def linked_by_the_next_try(world: World) -> None:
-    """Begun again by a new login, because the credential may have been renewed unheard, linking works, or has worked."""
+    """Begun again by a new login, for the credential may have been renewed unheard, linking works, or has worked."""
     world.here = log_in(world.keyturn.services)
     world.link(world.federated.google, STRANGER)
     comes_in("google", STRANGER)(world)
@@ -258,8 +259,38 @@ def identity_is_gone(world: World) -> None:
     assert world.keyturn.services.identities.ways_in(world.principal).identities == ()
     grant = exchange(world.keyturn.services, world.federated.google, STRANGER)
     assert grant.account.sub != world.here.account.sub
-    assert_dead(world.keyturn, world.earlier)
+    credential_was_renewed(world)
+
+
+def credential_was_renewed(world: World) -> None:
+    """What the session held is dead, and that is no theft; the other session goes on."""
+    for grant in (world.here, world.earlier):
+        with pytest.raises(InvalidGrant):
+            refresh(world.keyturn.container(), grant)
+    assert "refresh_token_reused" not in world.keyturn.audit.names()
     assert_works(world.keyturn, world.there)
+
+
+def linked_again(world: World) -> None:
+    """The identity opens the account as before, by a login of its own."""
+    credential_was_renewed(world)
+    assert exchange(world.keyturn.services, world.federated.google, STRANGER).account.sub == world.here.account.sub
+
+
+def turned_late(world: World) -> None:
+    """However often it was presented, one generation further than the answer that was lost, and it works."""
+    assert generation_of(world.keyturn, world.here) == 2
+    late = refresh(world.keyturn.services, world.earlier, device_token=device_token(world.earlier))
+    assert_works(world.keyturn, late)
+    assert "refresh_token_reused" not in world.keyturn.audit.names()
+
+
+def sessions_are_bounded(world: World) -> None:
+    """The next login that looks leaves a hundred at most, of which those in use are some."""
+    _log_in_looking(world, world.keyturn.container())
+    found, _ = world.keyturn.store.list_sessions(world.principal.sub, after=None, limit=200)
+    assert len(found) <= MOST_SESSIONS
+    both_work(world)
 
 
 def guest_has_a_password(world: World) -> None:
@@ -325,9 +356,13 @@ def _guest_is_in(world: World) -> None:
     world.visitor = world.keyturn.principal(world.guest.access_token)
 
 
-def _come_back(world: World, services: Services) -> None:
+def _come_back_with_cookie(world: World, services: Services) -> None:
+    _come_back(world, services, decoded(world.keyturn.services, world.here))
+
+
+def _come_back(world: World, services: Services, carried: RefreshToken | None = None) -> None:
     """The page is told a code; here it is the error that it stands for."""
-    returned = world.browser.come_back(world.query, services=services)
+    returned = world.browser.come_back(world.query, services=services, carried=carried)
     if returned.error:
         raise next(error for error in (Unavailable, LoginExpired, EmailTaken) if error.code == returned.error)
 
@@ -348,6 +383,21 @@ def _set_first_password(world: World, services: Services) -> Grant:
 
 def _sign_up_carrying(world: World, services: Services) -> Grant:
     return sign_up(services, email=NEWCOMER, carried=decoded(world.keyturn.services, world.there))
+
+
+def _log_in_looking(_: World, services: Services) -> Grant:
+    services.accounts.new_sessions.source = ChosenSessions(look=True)
+    return log_in(services)
+
+
+def _too_many_sessions(world: World) -> None:
+    for _ in range(MOST_SESSIONS):
+        unused = {"created_at": START - 3600, "rotated_at": START - 3600, "idle_expires_at": START + 3600}
+        world.keyturn.store.create_session(a_session(world.principal.sub, **unused))
+
+
+def _link_once_more(world: World, services: Services) -> Grant:
+    return link(services, world.here, "google", code_for(world.federated.google, STRANGER))
 
 
 def _log_in_carrying(world: World, services: Services) -> Grant:
@@ -429,6 +479,10 @@ OPERATIONS = {
     ),
     "login": Operation(lambda _, services: log_in(services), settled=both_work),
     "login with a session": Operation(_log_in_carrying, settled=there_is_over),
+    "login from a known device": Operation(
+        lambda world, services: log_in(services, device_token=device_token(world.earlier)), settled=both_work
+    ),
+    "login that removes sessions": Operation(_log_in_looking, ready=_too_many_sessions, settled=sessions_are_bounded),
     "login with a rehash": Operation(lambda _, services: log_in(with_dearer_hash(services)), settled=digest_is_new),
     "login without memory": Operation(
         lambda _, services: log_in(with_hasher(services, Exhausted())), refusal=Unavailable, settled=both_work
@@ -439,6 +493,14 @@ OPERATIONS = {
     "refresh": Operation(lambda world, services: refresh(services, world.earlier), settled=turned_once),
     "refresh that loses a race": Operation(
         lambda world, services: refresh(services, world.earlier), ready=World.turn, settled=turned_once
+    ),
+    "refresh inside the window again": Operation(
+        lambda world, services: refresh(services, world.here), ready=World.turn, settled=turned_once
+    ),
+    "refresh that is answered late": Operation(
+        lambda world, services: refresh(services, world.earlier, device_token=device_token(world.earlier)),
+        ready=lambda world: world.turn(later=21),
+        settled=turned_late,
     ),
     "refresh by a thief": Operation(
         lambda world, services: refresh(services, world.earlier),
@@ -470,7 +532,7 @@ OPERATIONS = {
     ),
     "password change": Operation(
         lambda world, services: change_password(services, world.here),
-        again=(InvalidCredentials,),
+        again=(InvalidGrant,),
         settled=password_is_new,
     ),
     "password change with a wrong one": Operation(
@@ -526,7 +588,7 @@ OPERATIONS = {
     "password change by session cookie": Operation(
         lambda world, services: change_password(services, world.there),
         ready=_there_is_a_session(),
-        again=(InvalidToken,),
+        again=(InvalidGrant,),
         settled=password_is_new,
     ),
     "begin": Operation(lambda _, services: Browser(services).begin(), settled=both_work),
@@ -555,6 +617,9 @@ OPERATIONS = {
     "callback that links": Operation(
         _come_back, ready=_begun_linking, again=(LoginExpired,), settled=linked_by_the_next_try
     ),
+    "callback that links and renews": Operation(
+        _come_back_with_cookie, ready=_begun_linking, again=(LoginExpired,), settled=linked_by_the_next_try
+    ),
     "exchange": Operation(
         _exchange,
         ready=_has_code(STRANGER, linked=STRANGER),
@@ -576,7 +641,7 @@ OPERATIONS = {
     "link by code": Operation(
         lambda world, services: link(services, world.here, "google", world.code),
         ready=_has_code(STRANGER),
-        again=(InvalidCode,),
+        again=(InvalidCode, InvalidGrant),
         settled=linked_by_the_next_try,
     ),
     "list of security events": Operation(
@@ -595,10 +660,13 @@ OPERATIONS = {
     "unlinking": Operation(
         lambda world, services: unlink(services, world.here, "google"),
         ready=_linked(STRANGER),
-        again=(IdentityNotFound,),
+        again=(InvalidGrant,),
         settled=identity_is_gone,
     ),
+    "link by code again": Operation(
+        _link_once_more, ready=_linked(STRANGER), again=(InvalidGrant,), settled=linked_again
+    ),
     "first password": Operation(
-        _set_first_password, ready=_guest_is_in, again=(InvalidRequest,), settled=guest_has_a_password
+        _set_first_password, ready=_guest_is_in, again=(InvalidGrant,), settled=guest_has_a_password
     ),
 }

@@ -14,7 +14,7 @@ from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, exchange
-from tests.flows.steps import EMAIL, assert_dead, assert_works, log_in, sign_up
+from tests.flows.steps import EMAIL, assert_dead, assert_works, change_password, log_in, sign_up
 from tests.flows.tables import a_table
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def prove_account(world: Federated, *, with_password: bool = True) -> Grant:
     """An account whose address its owner has proven, with a password if asked for, at `google`."""
     grant = world.log_in(world.google)
     if with_password:
-        principal = world.keyturn.principal(grant.access_token)
-        world.services.accounts.change_password(principal, None, "correct horse battery", CLIENT)
+        grant = change_password(world.services, grant, None, "correct horse battery")
     return grant
 
 
@@ -235,10 +234,9 @@ def test_unproven_account_is_its_owners(world: Federated) -> None:
 def test_squatters_identities_open_nothing_afterwards(world: Federated) -> None:
     """Those that were linked to the account before are first arrivals again, or refused."""
     squatter = sign_up(world.services)
-    principal = world.keyturn.principal(squatter.access_token)
     waiting = Person("squatter", "squatter@example.net")
     browser = world.browser()
-    query = world.oidc.approve(browser.begin_linking(principal, "oidc"), waiting)
+    query = world.oidc.approve(browser.begin_linking(squatter, "oidc"), waiting)
     assert browser.come_back(query, "oidc").error is None
     by_identity = world.log_in(world.oidc, waiting)
     assert by_identity.account.sub == squatter.account.sub
@@ -276,8 +274,7 @@ def test_owner_sets_a_password_after_taking_over(world: Federated) -> None:
     """The account is theirs in every way."""
     sign_up(world.services)
     owner = world.log_in(world.google)
-    principal = world.keyturn.principal(owner.access_token)
-    world.services.accounts.change_password(principal, None, "owner horse battery", CLIENT)
+    change_password(world.services, owner, None, "owner horse battery")
     assert log_in(world.services, "owner horse battery").account.sub == owner.account.sub
 
 
@@ -366,7 +363,7 @@ def test_identity_that_is_taken_away_during_its_login_opens_nothing(make_store: 
     def squat(world: Federated) -> Grant:
         squatter = sign_up(world.services)
         browser = world.browser()
-        url = browser.begin_linking(world.keyturn.principal(squatter.access_token), "oidc")
+        url = browser.begin_linking(squatter, "oidc")
         assert browser.come_back(world.oidc.approve(url, waiting), "oidc").error is None
         return squatter
 
@@ -382,5 +379,5 @@ def test_identity_that_is_taken_away_during_its_login_opens_nothing(make_store: 
             assert_dead(world.keyturn, grant)
         assert_arrives(world, owner)
         assert ways_in(world) == (False, {("google", "person-1")})
-        listed = world.services.sessions.list(world.keyturn.principal(owner.access_token))
+        listed, _ = world.services.sessions.list(world.keyturn.principal(owner.access_token))
         assert [session.sid for session in listed] == [owner.session_id]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, KEPT, SETTLED, Denials
+from chalicelib.domain.denials import DENIED_SESSIONS, KEPT, SETTLED, Denials
 from chalicelib.errors import InvalidToken, Unavailable
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
@@ -25,8 +25,6 @@ from tests.flows.steps import (
 from tests.flows.tables import fill_blacklist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chalicelib.services.grants import Grant
 
 
@@ -48,7 +46,7 @@ def many_logouts(keyturn: Keyturn, count: int, apart: int = 300) -> list[Grant]:
 
 
 def overflow(keyturn: Keyturn, sub: str) -> None:
-    """Let so many sessions of the user be ended that the list is compacted. They need not exist: the rest is the same."""
+    """Let so many sessions of the user be ended that the list is compacted. They need not exist for that."""
     now, sessions = keyturn.clock.now(), keyturn.services.sessions
     for number in range(DENIED_SESSIONS + 1):
         sessions.end(sub, f"overflow-{now}-{number}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS
+from chalicelib.domain.records import TRANSPORTS
 from chalicelib.errors import (
     InvalidCredentials,
     InvalidGrant,
@@ -20,27 +21,34 @@ from chalicelib.errors import (
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
 from tests.counting import Cost, Meter
-from tests.fakes import CLIENT, Keyturn
+from tests.fakes import CLIENT, ChosenSessions, Keyturn
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.federated import Browser, Federated, code_for, exchange
 from tests.flows.steps import (
+    ELSEWHERE,
     WRONG_PASSWORD,
     bearer,
     change_password,
     decoded,
+    deny_sessions,
     device_token,
+    link,
     log_in,
     log_out,
     long_lived,
     refresh,
     sign_up,
+    unlink,
     with_dearer_hash,
 )
+from tests.flows.tables import fill_blacklist
+from tests.store.samples import a_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Principal
+    from chalicelib.domain.records import Transport
+    from chalicelib.services.grants import Grant
     from chalicelib.services.login_requests import Return
 
 FREE = (0, 0, 0)
@@ -87,15 +95,18 @@ class MeasuredFederated(Measured):
         self,
         provider: FakeProvider,
         person: Person = Person(),  # noqa: B008  # frozen
-        principal: Principal | None = None,
+        linking: Grant | None = None,
+        *,
+        with_cookie: bool = False,
     ) -> tuple[float, float, float]:
         """The cost of the callback alone, of a login or of a link."""
         browser = self.federated.browser()
         name = provider.name
-        url = browser.begin_linking(principal, name) if principal else browser.begin(name)
+        url = browser.begin_linking(linking, name) if linking else browser.begin(name)
         query = provider.approve(url, person)
+        carried = decoded(self.keyturn.services, linking) if linking and with_cookie else None
         returned: list[Return] = []
-        cost = self.cost(lambda: returned.append(browser.come_back(query, name)))
+        cost = self.cost(lambda: returned.append(browser.come_back(query, name, carried=carried)))
         assert returned[0].error is None
         return cost
 
@@ -144,23 +155,30 @@ def test_authorize_session(measured: Measured) -> None:
 def test_login_for_a_session_cookie(measured: Measured) -> None:
     """As for every other transport."""
     assert measured.cost(lambda: sign_up(measured.keyturn.services, transport="session")) == (2, 0, 7)
-    assert measured.cost(lambda: log_in(measured.keyturn.services, transport="session")) == (3, 1, 3)
+    assert measured.cost(lambda: log_in(measured.keyturn.services, transport="session")) == (3, 1, 4)
 
 
 def test_full_blacklist_costs_no_more(measured: Measured) -> None:
-    """With as many sessions as it has room for, and all else that it can hold, it stays one unit to read and write."""
-    grant = sign_up(measured.keyturn.services)
-    principal = measured.keyturn.principal(grant.access_token)
-    grant = change_password(measured.keyturn.services, principal)
-    sub = grant.account.sub
-    seen = measured.keyturn.store.find_denials(sub)
-    measured.keyturn.store.deny_issued_before(sub, seen, 1, deny_until=2_000_000_000)
-    for number in range(DENIED_SESSIONS - 1):
-        measured.keyturn.store.deny_session(sub, f"{number:022}", deny_until=2_000_000_000)
-    for number in range(DENIED_TOKENS):
-        measured.keyturn.store.deny_token(sub, f"{number:022}", deny_until=2_000_000_000)
+    """Full, with all else that it can hold, it is one unit to read; two to write, as it is over 1 KB by then."""
+    grant = change_password(measured.keyturn.services, sign_up(measured.keyturn.services))
+    sub, now, store = grant.account.sub, measured.keyturn.clock.now(), measured.keyturn.store
+    seen = store.find_denials(sub)
+    assert store.replace_denials(sub, seen, replace(seen, issued_before=1, expires_at=now + 3600))
+    deny_sessions(store, sub, *(f"{number:022}" for number in range(DENIED_SESSIONS - 1)), now=now)
     assert measured.cost(lambda: measured.keyturn.services.sessions.end(sub, "A" * 22)) == (2, 0, 2)
+    for number in range(DENIED_TOKENS):
+        assert store.deny_token(sub, f"{number:022}", now=now) is None
     assert measured.cost(lambda: measured.keyturn.authorize(grant.access_token)) == (1, 1, 0)
+
+
+def test_list_that_is_compacted_costs_a_write_more(measured: Measured) -> None:
+    """The refused entry, the compacted list, the deletion; afterwards it is as cheap as before."""
+    grants = [sign_up(measured.keyturn.services)] + [log_in(measured.keyturn.services) for _ in range(2)]
+    fill_blacklist(measured.keyturn.store, grants[0].account.sub)
+    trips, reads, writes = measured.cost(lambda: log_out(measured.keyturn.services, grants[0]))
+    assert (trips, reads) == (4, 2)
+    assert writes <= 5
+    assert measured.cost(lambda: log_out(measured.keyturn.services, grants[1])) == (3, 2, 2)
 
 
 def test_introspection(measured: Measured) -> None:
@@ -176,23 +194,51 @@ def test_introspection(measured: Measured) -> None:
 
 
 def test_revocation(measured: Measured) -> None:
-    """One write for an access token; for a refresh token a look at its session, and a logout's two if it is alive."""
+    """A look at the session, then one write for an access token; a logout's two for a refresh token, if it is alive."""
     grant, services = sign_up(measured.keyturn.services), measured.keyturn.services
     refresh_token = long_lived(grant).refresh_token
     for token in (f"{refresh_token}x", f"{refresh_token[:-4]}AAAA", f"{bearer(grant)}x", "x"):
         assert measured.cost(partial(services.revocation.revoke, token, CLIENT)) == FREE
-    assert measured.cost(lambda: services.revocation.revoke(bearer(grant), CLIENT)) == (1, 0, 1)
+    assert measured.cost(lambda: services.revocation.revoke(bearer(grant), CLIENT)) == (2, 2, 1)
     assert measured.cost(lambda: services.revocation.revoke(refresh_token, CLIENT)) == (3, 2, 2)
-    trips, reads, writes = measured.cost(lambda: services.revocation.revoke(refresh_token, CLIENT))
-    assert (trips, writes) == (1, 0)
-    assert reads <= 2
+    for token in (refresh_token, bearer(grant)):
+        trips, reads, writes = measured.cost(partial(services.revocation.revoke, token, CLIENT))
+        assert (trips, writes) == (1, 0)
+        assert reads <= 2
 
 
 def test_refresh(measured: Measured) -> None:
-    """The state, then one write; the loser's write fails its condition and is billed all the same."""
-    first = sign_up(measured.keyturn.services)
-    assert measured.cost(lambda: refresh(measured.keyturn.services, first)) == (2, 1, 1)
-    assert measured.cost(lambda: refresh(measured.keyturn.services, first)) == (2, 1, 1)
+    """The state, then one write; a loser's, or one that comes again, fails its condition and is billed all the same."""
+    services = measured.keyturn.services
+    first = sign_up(services)
+    turned: list[Grant] = []
+    assert measured.cost(lambda: turned.append(refresh(services, first))) == (2, 1, 1)
+    for presented in (first, *turned):
+        for client in (CLIENT, ELSEWHERE):
+            assert measured.cost(partial(refresh, services, presented, client)) == (2, 1, 1)
+
+
+def test_refresh_answered_late(measured: Measured) -> None:
+    """The refused write tells what is held; the second write turns it. Its repetition costs what a loser's does."""
+    services = measured.keyturn.services
+    first = sign_up(services)
+    refresh(services, first)
+    measured.keyturn.clock.advance(21)
+    late = partial(refresh, services, first, device_token=device_token(first))
+    assert measured.cost(late) == (3, 1, 2)
+    for later in (0, 3600):
+        measured.keyturn.clock.advance(later)
+        assert measured.cost(late) == (2, 1, 1)
+
+
+def test_refresh_with_a_dead_token(measured: Measured) -> None:
+    """A renewed one, one of another epoch and one of an ended session: the refused write at most."""
+    services = measured.keyturn.services
+    first, other = sign_up(services), log_in(services)
+    changed = change_password(services, first)
+    log_out(services, changed)
+    for presented in (first, other, changed):
+        assert measured.cost(partial(refresh, services, presented), InvalidGrant) == (2, 1, 1)
 
 
 def test_refresh_by_a_thief(measured: Measured) -> None:
@@ -204,9 +250,12 @@ def test_refresh_by_a_thief(measured: Measured) -> None:
 
 
 def test_login(measured: Measured) -> None:
-    """Both limiter writes at once, the read, the session. A wrong password saves the last."""
+    """Both limiter writes at once, the read, the session beside the device's counter. A wrong password saves both."""
     sign_up(measured.keyturn.services)
-    assert measured.cost(lambda: log_in(measured.keyturn.services)) == (3, 1, 3)
+    assert measured.cost(lambda: log_in(measured.keyturn.services)) == (3, 1, 4)
+    for _ in range(5):
+        log_in(measured.keyturn.services)
+    assert measured.cost(lambda: log_in(measured.keyturn.services)) == (3, 1, 4)  # the sixth device's is refused
     assert measured.cost(lambda: log_in(measured.keyturn.services, WRONG_PASSWORD), InvalidCredentials) == (2, 1, 2)
     unknown = measured.cost(lambda: log_in(measured.keyturn.services, email="x@example.com"), InvalidCredentials)
     assert unknown == (2, 1, 2)
@@ -215,13 +264,48 @@ def test_login(measured: Measured) -> None:
 def test_login_with_rehash(measured: Measured) -> None:
     """One write more, beside the session's."""
     sign_up(measured.keyturn.services)
-    assert measured.cost(lambda: log_in(with_dearer_hash(measured.keyturn.services))) == (3, 1, 4)
+    assert measured.cost(lambda: log_in(with_dearer_hash(measured.keyturn.services))) == (3, 1, 5)
 
 
 def test_login_that_ends_the_former_session(measured: Measured) -> None:
-    """Two writes more, one after the other."""
-    carried = decoded(measured.keyturn.services, sign_up(measured.keyturn.services))
-    assert measured.cost(lambda: log_in(measured.keyturn.services, carried=carried)) == (5, 1, 5)
+    """The former one is read beside the session's write; two writes more, one after the other; none for a dead one."""
+    services = measured.keyturn.services
+    first = sign_up(services)
+    token, carried = device_token(first), decoded(services, first)
+    assert measured.cost(lambda: log_in(services, carried=carried)) == (5, 3, 6)
+    trips, reads, writes = measured.cost(lambda: log_in(services, carried=carried))
+    assert (trips, writes) == (3, 4)
+    assert reads <= 3
+    mine = decoded(services, log_in(services, device_token=token))
+    assert measured.cost(lambda: log_in(services, carried=mine, device_token=token)) == (5, 3, 4)  # a counter less, too
+
+
+@pytest.mark.parametrize(("there", "removed"), [(1, 0), (100, 1), (110, 11), (190, 25)])
+def test_login_that_looks_for_what_is_over(measured: Measured, there: int, removed: int) -> None:
+    """One in sixteen: the list beside the session's write, not consistent; what is over goes in one call more."""
+    keyturn = measured.keyturn
+    first = sign_up(keyturn.services)
+    for _ in range(there - 1):
+        keyturn.store.create_session(a_session(first.account.sub, user_agent="x" * 160))
+    looking = Keyturn(keyturn.store, keyturn.clock, keyturn.parameters, source=ChosenSessions(look=True))
+    trips, reads, writes = measured.cost(lambda: log_in(looking.services, device_token=device_token(first)))
+    assert (trips, writes) == ((4, 2 + removed) if removed else (3, 2))
+    assert reads <= 1 + 12 + 12 * (there > 100)
+
+
+@pytest.mark.parametrize("sessions", [1, 50, 120])
+def test_list_of_sessions(measured: Measured, sessions: int) -> None:
+    """A page and the state, read at once: a page of fifty of the longest is at most seven units, not consistent."""
+    grant = sign_up(measured.keyturn.services)
+    for _ in range(sessions - 1):
+        measured.keyturn.store.create_session(a_session(grant.account.sub, user_agent="x" * 160))
+    principal, cursor = measured.keyturn.principal(grant.access_token), None
+    for _ in range(1 + sessions // 50):
+        trips, reads, writes = measured.cost(partial(measured.keyturn.services.sessions.list, principal, cursor))
+        assert (trips, writes) == (1, 0)
+        assert reads <= 8
+        _, cursor = measured.keyturn.services.sessions.list(principal, cursor)
+    assert cursor is None
 
 
 def test_login_refused_by_the_limiter(measured: Measured) -> None:
@@ -269,9 +353,9 @@ def test_login_from_a_known_device(measured: Measured) -> None:
 def test_password_change_from_a_known_device(measured: Measured) -> None:
     """No dearer than from another one."""
     grant = sign_up(measured.keyturn.services)
-    principal, services = measured.keyturn.principal(grant.access_token), measured.keyturn.services
-    cost = measured.cost(lambda: change_password(services, principal, device_token=device_token(grant)))
-    assert cost == (3, 2, 9)
+    services = measured.keyturn.services
+    cost = measured.cost(lambda: change_password(services, grant, device_token=device_token(grant)))
+    assert cost == (3, 3, 9)
 
 
 def test_forgeries_are_free(measured: Measured) -> None:
@@ -286,10 +370,19 @@ def test_forgeries_are_free(measured: Measured) -> None:
         assert measured.cost(partial(measured.keyturn.authorize, text), InvalidToken) == FREE
 
 
-def test_logout(measured: Measured) -> None:
-    """The denial, then the deletion."""
-    grant = sign_up(measured.keyturn.services)
-    assert measured.cost(lambda: log_out(measured.keyturn.services, grant)) == (2, 0, 2)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_logout(measured: Measured, transport: Transport) -> None:
+    """A look whether it lives, the denial, the deletion; with a dead credential the look alone."""
+    services = measured.keyturn.services
+    other = sign_up(services)
+    grant = log_in(services, transport=transport)
+    assert measured.cost(lambda: log_out(services, grant)) == (3, 2, 2)
+    changed = change_password(services, other)
+    for dead in (grant, other):
+        trips, reads, writes = measured.cost(partial(log_out, services, dead))
+        assert (trips, writes) == (1, 0)
+        assert reads <= 2
+    assert measured.cost(lambda: log_out(services, changed)) == (3, 2, 2)
 
 
 @pytest.mark.parametrize("sessions", [1, 12])
@@ -301,20 +394,14 @@ def test_logout_everywhere(measured: Measured, sessions: int) -> None:
     assert measured.cost(lambda: accounts.log_out_everywhere(principal, CLIENT)) == (2, 1, 6)
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("sessions", [1, 12])
-def test_password_change(measured: Measured, sessions: int) -> None:
-    """The state; limiter and login at once; one transaction of four items, however many sessions there are."""
-    grants = [sign_up(measured.keyturn.services)] + [log_in(measured.keyturn.services) for _ in range(sessions - 1)]
-    principal = measured.keyturn.principal(grants[-1].access_token)
-    assert measured.cost(lambda: change_password(measured.keyturn.services, principal)) == (3, 2, 9)
-
-
-@pytest.mark.parametrize("sessions", [1, 12])
-def test_password_change_by_session_cookie(measured: Measured, sessions: int) -> None:
-    """The session is read beside the state: one read unit more, and no wait."""
-    grants = [sign_up(measured.keyturn.services, transport="session")]
-    grants += [log_in(measured.keyturn.services, transport="session") for _ in range(sessions - 1)]
-    assert measured.cost(lambda: change_password(measured.keyturn.services, grants[-1])) == (3, 3, 9)
+def test_password_change(measured: Measured, sessions: int, transport: Transport) -> None:
+    """Session and state; limiter and login at once; one transaction of four items, however many sessions there are."""
+    services = measured.keyturn.services
+    grants = [sign_up(services, transport=transport)]
+    grants += [log_in(services, transport=transport) for _ in range(sessions - 1)]
+    assert measured.cost(lambda: change_password(services, grants[-1])) == (3, 3, 9)
 
 
 def test_login_at_a_provider_costs_no_more_than_a_login_and_its_transaction(federation: MeasuredFederated) -> None:
@@ -328,7 +415,8 @@ def test_login_at_a_provider_costs_no_more_than_a_login_and_its_transaction(fede
     callback = federation.callback(federation.federated.google)
     login = federation.cost(lambda: log_in(federation.keyturn.services, email="carol@example.com"))
     # The transaction beside the limiter; taking it, the identity, the account, the session beside the identity again.
-    assert (begin, callback, login) == ((1, 0, 2), (4, 3, 2), (3, 1, 3))
+    # Login and callback both from a device that is not known: one counter more.
+    assert (begin, callback, login) == ((1, 0, 2), (4, 3, 3), (3, 1, 4))
     trips, reads, writes = (there + back for there, back in zip(begin, callback, strict=True))
     assert trips <= login[0] + 2
     price = reads * READ_PRICE + writes * WRITE_PRICE
@@ -339,30 +427,34 @@ def test_exchange(federation: MeasuredFederated) -> None:
     """The limiter in the place of the transaction."""
     federated = federation.federated
     federated.log_in(federated.google)
-    assert federation.cost(lambda: exchange(federated.services, federated.google)) == (4, 3, 2)
+    assert federation.cost(lambda: exchange(federated.services, federated.google)) == (4, 3, 3)
 
 
 def test_first_arrivals(federation: MeasuredFederated) -> None:
     """A new account: identity and login, then four items at once. Linked by address: two items, then the session."""
     federated = federation.federated
     assert federation.callback(federated.google) == (4, 2, 9)
-    assert federation.callback(federated.oidc) == (5, 2, 6)
+    assert federation.callback(federated.oidc) == (5, 2, 7)
     sign_up(federated.services, email="carol@example.com")
-    assert federation.callback(federated.oidc, Person("person-2", "carol@example.com")) == (5, 2, 10)
+    assert federation.callback(federated.oidc, Person("person-2", "carol@example.com")) == (5, 2, 11)
 
 
 def test_ways_in(federation: MeasuredFederated) -> None:
-    """The list, linking by browser and by code, unlinking."""
+    """The list, linking by browser and by code, unlinking: the session is read beside the state, and renewed."""
     federated = federation.federated
-    principal = federated.keyturn.principal(federated.log_in(federated.google).access_token)
+    grant = federated.log_in(federated.google)
     services = federated.services
+    principal = federated.keyturn.principal(grant.access_token)
     assert federation.cost(lambda: services.identities.ways_in(principal)) == (2, 2, 0)
-    assert federation.cost(lambda: federated.browser().begin_linking(principal, "oidc")) == (2, 1, 2)
+    assert federation.cost(lambda: federated.browser().begin_linking(grant, "oidc")) == (2, 2, 2)
     again = Person("person-3")  # whose address is proven already
-    assert federation.callback(federated.oidc, again, principal) == (4, 2, 7)
-    assert federation.cost(lambda: services.identities.unlink(principal, "oidc", CLIENT)) == (4, 3, 4)
+    assert federation.callback(federated.oidc, again, grant) == (4, 3, 7)
+    grants: list[Grant] = []
+    assert federation.cost(lambda: grants.append(unlink(services, grant, "oidc"))) == (3, 3, 6)
     code = code_for(federated.oidc, again)
-    assert federation.cost(lambda: services.federation.link(principal, "oidc", code, CLIENT)) == (5, 3, 7)
+    assert federation.cost(lambda: grants.append(link(services, grants[-1], "oidc", code))) == (5, 5, 7)
+    grant = unlink(services, grants[-1], "oidc")
+    assert federation.callback(federated.oidc, again, grant, with_cookie=True) == (4, 3, 7)
 
 
 def test_logins_that_nobody_began_are_free(federation: MeasuredFederated) -> None:
@@ -382,9 +474,7 @@ def test_logins_that_nobody_began_are_free(federation: MeasuredFederated) -> Non
 
 
 def test_first_password(federation: MeasuredFederated) -> None:
-    """A password change, and the session for its freshness."""
+    """A password change."""
     federated = federation.federated
-    principal = federated.keyturn.principal(federated.log_in(federated.google).access_token)
-    accounts = federated.services.accounts
-    act = lambda: accounts.change_password(principal, None, "fresh horse battery", CLIENT)  # noqa: E731
-    assert federation.cost(act) == (4, 3, 9)
+    grant = federated.log_in(federated.google)
+    assert federation.cost(lambda: change_password(federated.services, grant, None)) == (3, 3, 9)

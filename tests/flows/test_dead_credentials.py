@@ -188,7 +188,7 @@ def test_login_that_carries_a_dead_credential_ends_nothing(
 
 
 def test_dead_tokens_do_not_overflow_the_blacklist(anywhere: Keyturn) -> None:
-    """More tokens of before a password change than the list has names, each sent to logout and revocation, again and again.
+    """More tokens of before a password change than the list has names, each sent to logout and revocation twice.
 
     No access token of the user is denied for them, the one that the change has answered included.
     """

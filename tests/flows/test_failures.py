@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Stage = tuple[World, FaultyStore, Callable[[], object]]
 
-CALLS = {"login": 4, "refresh": 2, "logout": 2}  # to DynamoDB, the parallel ones of a login included
+CALLS = {"login from a known device": 3, "refresh": 2, "logout": 3}  # to DynamoDB
 
 
 def staged(operation: Operation, store: Store) -> Stage:
@@ -80,14 +80,14 @@ def test_each_failure_is_503_or_nothing_and_the_retry_converges(name: str, make_
 
 
 def test_every_verb_fails_somewhere() -> None:
-    """The operations above call every verb that the store has."""
+    """The operations above call every verb that the store has, but for the one that tests alone look by."""
     called: set[str] = set()
     for operation in OPERATIONS.values():
         _, recorded, act = staged(operation, FakeStore())
         outcome_of(act)
         called.update(recorded.verbs)
     verbs = {name for name in vars(FakeStore) if not name.startswith("_")}
-    assert called == verbs
+    assert called == verbs - {"find_session"}  # a session is read with its account beside it
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_arrival_that_failed_is_not_logged_as_done(name: str, last: str, event: 
 
 
 @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.LOST, Fault.STALLED_ANSWER], ids=lambda fault: fault.name)
-@pytest.mark.parametrize("name", ["login", "refresh", "logout"])
+@pytest.mark.parametrize("name", CALLS)
 def test_failures_on_the_wire_are_503_and_the_retry_converges(
     name: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,8 @@ from tests.flows.steps import (
     assert_works,
     bearer,
     decoded,
+    holder,
+    link,
     log_in,
     log_out,
     long_lived,
@@ -168,15 +170,16 @@ def test_page_is_compared_exactly(federated: Federated, page: str) -> None:
 def test_unknown_provider_is_looked_up_nowhere(federated: Federated) -> None:
     """No call to the table or to a provider, whichever way it is named (CVE-2026-33538)."""
     services, store = watched(federated)
-    principal = federated.keyturn.principal(sign_up(federated.services).access_token)
+    grant = sign_up(federated.services)
+    principal, presented = holder(federated.services, grant), decoded(federated.services, grant)
     browser = Browser(services, secret=bytes(range(32)))
     visit = Visit(transport="body", client=CLIENT)
     acts: list[Callable[[str], object]] = [
         browser.begin,
         lambda name: browser.come_back({"state": "x", "code": "y"}, name),
-        lambda name: browser.begin_linking(principal, name),
+        lambda name: browser.begin_linking(grant, name),
         lambda name: services.federation.exchange(name, code_for(federated.google), visit),
-        lambda name: services.federation.link(principal, name, code_for(federated.google), CLIENT),
+        lambda name: services.federation.link(principal, name, code_for(federated.google), presented, CLIENT),
     ]
     for act in acts:
         for name in ("facebook", "Google", "google/", "__class__", ""):
@@ -590,14 +593,14 @@ def test_table_holds_nothing_that_finishes_a_login() -> None:
 
 
 def test_linking_that_is_under_way_makes_no_session(federated: Federated) -> None:
-    """A login that began as linking links, and the browser's session is the one that it was."""
+    """A login that began as linking links, and the browser's session is the one that it was, with a new credential."""
     grant = sign_up(federated.services)
     browser = federated.browser()
-    url = browser.begin_linking(federated.keyturn.principal(grant.access_token))
+    url = browser.begin_linking(grant)
     returned = browser.come_back(federated.google.approve(url), carried=decoded(federated.services, grant))
-    assert (returned.return_to, returned.grant, returned.error) == (PAGE, None, None)
+    assert (returned.return_to, returned.linked, returned.error) == (PAGE, True, None)
     assert list(contents(federated.keyturn.store).sessions) == [grant.session_id]
-    assert_works(federated.keyturn, grant)
+    assert_works(federated.keyturn, granted(returned))
 
 
 def test_settings_of_another_deployment_do_not_finish_a_login(federated: Federated) -> None:

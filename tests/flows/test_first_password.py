@@ -21,7 +21,18 @@ from tests.fakes_provider import Person
 from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange
-from tests.flows.steps import EMAIL, NEW_PASSWORD, assert_dead, assert_works, log_in, log_out, refresh, sign_up
+from tests.flows.steps import (
+    EMAIL,
+    NEW_PASSWORD,
+    assert_dead,
+    assert_works,
+    change_password,
+    link,
+    log_in,
+    log_out,
+    refresh,
+    sign_up,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +51,7 @@ def set_password(
     world: Federated, grant: Grant, current: str | None = None, new: str = PASSWORD, services: Services | None = None
 ) -> Grant:
     """Change the password as the grant's holder."""
-    principal = world.keyturn.principal(grant.access_token)
-    return (services or world.services).accounts.change_password(principal, current, new, CLIENT)
+    return change_password(services or world.services, grant, current, new)
 
 
 def assert_no_password(world: Federated) -> None:
@@ -58,9 +68,9 @@ def test_owner_sets_the_first_password(world: Federated) -> None:
     changed = set_password(world, here)
     assert_works(world.keyturn, log_in(world.services))
     assert world.log_in(world.google).account.sub == here.account.sub
-    assert_dead(world.keyturn, other)
+    assert_dead(world.keyturn, here, other)
     assert world.keyturn.authorize(changed.access_token).sid == here.session_id
-    assert_works(world.keyturn, refresh(world.services, here))
+    assert_works(world.keyturn, changed)
     contents(world.keyturn.store).assert_whole()
 
 
@@ -99,9 +109,7 @@ def test_password_that_there_is_must_be_given(world: Federated) -> None:
     grant = sign_up(world.services)
     with pytest.raises(InvalidRequest):
         set_password(world, grant, None, NEW_PASSWORD)
-    world.services.federation.link(
-        world.keyturn.principal(grant.access_token), "google", code_for(world.google), CLIENT
-    )
+    link(world.services, grant, "google", code_for(world.google))
     arrived = world.log_in(world.google)
     with pytest.raises(InvalidRequest):
         set_password(world, arrived, None, NEW_PASSWORD)
@@ -155,7 +163,7 @@ def set_another(world: Federated, grant: Grant) -> None:
     set_password(world, exchange(world.services, world.google, Person(email_verified=False)), None, NEW_PASSWORD)
 
 
-@pytest.mark.parametrize("verb", ["find_account", "count_attempt", "find_login", "find_session", "change_password"])
+@pytest.mark.parametrize("verb", ["find_session_and_account", "count_attempt", "find_login", "change_password"])
 @pytest.mark.parametrize(
     "rival", [lambda world, grant: log_out(world.services, grant), log_out_everywhere, take_over, set_another]
 )

@@ -18,7 +18,16 @@ from infra import keys
 from tests.fakes import CLIENT, ORIGIN, PASSWORD, PREFIX, START, Keyturn
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
-from tests.flows.steps import NEW_PASSWORD, assert_dead, assert_works, log_in, log_out, long_lived, sign_up
+from tests.flows.steps import (
+    NEW_PASSWORD,
+    assert_dead,
+    assert_works,
+    change_password,
+    log_in,
+    log_out,
+    long_lived,
+    sign_up,
+)
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import Transport
@@ -93,7 +102,7 @@ def test_first_password_is_no_new_login(federated: Federated) -> None:
     grant = federated.log_in(federated.google)
     before = federated.keyturn.principal(grant.access_token)
     federated.keyturn.clock.advance(500)
-    changed = federated.services.accounts.change_password(before, None, PASSWORD, CLIENT)
+    changed = change_password(federated.services, grant, None)
     assert federated.keyturn.principal(changed.access_token).auth_time == before.auth_time
 
 

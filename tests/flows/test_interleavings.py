@@ -24,6 +24,7 @@ from tests.flows.steps import (
     assert_works,
     change_password,
     decoded,
+    device_token,
     log_in,
     log_out,
     refresh,
@@ -41,22 +42,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Newcomer:
-    """What uses the state that an ender changes. `refreshes`: the session `here`, or else it makes one of its own."""
+    """What uses the state that an ender changes. `refreshes`: the session `here`, or else it makes one of its own.
+
+    `later`: so many seconds ago `here` has turned its key.
+    """
 
     act: Callable[[World, Services], Grant]
     refreshes: bool = False
+    later: int = 0
     ends_here: bool = False
 
 
 @dataclass(frozen=True)
 class Ender:
-    """What revokes. `write` is the call that does it for the whole account; None where it ends `here` alone."""
+    """What revokes: `here` in any case. `write` is the call that does it for the whole account, if it does.
+
+    `renews` is the session that goes on, by what the ender is answered with; what it held before is dead.
+    """
 
     act: Callable[[World, Services], Grant | None]
     write: str | None = None
-    ends_here: bool = True
     ends_there: bool = False
     password: str | None = PASSWORD  # which logs in afterwards
+    renews: str | None = None
     list_full: bool = False  # then every access token of so far is denied, and clients refresh
 
 
@@ -65,7 +73,7 @@ def _log_in_carrying(world: World, services: Services) -> Grant:
 
 
 def _change_password_from_there(world: World, services: Services) -> Grant:
-    return change_password(services, world.keyturn.principal(world.there.access_token))
+    return change_password(services, world.there)
 
 
 def _end_here_from_there(world: World, services: Services) -> None:
@@ -77,16 +85,24 @@ NEWCOMERS = {
     "login": Newcomer(lambda _, services: log_in(services)),
     "login with a session": Newcomer(_log_in_carrying, ends_here=True),
     "login with a rehash": Newcomer(lambda _, services: log_in(with_dearer_hash(services))),
-    "refresh": Newcomer(lambda world, services: refresh(services, world.here), refreshes=True),
+    "refresh": Newcomer(lambda world, services: refresh(services, world.here), refreshes=True, later=21),
+    "refresh again": Newcomer(lambda world, services: refresh(services, world.here), refreshes=True),
     "refresh that loses": Newcomer(lambda world, services: refresh(services, world.earlier), refreshes=True),
+    "refresh that is late": Newcomer(
+        lambda world, services: refresh(services, world.earlier, device_token=device_token(world.earlier)),
+        refreshes=True,
+        later=21,
+    ),
 }
 ENDERS = {
-    "password change": Ender(_change_password_from_there, "change_password", password=NEW_PASSWORD),
+    "password change": Ender(
+        _change_password_from_there, "change_password", ends_there=True, password=NEW_PASSWORD, renews="there"
+    ),
     "own password change": Ender(
-        lambda world, services: change_password(services, world.principal),
+        lambda world, services: change_password(services, world.here),
         "change_password",
-        ends_here=False,
         ends_there=True,
+        renews="here",
         password=NEW_PASSWORD,
     ),
     "logout everywhere": Ender(
@@ -114,7 +130,7 @@ class Race:
     def __init__(self, newcomer: Newcomer, ender: Ender, store: Store) -> None:
         self.newcomer, self.ender = newcomer, ender
         self.world = World.over(store)
-        self.world.turn()
+        self.world.turn(later=newcomer.later)
         self.keyturn = self.world.keyturn
         if ender.list_full:
             self.world.fill_blacklist()
@@ -158,7 +174,7 @@ class Race:
             assert self.refusals["ender"] in {InvalidToken, SessionNotFound}
         self.judge_newcomer(ended)
         world = self.world
-        here_is_over = (ended and self.ender.ends_here) or (self.newcomer.ends_here and "newcomer" in self.grants)
+        here_is_over = ended or (self.newcomer.ends_here and "newcomer" in self.grants)
         if here_is_over:
             assert_dead(self.keyturn, world.here, world.earlier)
         elif not self.newcomer.refreshes:
@@ -167,19 +183,28 @@ class Race:
             assert_dead(self.keyturn, world.there)
         else:
             self.assert_lives(world.there)
+        self.judge_renewal()
         self.judge_passwords(self.ender.password if ended else PASSWORD)
+
+    def judge_renewal(self) -> None:
+        """The session that a password change renews goes on, unless a login that carried it has found it living."""
+        renewed = self.grants.get("ender")
+        if renewed is None:
+            return
+        taken_away = self.newcomer.ends_here and self.ender.renews == "here" and "newcomer" in self.grants
+        write = self.timeline.index(("ender", "change_password"))
+        if taken_away and ("newcomer", "find_session_and_account") in self.timeline[:write]:
+            assert_dead(self.keyturn, renewed)
+        else:
+            assert_works(self.keyturn, renewed)
 
     def judge_newcomer(self, ended: bool) -> None:  # noqa: FBT001 - the one fact that decides
         """A session of the old state is dead, one of the new state works, and no refusal is without a reason."""
         grant = self.grants.get("newcomer")
         if self.newcomer.refreshes:
-            if self.ender.ends_here:
-                assert grant or self.refusals["newcomer"] is InvalidGrant
-                if grant:
-                    assert_dead(self.keyturn, grant)
-            else:
-                assert grant
-                self.assert_lives(grant)
+            assert grant or self.refusals["newcomer"] is InvalidGrant
+            if grant:
+                assert_dead(self.keyturn, grant)
             return
         old = ended and self.ender.write is not None and self.read_before(self.ender.write)
         if grant is None:

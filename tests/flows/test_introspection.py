@@ -65,12 +65,13 @@ def _disabled(keyturn: Keyturn, grant: Grant) -> None:
 
 
 def _password_changed(keyturn: Keyturn, _: Grant) -> None:
-    there = log_in(keyturn.services)
-    change_password(keyturn.services, there)
+    change_password(keyturn.services, log_in(keyturn.services))
 
 
 def _stolen(keyturn: Keyturn, grant: Grant) -> None:
-    refresh(keyturn.services, refresh(keyturn.services, grant))
+    turned = refresh(keyturn.services, grant)
+    keyturn.clock.advance(21)
+    refresh(keyturn.services, turned)
     with pytest.raises(Exception, match="replayed"):
         refresh(keyturn.services, grant)
 
@@ -89,11 +90,12 @@ def test_what_has_ended_is_inactive(anywhere: Keyturn, end: Callable[[Keyturn, G
 
 
 def test_session_that_a_password_change_takes_along_is_active(anywhere: Keyturn) -> None:
-    """The refresh token of the session that changed the password goes on; its access token of before does not."""
+    """What the change has answered is active; every credential of before is not, the session's own included."""
     grant = sign_up(anywhere.services)
     changed = change_password(anywhere.services, grant)
-    assert introspect(anywhere, refresh_token(grant))
+    assert introspect(anywhere, refresh_token(changed))
     assert introspect(anywhere, changed.access_token)
+    assert introspect(anywhere, refresh_token(grant)) is None
     assert introspect(anywhere, grant.access_token) is None
 
 
@@ -163,17 +165,16 @@ def test_tokens_that_are_not_ours_cost_no_look_at_the_table(keyturn: Keyturn) ->
 
 
 def test_password_change_between_two_reads_is_looked_at_again(keyturn: Keyturn) -> None:
-    """A session that has moved to the next epoch while it was read is not called dead for that."""
+    """A session that is newer than the account beside it is not called dead for that: both are read again."""
     grant = sign_up(keyturn.services)
     sub, sid = grant.account.sub, grant.session_id
-    before = keyturn.store.find_session(sub, sid)
-    change_password(keyturn.services, grant)
-    account = keyturn.store.find_account(sub)
-    assert before
-    readings = iter([(before, account), (replace(before, epoch=before.epoch + 1), account)])
+    before = keyturn.store.find_account(sub)
+    changed = change_password(keyturn.services, grant)
+    after = keyturn.store.find_session_and_account(sub, sid)
+    readings = iter([(after[0], before), after])
     store = FaultyStore(keyturn.store)
     store.find_session_and_account = lambda *_: next(readings)  # type: ignore[method-assign]  # one reading in between
-    assert Keyturn(store, keyturn.clock, keyturn.parameters).services.introspection.introspect(refresh_token(grant))
+    assert Keyturn(store, keyturn.clock, keyturn.parameters).services.introspection.introspect(refresh_token(changed))
 
 
 @pytest.mark.parametrize("verb", ["find_denials", "find_session_and_account"])

@@ -272,7 +272,7 @@ def test_turn_of_the_held_token_ends_the_late_answer(anywhere: Keyturn) -> None:
 
 
 def test_predecessor_of_a_late_answer_inside_the_window_is_answered(anywhere: Keyturn) -> None:
-    """The answer that was thought lost comes after all, to another tab, just as the late one is given: one successor."""
+    """The answer that was thought lost comes after all, to another tab, as the late one is given: one successor."""
     phone = Phone(anywhere)
     arrived_after_all = phone.lose()
     late = phone.refresh()

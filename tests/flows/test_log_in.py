@@ -130,17 +130,17 @@ def test_nobody_is_locked_out_for_good(keyturn: Keyturn) -> None:
 
 def test_every_way_to_try_a_password_counts_on_one_limiter(anywhere: Keyturn) -> None:
     """Guesses at the password change hold back logins, and the other way round (regressions: CVE-2026-9798)."""
-    principal = anywhere.principal(sign_up(anywhere.services).access_token)
+    grant = sign_up(anywhere.services)
     for _ in range(FREE_ATTEMPTS // 2):
         with pytest.raises(InvalidCredentials):
-            change_password(anywhere.services, principal, WRONG_PASSWORD)
+            change_password(anywhere.services, grant, WRONG_PASSWORD)
     fail_to_log_in(anywhere, FREE_ATTEMPTS // 2)
     hasher = CountingHasher(anywhere.services.accounts.hasher)
     counted = with_hasher(anywhere.services, hasher)
     with pytest.raises(TooManyRequests):
         log_in(counted)
     with pytest.raises(TooManyRequests):
-        change_password(counted, principal)
+        change_password(counted, grant)
     assert hasher.calls == []
 
 

@@ -16,7 +16,7 @@ from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.federated import Federated
-from tests.flows.steps import EMAIL, NEW_PASSWORD, assert_works, decoded, sign_up
+from tests.flows.steps import EMAIL, assert_works, change_password, decoded, sign_up, unlink
 from tests.providers.hostile import Forgery
 from tests.providers.party import Party
 
@@ -51,9 +51,8 @@ def login_of(world: Federated) -> Login:
 
 def give_up_google(world: Federated) -> None:
     """The owner of an account that Google has opened sets a password, and unlinks Google."""
-    principal = world.keyturn.principal(world.log_in(world.google).access_token)
-    grant = world.services.accounts.change_password(principal, None, NEW_PASSWORD, CLIENT)
-    world.services.identities.unlink(world.keyturn.principal(grant.access_token), "google", CLIENT)
+    grant = change_password(world.services, world.log_in(world.google), None)
+    unlink(world.services, grant, "google")
 
 
 def test_unlinked_identity_opens_the_account_no_more(federated: Federated) -> None:

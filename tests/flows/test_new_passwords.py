@@ -102,14 +102,8 @@ def test_weak_password_is_no_new_one(reason: str, transport: Any) -> None:
     world.hasher.calls.clear()
     world.breaches.asked.clear()
 
-    def change() -> None:
-        if transport == "session":
-            change_password(world.services, grant, new=REFUSED[reason])
-        else:
-            change_password(world.services, grant, new=REFUSED[reason])
-
     with pytest.raises(PasswordRejected):
-        change()
+        change_password(world.services, grant, new=REFUSED[reason])
     assert (world.hasher.calls, world.breaches.asked) == ([], [])
     log_in(world.services)
 
@@ -152,14 +146,14 @@ def test_breached_password_is_refused() -> None:
 def test_breached_password_is_no_new_one() -> None:
     """At a change after the current password, so that whoever does not know it learns and costs nothing by it."""
     world = World()
-    principal = world.keyturn.principal(sign_up(world.services).access_token)
+    grant = sign_up(world.services)
     world.breaches.asked.clear()
     world.hasher.calls.clear()
     with pytest.raises(InvalidCredentials):
-        change_password(world.services, principal, WRONG_PASSWORD, BREACHED)
+        change_password(world.services, grant, WRONG_PASSWORD, BREACHED)
     assert world.breaches.asked == []
     with pytest.raises(PasswordRejected):
-        change_password(world.services, principal, new=BREACHED)
+        change_password(world.services, grant, new=BREACHED)
     assert world.breaches.asked == [digest(BREACHED)[:5]]
     assert "hash" not in world.hasher.calls
     log_in(world.services)
@@ -168,11 +162,11 @@ def test_breached_password_is_no_new_one() -> None:
 def test_one_look_for_each_new_password() -> None:
     """Sign-up and change ask once, before the hash; a login never does."""
     world = World()
-    principal = world.keyturn.principal(sign_up(world.services).access_token)
+    grant = sign_up(world.services)
     log_in(world.services)
     with pytest.raises(InvalidCredentials):
         log_in(world.services, BREACHED)
-    change_password(world.services, principal)
+    change_password(world.services, grant)
     log_in(world.services, NEW_PASSWORD)
     assert world.breaches.asked == [digest(PASSWORD)[:5], digest(NEW_PASSWORD)[:5]]
     assert world.breaches.hashes == [0, 1]
@@ -225,8 +219,8 @@ def test_password_is_taken_while_the_list_is_away(failure: type[Unavailable]) ->
     """What the operator's own checks pass is taken, with an event for each time; what they refuse is not."""
     world = World()
     world.breaches.failure = failure(debug="breaches.example: TimeoutError")
-    principal = world.keyturn.principal(world.sign_up(BREACHED).access_token)
-    change_password(world.services, principal, BREACHED)
+    grant = world.sign_up(BREACHED)
+    change_password(world.services, grant, BREACHED)
     events = [facts for event, facts in world.keyturn.audit.events if event == "breach_lookup_failed"]
     assert events == [{"client": CLIENT, "why": "breaches.example: TimeoutError"}] * 2
     for password in REFUSED.values():

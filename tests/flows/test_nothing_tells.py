@@ -201,7 +201,7 @@ def test_flood_of_held_back_events_displaces_nothing(make_store: Callable[[], St
 @BOTH
 @pytest.mark.parametrize("event", ["password_changed", "identity_linked", "identity_unlinked", "account_disabled"])
 def test_event_that_changes_who_may_get_in_stays_on_the_list(make_store: Callable[[], Store], event: str) -> None:
-    """A hundred logins and logouts after it push others off, and not this one: as an alarm it is displaced by its like."""
+    """A hundred logins and logouts after it push others off, and not this one: as alarms, only its like displace it."""
     keyturn = chronicled(make_store())
     grant = sign_up(keyturn.services)
     keyturn.audit.record(event, CLIENT, sub=grant.account.sub)

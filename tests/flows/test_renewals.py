@@ -33,6 +33,7 @@ from tests.flows.steps import (
     sign_up,
     tampered,
     unlink,
+    without_signing_key,
 )
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def test_every_credential_of_before_is_dead(world: Federated, act: str, transpor
 def test_access_token_of_before_says_of_its_login_what_it_said(
     world: Federated, act: str, transport: Transport
 ) -> None:
-    """A raised epoch ends it at once. Else it goes on until it expires, and gains nothing: to act takes a credential."""
+    """A raised epoch ends it at once. Else it goes on until it expires and gains nothing: to act takes a credential."""
     grant = log_in(world.services, transport=transport)
     renewed = ask(world, act, grant)
     if ACTS[act][1]:
@@ -307,9 +308,7 @@ def test_signing_key_that_is_away_costs_no_credential(federated: Federated, act:
     grant = log_in(world.services)
     principal, presented = holder(world.services, grant), decoded(world.services, grant)
     before = contents(world.keyturn.store)
-    cold = world.with_providers("google", "oidc").container()
-    cold.keys.root_secret()
-    world.keyturn.parameters.away = True
+    cold = without_signing_key(world.with_providers("google", "oidc"))
     with pytest.raises(Unavailable):
         ACTS[act][0](world, cold, principal, presented)
     world.keyturn.parameters.away = False

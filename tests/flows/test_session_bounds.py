@@ -1,4 +1,4 @@
-"""At most about a hundred session items an account: one login in sixteen removes what is over, and fails for nothing."""
+"""A hundred session items an account, about: one login in sixteen removes what is over, and fails for nothing."""
 
 from __future__ import annotations
 

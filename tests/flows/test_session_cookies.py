@@ -20,6 +20,7 @@ from tests.flows.steps import (
     assert_dead,
     assert_works,
     change_password,
+    credentials,
     decoded,
     log_in,
     log_out,
@@ -134,9 +135,9 @@ def test_use_is_noted_once_a_minute() -> None:
         keyturn.clock.advance(TOUCH_SECONDS // 2)
         keyturn.enter(grant, ELSEWHERE)
     assert store.verbs == (["find_session_and_account"] * 2 + ["touch_session"]) * 4
-    (session,) = keyturn.services.sessions.list(keyturn.enter(grant))
-    assert (session.rotated_at, session.transport) == (keyturn.clock.now(), "session")
-    assert (session.address, session.user_agent) == (ELSEWHERE.address, ELSEWHERE.user_agent)
+    ((session,), _) = keyturn.services.sessions.list(keyturn.enter(grant))
+    assert (session.used_at, session.rotated_at, session.transport) == (keyturn.clock.now(), START, "session")
+    assert (session.address, session.user_agent) == (CLIENT.address, CLIENT.user_agent)
 
 
 @pytest.mark.parametrize("fail", [FaultyStore.fail_before, FaultyStore.fail_after])
@@ -169,9 +170,7 @@ ENDINGS: dict[str, Callable[[Keyturn, Grant, Grant], object]] = {
         keyturn.principal(other.access_token), CLIENT
     ),
     "disabling": lambda keyturn, grant, _: keyturn.services.accounts.disable(grant.account.sub, CLIENT),
-    "password change elsewhere": lambda keyturn, _, other: change_password(
-        keyturn.services, keyturn.principal(other.access_token)
-    ),
+    "password change elsewhere": lambda keyturn, _, other: change_password(keyturn.services, other),
     "end from the list": lambda keyturn, grant, other: keyturn.services.sessions.end_one(
         keyturn.principal(other.access_token), grant.session_id, CLIENT
     ),
@@ -284,7 +283,7 @@ def test_renewed_cookie_is_renewed_again(anywhere: Keyturn) -> None:
     third = change_password(anywhere.services, second, NEW_PASSWORD, "newer horse battery")
     assert_dead(anywhere, first, second)
     assert_works(anywhere, third)
-    with pytest.raises(InvalidToken):
+    with pytest.raises(InvalidGrant):
         change_password(anywhere.services, second, "newer horse battery", "newest horse battery")
     assert_works(anywhere, third)
 
@@ -332,10 +331,7 @@ def test_first_password_renews_the_cookie(federated: Federated) -> None:
     """An account that a provider has opened gets its first password in the same way."""
     keyturn = federated.keyturn
     grant = exchange(keyturn.services, federated.google, transport="session")
-    principal = keyturn.enter(grant)
-    renewed = keyturn.services.accounts.change_password(
-        principal, None, NEW_PASSWORD, CLIENT, cookie=decoded(keyturn.services, grant)
-    )
+    renewed = change_password(keyturn.services, grant, None)
     assert_dead(keyturn, grant)
     assert_works(keyturn, renewed)
 
@@ -345,7 +341,7 @@ def test_browser_that_came_with_both_cookies_leaves_both_sessions(anywhere: Keyt
     by_session, by_cookie = enter(anywhere), log_in(anywhere.services, transport="cookie")
     elsewhere = log_in(anywhere.services, transport="session")
     came = tuple(decoded(anywhere.services, grant) for grant in (by_session, by_cookie))
-    anywhere.services.sessions.end_carried(came, CLIENT)
+    anywhere.services.accounts.log_in(replace(credentials(), carried=came), CLIENT)
     assert_dead(anywhere, by_session, by_cookie)
     assert_works(anywhere, elsewhere)
 

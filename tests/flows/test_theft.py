@@ -62,7 +62,7 @@ def test_token_of_an_older_generation_ends_the_session(anywhere: Keyturn, turns:
 
 
 def test_older_secret_needs_not_be_known_to_the_table(anywhere: Keyturn) -> None:
-    """Of a generation behind the predecessor no secret is held: a good MAC over any secret is a replay, not a forgery."""
+    """Behind the predecessor no secret is held: a good MAC over any secret is a replay there, not a forgery."""
     grant = sign_up(anywhere.services)
     for _ in range(2):
         anywhere.clock.advance(21)
@@ -126,7 +126,7 @@ def test_forged_secret_raises_an_alarm_and_ends_nothing(
 
 
 def test_successor_is_not_to_be_had_by_a_late_answers_pad(anywhere: Keyturn) -> None:
-    """The presented secret wraps two successors under two labels: what the one wrapping shows does not open the other."""
+    """A secret wraps two successors under two labels: what the one wrapping shows does not open the other."""
     first = sign_up(anywhere.services)
     secret = decoded(anywhere.services, first).secret
     refresh(anywhere.services, first)

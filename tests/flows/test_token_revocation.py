@@ -11,7 +11,6 @@ from chalicelib.errors import InvalidToken, Unavailable
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
-from tests.flows.contents import contents
 from tests.flows.steps import (
     assert_dead,
     assert_works,

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.errors import CsrfTokenInvalid, InvalidCredentials, InvalidGrant, InvalidRequest, OriginRefused
+from chalicelib.domain.records import TRANSPORTS
+from chalicelib.errors import (
+    CredentialRequired,
+    CsrfTokenInvalid,
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidRequest,
+    OriginRefused,
+)
 from chalicelib.handlers import accounts, tokens
 from chalicelib.handlers.request import Request
 from tests.fakes import CLIENT, ORIGIN, PASSWORD, Keyturn
@@ -21,6 +29,7 @@ from tests.flows.steps import (
     assert_dead,
     assert_works,
     bearer,
+    holder,
     log_in,
     long_lived,
     publish_keys,
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
 
     from chalice.app import Response
 
-    from chalicelib.domain.records import Principal
+    from chalicelib.domain.records import Principal, Transport
     from chalicelib.services import Services
     from chalicelib.services.grants import Grant
 
@@ -330,22 +339,81 @@ def test_spoilt_session_cookie_leaves_the_other_one_to_count(keyturn: Keyturn, s
     assert_dead(keyturn, grant)
 
 
-def test_password_change_by_bearer_leaves_a_stray_cookie(keyturn: Keyturn) -> None:
-    """The cookie of another session says nothing of the bearer's: no secret is renewed, and none is set."""
-    stray = sign_up(keyturn.services, email="bob@example.com", transport="session")
+CHANGE = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+
+
+@pytest.mark.parametrize("transport", ["session", "cookie"])
+def test_password_change_by_bearer_leaves_a_stray_cookie(keyturn: Keyturn, transport: Transport) -> None:
+    """The cookie of another session is no credential of the bearer's: nothing is changed, renewed or set."""
+    stray = sign_up(keyturn.services, email="bob@example.com", transport=transport)
     mine = sign_up(keyturn.services)
-    answer = ask_with(
-        keyturn,
-        accounts.change_password,
-        f"__Host-session={long_lived(stray).refresh_token}",
-        {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
-        bearer=mine.access_token,
-        principal=keyturn.principal(mine.access_token),
-    )
-    assert isinstance(answer.body, dict)
-    assert set(answer.body) == {"access_token", "token_type", "expires_in", "session_id", "user"}
-    assert "Set-Cookie" not in answer.headers
+    name = {"session": "__Host-session", "cookie": "__Host-refresh"}[transport]
+    for body in (CHANGE, {**CHANGE, "refresh_token": long_lived(mine).refresh_token}):
+        with pytest.raises(InvalidRequest if "refresh_token" in body else CredentialRequired):
+            ask_with(
+                keyturn,
+                accounts.change_password,
+                f"{name}={long_lived(stray).refresh_token}",
+                body,
+                bearer=mine.access_token,
+                principal=keyturn.principal(mine.access_token),
+                x_csrf_token=long_lived(stray).csrf_token,
+            )
     assert_works(keyturn, stray)
+    assert_works(keyturn, mine)
+
+
+def test_password_change_answers_the_way_of_its_transport(keyturn: Keyturn) -> None:
+    """The whole token response: in the body for `body`, by a new cookie for the two others; the CSRF token stays."""
+    for number, transport in enumerate(TRANSPORTS):
+        grant = sign_up(keyturn.services, email=f"n{number}@example.com", transport=transport)
+        held, csrf_token = long_lived(grant).refresh_token, long_lived(grant).csrf_token
+        body, cookies = {**CHANGE}, ""
+        if transport == "body":
+            body["refresh_token"] = held
+        else:
+            cookies = f"{'__Host-session' if transport == 'session' else '__Host-refresh'}={held}"
+        answer = ask_with(
+            keyturn,
+            accounts.change_password,
+            cookies,
+            body,
+            bearer=grant.access_token,
+            principal=holder(keyturn.services, grant),
+            x_csrf_token=csrf_token,
+        )
+        assert isinstance(answer.body, dict)
+        common = {"expires_in", "session_id", "user"}
+        tokens = {"access_token", "token_type"}
+        assert (
+            set(answer.body)
+            == {
+                "body": {*common, *tokens, "refresh_token"},
+                "cookie": {*common, *tokens, "csrf_token"},
+                "session": {*common, "csrf_token"},
+            }[transport]
+        )
+        assert held not in json.dumps(answer.body)
+        assert ("Set-Cookie" in answer.headers) is (transport != "body")
+        assert answer.body.get("csrf_token", csrf_token) == csrf_token
+        assert_dead(keyturn, grant)
+
+
+@pytest.mark.parametrize("csrf_token", [None, "", "A" * 43])
+def test_password_change_by_cookie_needs_the_csrf_token(keyturn: Keyturn, csrf_token: str | None) -> None:
+    """Its answer sets a cookie: a page that does not know the session's token changes nothing, bearer or not."""
+    grant = sign_up(keyturn.services, transport="cookie")
+    with pytest.raises(CsrfTokenInvalid):
+        ask_with(
+            keyturn,
+            accounts.change_password,
+            f"__Host-refresh={long_lived(grant).refresh_token}",
+            CHANGE,
+            bearer=grant.access_token,
+            principal=keyturn.principal(grant.access_token),
+            x_csrf_token=csrf_token,
+        )
+    assert_works(keyturn, grant)
 
 
 def test_login_ends_the_session_of_the_cookie(keyturn: Keyturn) -> None:
