@@ -115,7 +115,7 @@ def parameters_with_keys(algorithm: str = "ES256") -> MemoryParameters:
 
 
 class ChosenSessions:
-    """ports.TokenSource for new sessions: random, but whether their logins look for sessions beyond the bound is chosen.
+    """ports.TokenSource for new sessions: random, but whether a login looks for sessions beyond the bound is chosen.
 
     One login in sixteen looks, by the first byte of the session's id: a test of anything else must not depend on that.
     """

@@ -173,7 +173,7 @@ def test_password_change_between_two_reads_is_looked_at_again(keyturn: Keyturn) 
     after = keyturn.store.find_session_and_account(sub, sid)
     readings = iter([(after[0], before), after])
     store = FaultyStore(keyturn.store)
-    store.find_session_and_account = lambda *_: next(readings)  # type: ignore[method-assign]  # one reading in between
+    store.find_session_and_account = lambda *_: next(readings)  # type: ignore[attr-defined]  # one reading in between
     assert Keyturn(store, keyturn.clock, keyturn.parameters).services.introspection.introspect(refresh_token(changed))
 
 

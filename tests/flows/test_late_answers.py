@@ -80,7 +80,10 @@ def assert_theft(keyturn: Keyturn, act: Callable[[], object], *grants: Grant) ->
 @pytest.mark.parametrize("sleep", [WINDOW + 1, 3600, 13 * DAY])
 @pytest.mark.parametrize("turns", [0, 2])
 def test_own_device_is_answered_late(anywhere: Keyturn, turns: int, sleep: int) -> None:
-    """A lost answer and a phone that sleeps: a new generation, an event, and the session goes on."""
+    """A lost answer and a phone that sleeps: a new generation, an event, and the session goes on.
+
+    (regressions: supabase-flutter #459, supabase #9668)
+    """
     phone = Phone(anywhere)
     for _ in range(turns):
         phone.wait()

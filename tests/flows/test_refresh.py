@@ -365,7 +365,7 @@ def test_token_of_after_a_password_change_is_decided_by_the_account_of_after(key
     after = keyturn.store.find_account(first.account.sub)
     for readings, outcome in (((before, after), None), ((before, before), Unavailable)):
         store, read = FaultyStore(keyturn.store), iter(readings)
-        store.find_account = lambda _, read=read: next(read)  # type: ignore[method-assign,misc]  # as it was
+        store.find_account = lambda _, read=read: next(read)  # type: ignore[attr-defined]  # as it was
         racing = Keyturn(store, keyturn.clock, keyturn.parameters)
         if outcome:
             with pytest.raises(outcome):

@@ -67,7 +67,7 @@ FAULTS = (
         ("GHSA-xhpr-465j-7p9q", "CVE-2026-9087"),
         (
             "flows/test_identities.py::test_address_that_is_not_proven_to_be_the_accounts_proves_nothing",
-            "flows/test_identities.py::test_session_that_ended_links_nothing",
+            "flows/test_identity_sessions.py::test_session_that_ended_links_nothing",
             "http/test_identities.py::test_link_is_of_the_session_that_asked",
         ),
     ),
@@ -294,6 +294,25 @@ FAULTS = (
         ("flows/test_arrivals.py::test_verified_address_links_to_the_proven_account",),
     ),
     Fault(
+        29,
+        "tabs that restored together were taken for a thief",
+        ("supabase/auth #1318", "auth0/nextjs-auth0 #142"),
+        (
+            "flows/test_refresh.py::test_tabs_in_any_order_lose_nothing",
+            "flows/test_refresh.py::test_tabs_that_restore_together_lose_nothing",
+        ),
+    ),
+    Fault(
+        30,
+        "a lost answer and a phone that slept logged its owner out",
+        ("supabase-flutter #459", "supabase #9668"),
+        (
+            "flows/test_late_answers.py::test_own_device_is_answered_late",
+            "flows/test_late_answers.py::test_lost_late_answer_is_given_again",
+            "flows/test_late_answers.py::test_late_answers_never_follow_each_other",
+        ),
+    ),
+    Fault(
         34,
         "prefetches counted as logins",
         ("next.js #38128",),
@@ -317,22 +336,64 @@ FAULTS = (
 
 # Faults that Keyturn itself has had, and the tests that failed while it had them.
 OWN_FAULTS = {
-    "settings made tokens, roles and pages that were refused for ever": (
-        "unit/test_fitting_settings.py::test_scopes_that_no_token_can_hold_are_refused",
-        "unit/test_fitting_settings.py::test_accepted_settings_make_accepted_tokens",
-        "unit/test_access_tokens.py::test_token_that_would_be_refused_is_not_signed",
-        "unit/test_access_tokens.py::test_longest_token_is_known_before_it_is_signed",
-        "unit/test_fitting_settings.py::test_root_secret_that_no_token_can_name_refuses",
-        "unit/test_fitting_settings.py::test_page_that_no_request_may_name_is_refused",
-        "flows/test_sign_up.py::test_token_that_cannot_be_signed_leaves_nothing_behind",
+    "honest tabs were two generations behind inside one window, and taken for a thief": (
+        "flows/test_refresh.py::test_tabs_in_any_order_lose_nothing",
+        "flows/test_refresh.py::test_key_turns_once_a_window",
+        "properties/test_tabs.py::test_restored_tabs_stay_logged_in",
+        "properties/test_tabs.py::test_any_order_inside_a_window_loses_nothing",
+        "store/test_sessions.py::test_key_turns_once_a_window",
+        "unit/test_rotation.py::test_rows_of_the_table",
     ),
-    "one access token had several spellings, and claims of other types were read": (
-        "unit/test_access_token_spellings.py::test_changed_text_is_refused",
-        "unit/test_access_token_spellings.py::test_nothing_follows_a_token",
-        "unit/test_access_token_spellings.py::test_elliptic_signature_has_one_spelling",
-        "unit/test_access_token_spellings.py::test_doubled_member_is_refused",
-        "unit/test_access_token_spellings.py::test_claim_of_another_type_is_refused",
-        "unit/test_access_token_spellings.py::test_json_that_parsers_read_differently_is_refused",
+    "a lost answer and a phone that slept ended the session": (
+        "flows/test_late_answers.py::test_own_device_is_answered_late",
+        "flows/test_late_answers.py::test_any_other_device_is_a_thief",
+        "flows/test_late_answers.py::test_thief_with_the_whole_jar_is_found",
+        "properties/test_rotation_rules.py::test_no_honest_sequence_ends_in_theft",
+        "properties/test_rotation_rules.py::test_every_thief_is_found_or_leaves_a_trace",
+        "store/test_sessions.py::test_late_answer_is_held_until_the_key_turns",
+        "races/test_processes.py::test_one_lost_answer_is_given_late_once",
+    ),
+    "whoever polled the list of sessions learned when to come inside the window, without an event": (
+        "flows/test_nothing_tells.py::test_no_turn_changes_an_answer",
+        "flows/test_nothing_tells.py::test_events_of_refreshing_show_two_hours_later",
+        "flows/test_nothing_tells.py::test_flood_of_held_back_events_displaces_nothing",
+        "flows/test_refresh.py::test_answer_to_another_client_is_an_event",
+        "unit/test_chronicle.py::test_what_tells_of_a_refresh_is_shown_two_hours_later",
+        "unit/test_security_events.py::test_event_that_is_not_shown_yet_changes_nothing",
+    ),
+    "dead tokens overflowed the blacklist, and pushed events off their owner's list": (
+        "flows/test_dead_credentials.py::test_dead_long_lived_credential_changes_nothing",
+        "flows/test_dead_credentials.py::test_dead_tokens_do_not_overflow_the_blacklist",
+        "flows/test_dead_credentials.py::test_logouts_with_one_dead_token_leave_the_owners_list_alone",
+        "flows/test_nothing_tells.py::test_event_that_changes_who_may_get_in_stays_on_the_list",
+        "unit/test_chronicle.py::test_what_changes_who_may_get_in_is_pinned",
+        "store/test_events.py::test_pinned_events_are_a_list_of_their_own",
+    ),
+    "a copied credential outlived its owner's password change, and gained by its owner's next login": (
+        "flows/test_renewals.py::test_every_credential_of_before_is_dead",
+        "flows/test_renewals.py::test_tab_that_refreshes_with_the_renewed_predecessor_is_told_invalid_grant",
+        "flows/test_identity_sessions.py::test_recent_login_is_the_presented_tokens",
+        "unit/test_rotation.py::test_floor_comes_first",
+        "unit/test_refresh_tokens.py::test_nothing_wrapped_is_none",
+        "store/test_accounts.py::test_password_change_renews_the_asking_session_alone",
+        "store/test_renewals.py::test_renewal_leaves_no_way_from_before",
+        "races/test_processes.py::test_one_password_change_renews_one_session",
+        "http/test_identities.py::test_bearer_alone_changes_nothing",
+    ),
+    "sessions of an account were without bound, until their list was too long to read": (
+        "flows/test_session_bounds.py::test_flood_of_logins_stays_bounded",
+        "flows/test_sessions.py::test_pages_hold_every_session_once",
+        "store/test_sessions.py::test_pages_hold_every_session_once",
+        "store/test_cost.py::test_sessions_cost_half_a_unit_for_4_kb_to_read",
+    ),
+    "an overflow of the blacklist revived an access token, or made one that was dead at birth": (
+        "flows/test_blacklist.py::test_overflow_between_denial_and_deletion_revives_nothing",
+        "flows/test_blacklist.py::test_names_that_have_expired_do_not_count",
+        "flows/test_blacklist.py::test_access_token_of_the_second_of_an_overflow_works",
+        "unit/test_denials.py::test_no_sequence_revives_a_token_or_kills_one_at_birth",
+        "unit/test_denials.py::test_names_whose_time_is_over_count_no_more",
+        "unit/test_denials.py::test_name_that_is_denied_again_takes_no_second_place",
+        "store/test_races.py::test_no_denial_is_lost_when_the_list_is_compacted",
     ),
     "the role of guard could forge refresh tokens, undo a logout and read every root secret": (
         "unit/test_policies.py::test_guard_writes_nothing_that_decides",
@@ -343,45 +404,36 @@ OWN_FAULTS = {
         "unit/test_keys_of_before.py::test_tokens_of_before_verify",
         "unit/test_keys_of_before.py::test_interrupted_rotation_is_completed",
         "flows/test_rights.py::test_guard_may_note_a_use",
-    ),
-    "the rotation took tabs that wake together, or whose answer was lost, for a thief": (
-        "unit/test_rotation.py::test_rows_of_the_table",
-        "unit/test_rotation.py::test_who_goes_on_and_what_is_theft",
-        "store/test_sessions.py::test_key_turns_once_a_window",
-        "store/test_sessions.py::test_late_answer_is_held_until_the_key_turns",
-        "races/test_processes.py::test_one_lost_answer_is_given_late_once",
-    ),
-    "a renewed session's predecessor was called a forgery, or raised an error": (
-        "unit/test_rotation.py::test_floor_comes_first",
-        "unit/test_refresh_tokens.py::test_nothing_wrapped_is_none",
-    ),
-    "a changed password left the asking session's refresh token valid": (
-        "store/test_accounts.py::test_password_change_renews_the_asking_session_alone",
-        "store/test_renewals.py::test_renewal_leaves_no_way_from_before",
-        "store/test_identities.py::test_linked_identity_opens_the_account",
-        "races/test_processes.py::test_one_password_change_renews_one_session",
-    ),
-    "the owner's list told when the key was turned, and lost changes of the ways in": (
-        "unit/test_chronicle.py::test_what_tells_of_a_refresh_is_shown_two_hours_later",
-        "unit/test_chronicle.py::test_what_changes_who_may_get_in_is_pinned",
-        "unit/test_security_events.py::test_event_that_is_not_shown_yet_changes_nothing",
-        "store/test_events.py::test_pinned_events_are_a_list_of_their_own",
-    ),
-    "a blacklist that overflowed revived tokens, or denied them at birth": (
-        "unit/test_denials.py::test_no_sequence_revives_a_token_or_kills_one_at_birth",
-        "unit/test_denials.py::test_names_whose_time_is_over_count_no_more",
-        "unit/test_denials.py::test_name_that_is_denied_again_takes_no_second_place",
-        "store/test_races.py::test_no_denial_is_lost_when_the_list_is_compacted",
-    ),
-    "an account's sessions were listed whole, however many": (
-        "store/test_sessions.py::test_pages_hold_every_session_once",
-        "store/test_cost.py::test_sessions_cost_half_a_unit_for_4_kb_to_read",
-    ),
-    "a session could grow beyond one write unit": ("store/test_items.py::test_longest_session_is_one_write_unit",),
-    "a use of a session cookie wrote what decides about it": (
         "store/test_sessions.py::test_use_is_noted",
+        "store/test_notes_of_use.py::test_item_that_is_a_note_alone_is_no_session",
         "unit/test_guard.py::test_session_remembers_when_it_was_used_and_nothing_else",
     ),
+    "settings made tokens, roles and pages that were refused for ever": (
+        "unit/test_fitting_settings.py::test_scopes_that_no_token_can_hold_are_refused",
+        "unit/test_fitting_settings.py::test_accepted_settings_make_accepted_tokens",
+        "unit/test_access_tokens.py::test_token_that_would_be_refused_is_not_signed",
+        "unit/test_access_tokens.py::test_longest_token_is_known_before_it_is_signed",
+        "unit/test_fitting_settings.py::test_root_secret_that_no_token_can_name_refuses",
+        "unit/test_fitting_settings.py::test_page_that_no_request_may_name_is_refused",
+        "flows/test_sign_up.py::test_token_that_cannot_be_signed_leaves_nothing_behind",
+    ),
+    "a login ended the browser's session before its own was written": (
+        "flows/test_begin.py::test_former_session_ends_after_the_new_one_is_written",
+        "flows/test_begin.py::test_login_whose_write_fails_keeps_the_former_session",
+    ),
+    "one access token had several spellings, and claims of other types were read": (
+        "unit/test_access_token_spellings.py::test_changed_text_is_refused",
+        "unit/test_access_token_spellings.py::test_nothing_follows_a_token",
+        "unit/test_access_token_spellings.py::test_elliptic_signature_has_one_spelling",
+        "unit/test_access_token_spellings.py::test_doubled_member_is_refused",
+        "unit/test_access_token_spellings.py::test_claim_of_another_type_is_refused",
+        "unit/test_access_token_spellings.py::test_json_that_parsers_read_differently_is_refused",
+    ),
+    "pictures of a login at a provider used up the counter of passwords, for everybody behind an address": (
+        "http/test_navigations.py::test_login_is_begun_by_nothing_else",
+        "http/test_navigations.py::test_known_browser_is_not_held_up_by_the_crowd",
+    ),
+    "a session could grow beyond one write unit": ("store/test_items.py::test_longest_session_is_one_write_unit",),
 }
 
 every_fault = pytest.mark.parametrize("fault", FAULTS, ids=[str(fault.number) for fault in FAULTS])
