@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib import deadline
 from chalicelib.crypto.device_tokens import Device
@@ -35,13 +35,12 @@ if TYPE_CHECKING:
     from chalicelib.store.protocol import Store
 
 MOST_SESSIONS = 100  # items of an account
-LOOKED_AT = 200  # items that a login reads at most, to find what is over
+LOOKED_AT = 160  # items that a login reads at most, to find what is over: 13 read units with the longest of them
 REMOVED_AT_ONCE = 25  # items: one call of BatchWriteItem, and more than the 16 logins between two removals bring
 ONE_IN = 16  # logins look for what is over
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authenticated:
+class Authenticated(NamedTuple):
     """A person whose way in has been accepted, and how the session that begins is to travel.
 
     `amr` is how they were authenticated, `pwd` (RFC 8176) or a provider's name, and `auth_time` when. `carried` are the
@@ -57,8 +56,7 @@ class Authenticated:
     device: Device | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewSession:
+class NewSession(NamedTuple):
     """A session that is about to be written, with what its client gets for it."""
 
     who: Authenticated

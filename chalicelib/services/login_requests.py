@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from chalicelib.services.grants import Grant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginRequest:
+class LoginRequest(NamedTuple):
     """What a page asks for: where to come back to and how; `max_age`: OpenID Connect Core section 3.1.2.1, seconds.
 
     `device_token` is what an earlier login, to any account, left in the browser, unverified.
@@ -24,16 +22,14 @@ class LoginRequest:
     device_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
+class Departure(NamedTuple):
     """Where to send the browser, and the secret that it has to keep (base64url)."""
 
     authorization_url: str
     browser_secret: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callback:
+class Callback(NamedTuple):
     """The provider's answer as a browser brings it (RFC 6749 section 4.1.2, RFC 9207), and what that browser holds."""
 
     state: str
@@ -45,8 +41,7 @@ class Callback:
     device_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
+class Return(NamedTuple):
     """Where the browser goes at last: with a grant, or with an error's code.
 
     After linking the grant renews the session that the browser came with, or there is none (`linked` is True).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.crypto.encoding import from_b64url
 from chalicelib.crypto.refresh_tokens import SECRET_BYTES, RefreshToken, answered_to, digest, held_secret, same, wrap
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 LATE_ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Presentation:
+class Presentation(NamedTuple):
     """A refresh token as a request brings it; `secret` is for its successor, if it gets one."""
 
     token: RefreshToken

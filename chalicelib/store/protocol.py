@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LateAnswer:
+class LateAnswer(NamedTuple):
     """What a late answer leaves beside a turn of the key: see Session."""
 
     late_base: int
@@ -35,8 +34,7 @@ class LateAnswer:
     late_at: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(NamedTuple):
     """One turn of the key: what must be held for it to happen, and what is held afterwards.
 
     `turned_before`: the last turn must be earlier than this second; None where that does not matter.
@@ -59,8 +57,7 @@ class Rotation:
     late: LateAnswer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
+class Renewal(NamedTuple):
     """New credentials for a session that asks for what decides who may get in: whatever it held before is dead.
 
     `session` is the session as it was read, which must not have changed. It holds `next_digest` afterwards, as the next

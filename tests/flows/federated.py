@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Transport
     from chalicelib.services import Services
-    from chalicelib.services.login_requests import Departure, Return
     from chalicelib.services.grants import Grant
+    from chalicelib.services.login_requests import Departure, Return
     from chalicelib.store.protocol import Store
 
 VERIFIER = "app-verifier-" + "v" * 40

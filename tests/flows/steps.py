@@ -185,9 +185,11 @@ def change_password(
     )
 
 
-def link(services: Services, grant: Grant, name: str, code: AuthorizationCode) -> Grant:
+def link(
+    services: Services, grant: Grant, name: str, code: AuthorizationCode, *, device_token: str | None = None
+) -> Grant:
     """Link the identity of the code as the grant's holder."""
-    return services.federation.link(holder(services, grant), name, code, decoded(services, grant), CLIENT)
+    return services.federation.link(holder(services, grant), name, code, decoded(services, grant), CLIENT, device_token)
 
 
 def unlink(services: Services, grant: Grant, name: str) -> Grant:

@@ -36,7 +36,6 @@ from tests.flows.steps import (
     bearer,
     decoded,
     holder,
-    link,
     log_in,
     log_out,
     long_lived,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import InsufficientUserAuthentication, InvalidToken
-from chalicelib.services.federation import LoginRequest
 from chalicelib.services.grants import Grant
+from chalicelib.services.login_requests import LoginRequest
 from chalicelib.services.sessions import RECENT_SECONDS
 from tests.fakes import CLIENT, PAGE
 from tests.fakes_provider import Person

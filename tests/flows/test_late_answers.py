@@ -408,6 +408,9 @@ def test_late_answer_does_not_survive_a_renewal(anywhere: Keyturn) -> None:
             with pytest.raises(InvalidGrant):
                 refresh(anywhere.services, grant, device_token=token)
     assert anywhere.audit.names() == events
+    held = anywhere.store.find_session(renewed.account.sub, renewed.session_id)
+    assert held
+    assert (held.wrapped, held.late_base, held.late_wrapped) == (b"", None, b"")
     assert_works(anywhere, renewed)
 
 

@@ -11,7 +11,7 @@ import pytest
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidGrant
 from chalicelib.services.arrivals import Visit
-from chalicelib.services.federation import Callback
+from chalicelib.services.login_requests import Callback
 from tests.fakes import CLIENT, PASSWORD, Keyturn
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore

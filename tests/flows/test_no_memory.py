@@ -15,7 +15,7 @@ import pytest
 
 from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, InvalidCredentials, TooManyRequests, Unavailable
-from tests.fakes import CLIENT, PASSWORD, Keyturn, config
+from tests.fakes import PASSWORD, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.steps import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.services import Services
-    from chalicelib.services.tokens import Grant
+    from chalicelib.services.grants import Grant
     from tests.flows.federated import Federated
 
 ROOT = Path(__file__).parents[2]
@@ -53,17 +53,15 @@ WAYS: dict[str, tuple[str, Callable[[Services, Grant, Keyturn], object]]] = {
     ),
     "password change": (
         "verify",
-        lambda services, grant, keyturn: change_password(services, keyturn.principal(grant.access_token)),
+        lambda services, grant, _: change_password(services, grant),
     ),
     "password change, new password": (
         "hash",
-        lambda services, grant, keyturn: change_password(services, keyturn.principal(grant.access_token)),
+        lambda services, grant, _: change_password(services, grant),
     ),
     "password change from a known device": (
         "verify",
-        lambda services, grant, keyturn: change_password(
-            services, keyturn.principal(grant.access_token), device_token=device_token(grant)
-        ),
+        lambda services, grant, _: change_password(services, grant, device_token=device_token(grant)),
     ),
     "sign-up": ("hash", lambda services, _, __: sign_up(services, email="carol@example.com")),
 }
@@ -99,12 +97,11 @@ def test_no_attempt_is_spent(way: str) -> None:
 def test_first_password_spends_no_attempt(federated: Federated) -> None:
     """An account that a provider has opened sets its first password as soon as the machine can hash again."""
     grant = federated.log_in(federated.google)
-    principal = federated.keyturn.principal(grant.access_token)
     services = exhausted(federated.services, "hash")
     for _ in range(60):
         with pytest.raises(Unavailable):
-            services.accounts.change_password(principal, None, NEW_PASSWORD, CLIENT)
-    assert federated.services.accounts.change_password(principal, None, NEW_PASSWORD, CLIENT).access_token
+            change_password(services, grant, None)
+    assert change_password(federated.services, grant, None).access_token
 
 
 def test_device_of_before_gets_all_of_its_attempts_back() -> None:
@@ -112,7 +109,7 @@ def test_device_of_before_gets_all_of_its_attempts_back() -> None:
     store = FakeStore()
     keyturn = Keyturn(store, config=config(**FEW))
     grant = sign_up(keyturn.services)
-    change_password(keyturn.services, keyturn.principal(grant.access_token))
+    change_password(keyturn.services, grant)
     before = counted(store)
     services = exhausted(keyturn.container(), "verify")
     for _ in range(60):
@@ -236,7 +233,7 @@ def test_digest_that_cannot_be_read_is_the_operators(damaged: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         log_in(keyturn.services)
     with pytest.raises(ConfigurationError, match=told):
-        change_password(keyturn.services, keyturn.principal(grant.access_token))
+        change_password(keyturn.services, grant)
     assert store.sessions == sessions
 
 
@@ -251,7 +248,6 @@ from tests.flows.steps import change_password, log_in, sign_up
 store = FakeStore()
 keyturn = Keyturn(store, config=config(argon2_profile="rfc9106"))  # 64 MiB a hash
 grant = sign_up(keyturn.services)
-principal = keyturn.principal(grant.access_token)
 before = {{key[:2]: n for key, (n, _) in store.attempts.items() if n}}
 with open("/proc/self/statm") as file:
     used = int(file.read().split()[0]) * resource.getpagesize()
@@ -261,7 +257,7 @@ for act in (
     lambda: log_in(keyturn.services, "{WRONG_PASSWORD}"),
     lambda: log_in(keyturn.services, email="nobody@example.com"),
     lambda: sign_up(keyturn.services, email="carol@example.com"),
-    lambda: change_password(keyturn.services, principal),
+    lambda: change_password(keyturn.services, grant),
 ):
     try:
         act()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import CredentialRequired, InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
-from chalicelib.services.federation import LoginRequest
+from chalicelib.services.login_requests import LoginRequest
 from tests.fakes import CLIENT, PAGE, PASSWORD
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore

@@ -169,5 +169,5 @@ def test_account_with_too_many_roles_begins_no_session() -> None:
     with pytest.raises(ConfigurationError, match=f"account {grant.account.sub} .* fewer roles"):
         log_in(keyturn.services)
     with pytest.raises(ConfigurationError):
-        change_password(keyturn.services, keyturn.principal(grant.access_token))
+        change_password(keyturn.services, grant)
     assert (store.sessions, keyturn.audit.events) == (sessions, events)

@@ -99,6 +99,18 @@ class Session:
         """A request of this session."""
         return self.browser.call(method, f"{self.keyturn.url}{path}", members, self.bearer)
 
+    def renew(self, method: str, path: str, members: dict[str, str] | None = None) -> Reply:
+        """A request that brings the session's long-lived credential along; what it is answered with is kept."""
+        sent, headers = dict(members or {}), dict(self.bearer)
+        if "refresh_token" in self.tokens:
+            sent["refresh_token"] = self.tokens["refresh_token"]
+        else:
+            headers["X-CSRF-Token"] = self.tokens["csrf_token"]
+        reply = self.browser.call(method, f"{self.keyturn.url}{path}", sent, headers)
+        if reply.status == 200 and "access_token" in reply.json:
+            self.tokens.update(reply.json)
+        return reply
+
     def ways_in(self) -> dict[str, Any]:
         """What opens the account."""
         reply = self.call("GET", "/identities")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def begin_linking(session: Session) -> str:
     """Ask to link; the URL at the provider."""
-    reply = session.call("POST", f"/identities/{session.keyturn.name}/authorization", {"return_to": PAGE})
+    reply = session.renew("POST", f"/identities/{session.keyturn.name}/authorization", {"return_to": PAGE})
     assert reply.status == 200, reply
     return str(reply.json["authorization_url"])
 
@@ -41,7 +41,7 @@ def test_link_by_exchange(keyturn: Keyturn) -> None:
     session = keyturn.sign_up(Browser(), new_email())
     for _ in range(2):
         members = web_request(keyturn).code(session.browser, keyturn.provider.issuer, person)
-        assert_no_content(session.call("POST", f"/identities/{keyturn.name}", members))
+        assert session.renew("POST", f"/identities/{keyturn.name}", members).status == 200
         assert session.linked() == [keyturn.subject(person)]
     assert keyturn.log_in(Browser(), person).sub == session.sub
 
@@ -76,9 +76,9 @@ def test_unlink(keyturn: Keyturn) -> None:
     person = somebody()
     session = keyturn.sign_up(Browser(), new_email())
     assert link(session, person) == PAGE
-    assert_no_content(session.call("DELETE", f"/identities/{keyturn.name}"))
+    assert session.renew("DELETE", f"/identities/{keyturn.name}").status == 200
     assert session.ways_in() == {"identities": [], "password": True}
-    assert_problem(session.call("DELETE", f"/identities/{keyturn.name}"), 404, "identity_not_found")
+    assert_problem(session.renew("DELETE", f"/identities/{keyturn.name}"), 404, "identity_not_found")
     assert keyturn.log_in(Browser(), person).sub != session.sub
 
 
@@ -86,5 +86,5 @@ def test_last_way_in(keyturn: Keyturn) -> None:
     """The only way into an account stays."""
     person = somebody()
     session = keyturn.log_in(Browser(), person)
-    assert_problem(session.call("DELETE", f"/identities/{keyturn.name}"), 409, "last_way_in")
+    assert_problem(session.renew("DELETE", f"/identities/{keyturn.name}"), 409, "last_way_in")
     assert session.linked() == [keyturn.subject(person)]

@@ -59,7 +59,7 @@ def test_renewal_leaves_no_way_from_before(store: Store, transport: str, generat
     for _ in range(2):  # the repetition of a write whose answer was lost is told that it was done, and renews nothing
         assert store.renew_session(renewal) is True
         assert store.find_session(session.sub, session.sid) == renewed(renewal)
-    assert store.renew_session(replace(renewal, next_digest=bytes(range(32)))) is False
+    assert store.renew_session(renewal._replace(next_digest=bytes(range(32)))) is False
     assert store.find_session(session.sub, session.sid) == renewed(renewal)
 
 

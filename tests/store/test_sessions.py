@@ -166,7 +166,7 @@ def test_late_answer_is_held_until_the_key_turns(store: Store, before: int | Non
 def test_late_answer_that_loses_writes_nothing(store: Store) -> None:
     """Of two late answers to one token the second sees the first one's session, from which it can unwrap."""
     session = created(store, generation=4)
-    winner, loser = a_rotation(session, late=LATE), a_rotation(session, late=replace(LATE, late_wrapped=bytes(32)))
+    winner, loser = a_rotation(session, late=LATE), a_rotation(session, late=LATE._replace(late_wrapped=bytes(32)))
     store.rotate_refresh_token(winner)
     assert store.rotate_refresh_token(loser) == NotRotated(turned(session, winner))
     assert store.find_session(session.sub, session.sid) == turned(session, winner)

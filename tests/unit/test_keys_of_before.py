@@ -49,8 +49,8 @@ TOKENS: dict[Transport, str] = {
     "session": f"{BODY}_anzRXw8pKDSQvjDK90kCt",
 }
 SID = b64url(bytes(range(16, 32)))
-CSRF_TOKEN = "zRumiNk5sYHZGMKQv5IXagzhMwh-5LVZhVmtCDiWOYs"
-STATE = "AAECAwQFBgcICQoLDA0OD1_zLZjXsX9ta0nUWJ_zy-3RDodDjaIdN27zrqU"
+CSRF_TOKEN = "zRumiNk5sYHZGMKQv5IXagzhMwh-5LVZhVmtCDiWOYs"  # pragma: allowlist secret
+STATE = "AAECAwQFBgcICQoLDA0OD1_zLZjXsX9ta0nUWJ_zy-3RDodDjaIdN27zrqU"  # pragma: allowlist secret
 EMAIL = "alice@example.com"
 DEVICE_TOKEN = "kd1.before01.AAECAwQFBgcICQoLDA0ODwAAAAJsNyAAtdrag02u3rrHtPzTeHib4A"
 BOTH = pytest.mark.parametrize("leaked", [False, True])
