@@ -70,7 +70,7 @@ class PasswordRejected(InvalidRequest):
 
 
 class CredentialRequired(InvalidRequest):
-    """The request renews the session's credentials, and has to bring the long-lived one: a copied bearer must not."""
+    """The request must carry the session's refresh token or cookie: a copied access token alone changes no way in."""
 
     code = "credential_required"
     title = "The session's refresh token or cookie is missing"
@@ -168,7 +168,7 @@ class NavigationRequired(AuthError):
     title = "This address is for navigations alone"
 
     def __init__(self, *, debug: str = "") -> None:
-        detail = "Send the browser here by a link, a form or location.assign(); nothing else and no prefetch may ask."
+        detail = "Send the browser here by a link, a form or location.assign(). Images, frames and scripts are refused."
         super().__init__(detail, debug=debug)
 
 

@@ -119,8 +119,8 @@ def rotate(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
 def replace(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
     """Replace every key at once, after a leak or damage: what was made before is accepted for a minute more, at most.
 
-    Needs nothing of what it replaces; safe to repeat. Returns the names of what was written and deleted. Failure where
-    this version was never deployed: what is deployed would go on with the leaked root secrets.
+    Needs nothing of what it replaces; safe to repeat. Returns the names of what was written and deleted. Failure
+    if this version was never deployed: the deployed functions would keep using the leaked root secrets.
     """
     names = Names(prefix)
     _require_groups(ssm, names)

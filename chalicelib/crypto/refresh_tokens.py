@@ -74,7 +74,7 @@ def unwrap(wrapped: bytes, presented: RefreshToken, held: bytes, label: Label = 
 def held_secret(found: Place, held: Session, presented: RefreshToken) -> bytes | None:
     """The secret of the held generation, as far as the presented token's own secret tells it.
 
-    None where it does not: the secret is not the one that was issued, or the place has none to compare it with.
+    None if the secret was never issued, or if this place holds no digest to compare.
     """
     match found:
         case Place.HELD:

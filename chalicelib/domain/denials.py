@@ -33,7 +33,7 @@ DENIED_TOKENS = 10
 MOST_SESSIONS = 100
 MOST_TOKENS = 15
 
-# Seconds. A request waits for 5 s at most (deadline.py), and two containers' clocks differ by 10 s at most.
+# Seconds. Lambda ends a request after 10 s, and two containers' clocks differ by 5 s at most.
 SETTLED = 15
 
 # An entry outlives the tokens it denies by this: a response on its way, and clocks that differ (seconds).
@@ -82,7 +82,7 @@ class Denials:
         return sum(self._denied_at(each) >= now - 2 * SETTLED for each in self.tokens)
 
     def with_name(self, kind: Kind, name: str, now: int) -> Denials:
-        """The list with this name, denied at `now`, and without what it can do without; see the picture above.
+        """The list with this name, denied at `now`, and every dispensable name removed; see the picture above.
 
         Names whose time is over go first. Where there are still too many, those that were denied long enough ago give
         way to a moment in the past. Where even the recent ones are too many, the oldest of them give way to a moment

@@ -1,4 +1,4 @@
-"""What presenting a refresh token comes to (design, section 3): from the session as the refused write found it alone.
+"""Decides the answer to a refresh token (design, section 3), from the session that the refused write returned.
 
     generation     n-3       n-2          n-1            n (held)      n+1
     ───────────────┼─────────┼────────────┼──────────────┼─────────────┼────▶
@@ -42,7 +42,7 @@ class Place(Enum):
 
 
 class Answer(Enum):
-    """What the presenter of a token gets, whose secret is the right one."""
+    """The answer to a token whose secret is right."""
 
     ITSELF = "itself"  # the presented token, again
     TURN = "turn"  # a new generation

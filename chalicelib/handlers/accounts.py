@@ -43,7 +43,7 @@ def change_password(request: Request, services: Services) -> Response:
 
     Without `current_password` where the account has none: then soon after a login.
 
-    The device stays known if it says by what: by cookie, or by `device_token` beside a refresh token in the body.
+    The device stays known if it sends its device cookie, or `device_token` beside a refresh token in the body.
     """
     principal = request.principal()
     fields = request.fields(CHANGE_PASSWORD)

@@ -127,7 +127,7 @@ REFRESH = Fields(
     {
         "refresh_token": _REFRESH_TOKEN,
         "device_token": _DEVICE_TOKEN._replace(
-            description="What this device was given with the session: an answer that was lost is then given late."
+            description="This device's newest `device_token`. With it, a lost answer is answered after the window too."
         ),
     },
 )

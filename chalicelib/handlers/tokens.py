@@ -49,7 +49,7 @@ def refresh(request: Request, services: Services) -> Response:
 
 
 def log_out(request: Request, services: Services) -> Response:
-    """204, whatever became of the credentials: the sessions they name are over. Clears the cookies that came.
+    """204, whatever the credentials are worth. Ends the sessions whose credentials act; clears the cookies that came.
 
     A genuine refresh token or session cookie names the session, or an access token of ours, an expired one included
     (ASVS V7.4.4). What is dead by now ends nothing.

@@ -66,7 +66,7 @@ class NewSession(NamedTuple):
 
 @dataclass(slots=True, eq=False, repr=False)
 class NewSessions:
-    """Prepares sessions, writes those of accounts that exist, and ends what they take the place of."""
+    """Prepares sessions, writes those of accounts that exist, and ends the sessions that they replace."""
 
     store: Store
     sessions: Sessions
@@ -114,10 +114,10 @@ class NewSessions:
     def write(
         self, new: NewSession, beside: Callable[[], object] | None = None
     ) -> tuple[Grant, object, Callable[[], None]]:
-        """Write the session, and do `beside` in the same round trip, with what the picture above has.
+        """Write the session, and run `beside` and the side reads drawn above in the same round trip.
 
-        The grant as it is to be answered, what `beside` returned, and what has to follow once the login stands: it ends
-        what the session takes the place of.
+        The grant as it is to be answered, what `beside` returned, and what has to follow once the login stands: it
+        ends the sessions that this one replaces.
         """
         who, session, grant = new.who, new.session, new.grant
         known = who.device is not None and who.device.epoch == who.account.epoch

@@ -1,4 +1,4 @@
-"""Grants: what a client gets when a session begins, when its key turns, and when its credentials are renewed."""
+"""Grants: the tokens for a client at a login, at a refresh and at a renewal of its session's credentials."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Renewals: whoever changes who may get in proves to hold the session's long-lived credential, and gets a new one.
 
-Every credential of the session that was given out before is dead then (design, section 3): a copy of it, or of an
-access token alone, gains nothing by its owner's change.
+Every refresh token and cookie of the session that was given out before is dead then (design, section 3): a copy of it
+gains nothing by its owner's change, and a copied access token alone may not ask for one.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Renewals:
     ) -> tuple[Session, Account]:
         """The session that asks, which the presented credential holds, and its account.
 
-        The held generation holds it, and inside the window what was answered with it: another tab may have turned the
-        key.
+        The held generation is accepted. Inside the window its predecessor and `late_base` are accepted too, because
+        another tab may have turned the key.
         CredentialRequired where the credential is missing or another session's; InvalidToken where the session is over;
         InvalidGrant where the credential is not the session's any more.
         """

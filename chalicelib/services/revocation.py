@@ -40,8 +40,8 @@ class Revocation:
         self._revoke_access_token(token, client)
 
     def _revoke_session(self, presented: RefreshToken, client: Client) -> None:
-        # A session that is over has no access token left, and a renewed credential none either. Were they put on the
-        # blacklist all the same, enough old tokens would fill it.
+        # A session that is over has no valid access token, and a token under the floor must not act. Were they put
+        # on the blacklist all the same, enough old tokens would fill it.
         if not self.sessions.standing(presented):
             return
         # RFC 7009 section 2.1: with a refresh token the access tokens of the same grant SHOULD be invalidated too.

@@ -33,9 +33,10 @@ class Sessions:
     audit: AuditLog
 
     def list(self, principal: Principal, cursor: str | None = None) -> tuple[list[Session], str | None]:
-        """A page of the user's living sessions, the newest first, and the cursor of the next page, if there is one.
+        """A page of the user's living sessions, and the cursor of the next page, if there is one.
 
-        A page is 50 items of the table, of which dead ones are left out: it may be short, or empty.
+        A page is 50 items of the table, in no order of time, without the dead ones: it may be short, or empty. Each
+        page is sorted by itself, with the newest first.
         """
         account, (found, following) = together(
             lambda: self.store.find_account(principal.sub),

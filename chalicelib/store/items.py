@@ -165,9 +165,10 @@ def is_session(item: Mapping[str, Any]) -> bool:
 
 
 def session_from(item: Mapping[str, Any]) -> Session:
-    """The session that the item holds. One of a version before has no `from`: there, `address` and `user_agent` are it.
+    """The session that the item holds.
 
-    Nor has it a `floor`, which a session cookie's generation always is.
+    An item of an older version has no `from`: `address` and `user_agent` take its place. It has no `floor` either: a
+    session cookie's generation always is its floor.
     """
     transport: Transport = item["transport"]["S"]
     generation = int(item["generation"]["N"])

@@ -58,7 +58,7 @@ class Rotation(NamedTuple):
 
 
 class Renewal(NamedTuple):
-    """New credentials for a session that asks for what decides who may get in: whatever it held before is dead.
+    """New credentials for a session that changes a way in. All of its earlier refresh tokens and cookies are dead.
 
     `session` is the session as it was read, which must not have changed. It holds `next_digest` afterwards, as the next
     generation, which is its floor from then on. `auth_time` and `amr` are the session's afterwards; `epoch` too.

@@ -160,7 +160,7 @@ def test_limits_are_those_of_the_page() -> None:
         "account": (limits.login_by_account, "login_attempts"),
         "known device, logins": (limits.login_by_device, "login_attempts"),
         "known device, password changes": (limits.change_by_device, "login_attempts"),
-        "client address, logins": (limits.login_by_address, "address_attempts"),
+        "client address, logins with a password": (limits.login_by_address, "address_attempts"),
         "client address, logins at providers": (limits.provider_by_address, "address_attempts"),
         "known browser, logins at providers": (limits.provider_by_device, "address_attempts"),
         "client address, sign-ups": (limits.signup_by_address, "signup_attempts"),
