@@ -52,7 +52,7 @@ def deploy(root: Path, stage_name: str) -> str:
     _say(f"table {stage.table}: {'created' if table.ensure(dynamodb, stage.table) else 'there'}")
     table.protect(dynamodb, stage.table)
     for name in keys.ensure(ssm, stage.parameters, config.signing_algorithm, int(time.time())):
-        _say(f"parameter {name}: created")
+        _say(f"parameter {name}: written")
     api_id = ensure_api(session.client("apigateway"), ssm, stage)
     url = f"https://{api_id}.execute-api.{session.region_name}.amazonaws.com/{stage.api_stage}"
     # Once more, with the issuer: some settings are right or wrong beside it alone.

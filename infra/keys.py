@@ -64,7 +64,7 @@ class Names:
 
 
 def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
-    """Make what is missing; return the names of what was made. Safe to repeat, and to interrupt at any point.
+    """Make what is missing; return the names of what was written. Safe to repeat, and to interrupt at any point.
 
     A first key works at once, and so does one in the place of a key whose private half is lost. A key of another
     algorithm than the newest key's is published ahead, as a rotation is. What is there but cannot be read is an error
@@ -72,7 +72,8 @@ def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
 
     A stage of the version before keeps its root secrets: both groups get a copy, so every token of before verifies. The
     old parameter stays until the next rotation: functions of before read it until they are replaced, and after a
-    rollback.
+    rollback. A group that differs from it gets a copy again: rotations of this version delete the old parameter, so
+    while it is there the version before was the last to write root secrets, and may have replaced leaked ones.
     """
     names = Names(prefix)
     made = []
@@ -87,9 +88,14 @@ def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
         elif public[-1].algorithm != algorithm:
             made += _add_signing_key(ssm, names, entries, algorithm, activate_at=now + PUBLISHED_AHEAD)
     for group, parse in PARSERS.items():
+        # The group is read first. A rotation deletes the old parameter before it writes to a group: where the old
+        # parameter is still there afterwards, no rotation at the same time has made the difference.
         held = _read(ssm, names.group(group))
-        if held is None:
-            made += _begin_group(ssm, names, group, now)
+        before = _read(ssm, names.root)
+        if before is not None:
+            made += _copy_root(ssm, names, group, held, before)
+        elif held is None:
+            made += _add_root_secret(ssm, names, group, [], activate_at=now, first=True)
         else:
             parse(held)
     return made
@@ -98,7 +104,8 @@ def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
 def rotate(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
     """Publish a new signing key and root secrets, to be used in ten minutes; drop those that nothing needs any more.
 
-    Returns the names of what was written and deleted. Failure where this version was never deployed.
+    Returns the names of what was written and deleted. Failure where this version was never deployed, or not since the
+    version before last wrote root secrets.
     """
     names = Names(prefix)
     _require_groups(ssm, names)
@@ -120,7 +127,7 @@ def replace(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
     """Replace every key at once, after a leak or damage: what was made before is accepted for a minute more, at most.
 
     Needs nothing of what it replaces; safe to repeat. Returns the names of what was written and deleted. Failure
-    if this version was never deployed: the deployed functions would keep using the leaked root secrets.
+    as `rotate`: the functions of the version before would have no root secrets.
     """
     names = Names(prefix)
     _require_groups(ssm, names)
@@ -132,17 +139,26 @@ def replace(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:
 
 
 def _require_groups(ssm: SSMClient, names: Names) -> None:
-    """Failure where the stage has the root secrets of the version before, and not both groups yet.
+    """Failure where the stage has the root secrets of the version before, and no copy of them in one of the groups.
 
-    The functions of before are deployed then, and they know the old parameter alone.
+    The functions of before are deployed then, and they know the old parameter alone. Without it, an interruption would
+    leave in a group what the version before has replaced. Where the old parameter cannot be read, there is no copy of
+    it, and both groups are enough.
     """
-    if _read(ssm, names.root) is None:
+    before = _read(ssm, names.root)
+    if before is None:
         return
-    missing = [names.group(group) for group in PARSERS if _read(ssm, names.group(group)) is None]
-    if missing:
+    held = {group: _read(ssm, names.group(group)) for group in PARSERS}
+    readable = _is_readable(before)
+    waiting = [
+        names.group(group)
+        for group, document in held.items()
+        if document is None or (readable and not _is_copy(document, before))
+    ]
+    if waiting:
         message = (
-            f"The stage has its keys from the version before ({names.root}, and no {' and no '.join(missing)}): "
-            "run `make deploy STAGE=...` first, which makes them"
+            f"The stage has its keys from the version before ({names.root}, and no copy of it in "
+            f"{' and '.join(waiting)}): run `make deploy STAGE=...` first, which copies them"
         )
         raise Failure(message)
 
@@ -150,7 +166,8 @@ def _require_groups(ssm: SSMClient, names: Names) -> None:
 def _delete_root(ssm: SSMClient, names: Names) -> list[str]:
     """Delete the root secrets of the version before, where they are still there. Both groups exist.
 
-    Before anything is written: an interruption must not leave a leaked secret where a rollback would accept it again.
+    Before anything is written: an interruption must not leave a leaked secret where a rollback would accept it again,
+    and where `ensure` would copy it over the new ones.
     """
     if _read(ssm, names.root) is None:
         return []
@@ -197,22 +214,48 @@ def _add_signing_key(
     return [names.signing(kid), names.public]
 
 
-def _begin_group(ssm: SSMClient, names: Names, group: str, now: int) -> list[str]:
-    """The group's first secrets: those of the version before, or a new one that works at once."""
-    before = _read(ssm, names.root)
-    if before is None:
-        return _add_root_secret(ssm, names, group, [], activate_at=now, first=True)
-    try:
-        PARSERS[group](before)
-    except ConfigurationError as error:
-        # Its own remedy, `make rotate-keys LEAKED=yes`, waits for this deployment.
-        message = (
-            f"The root secrets of the version before ({names.root}) cannot be read. Delete the parameter and deploy "
-            f"again, and everybody logs in again: aws ssm delete-parameter --name {names.root}"
-        )
-        raise Failure(message) from error
-    _write(ssm, names.group(group), json.loads(before), "SecureString", first=True)
+def _copy_root(ssm: SSMClient, names: Names, group: str, held: str | None, before: str) -> list[str]:
+    """Copy the root secrets of the version before into a group that holds something else, or nothing yet.
+
+    The times of activation stay: functions of before go by them, and whoever reads the copy decides as they do.
+    """
+    if not _is_readable(before):
+        raise Failure(_unreadable_root(ssm, names))
+    if held is not None and _is_copy(held, before):
+        return []
+    _write(ssm, names.group(group), json.loads(before), "SecureString", first=held is None)
     return [names.group(group)]
+
+
+def _is_readable(before: str) -> bool:
+    try:
+        for parse in PARSERS.values():
+            parse(before)
+    except ConfigurationError:
+        return False
+    return True
+
+
+def _is_copy(held: str, before: str) -> bool:
+    """Whether a group holds what the readable document `before` says; not where the group cannot be read."""
+    try:
+        return bool(json.loads(held) == json.loads(before))
+    except ValueError:
+        return False
+
+
+def _unreadable_root(ssm: SSMClient, names: Names) -> str:
+    """How to go on. Whether the groups hold leaked secrets cannot be told, so they go as well."""
+    groups = [name for name in map(names.group, PARSERS) if _read(ssm, name) is not None]
+    if len(groups) == len(PARSERS):
+        remedy = "Run `make rotate-keys STAGE=... LEAKED=yes`, which replaces every key, and deploy again"
+    else:
+        # `make rotate-keys` waits for this deployment.
+        remedy = f"Delete them and deploy again: aws ssm delete-parameters --names {' '.join([names.root, *groups])}"
+    return (
+        f"The root secrets of the version before ({names.root}) cannot be read, and everybody has to log in again. "
+        f"{remedy}"
+    )
 
 
 def _add_root_secret(

@@ -111,7 +111,7 @@ def be_of_before(aws: LocalAws, stack: RunningStack, client: Client, credentials
     assert {*ssm.get_parameters(Names=[ROOT, *GROUPS])["InvalidParameters"]} == {*GROUPS}
 
     printed = stack.deploy()
-    assert all(f"parameter {name}: created" in printed for name in GROUPS)
+    assert all(f"parameter {name}: written" in printed for name in GROUPS)
     found = ssm.get_parameters(Names=[ROOT, *GROUPS], WithDecryption=True)["Parameters"]
     assert [json.loads(parameter["Value"]) for parameter in found] == [json.loads(held)] * 3
     refreshed = client.call("POST", "/refresh", {"refresh_token": login["refresh_token"]})
