@@ -49,6 +49,9 @@ class AccessTokenCodec(Protocol):
     def issue(self, claims: AccessTokenClaims) -> str:
         """A signed access token (RFC 9068)."""
 
+    def require_issuable(self, claims: AccessTokenClaims) -> None:
+        """ConfigurationError where a token with these claims would be refused: ask before a key is turned for it."""
+
     def verify(self, access_token: str, now: int, *, accept_expired: bool = False) -> AccessTokenClaims:
         """Claims of a genuine token of ours. InvalidToken for every other string, without telling why."""
 

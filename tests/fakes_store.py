@@ -135,7 +135,7 @@ class FakeStore:
                 self._renew(session)
             elif session is not None:
                 there = self.sessions.get((session.sub, session.sid))
-                if there is None or there.epoch != account.epoch:
+                if there is None or (there.epoch, there.floor) != (account.epoch, session.floor):
                     return AccessChanged.SESSION_MOVED
             self._mark(account.sub, identity)
             held = self.logins[account.email]

@@ -9,7 +9,13 @@ import jwt
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.jws import json_object
 from chalicelib.domain import access_tokens
-from chalicelib.domain.access_tokens import LARGEST_NUMBER, MAX_LENGTH, serialised
+from chalicelib.domain.access_tokens import (
+    LARGEST_NUMBER,
+    MAX_LENGTH,
+    SIGNATURE_BYTES,
+    encoded_length,
+    serialised,
+)
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.domain.roles import is_role
 from chalicelib.errors import ConfigurationError, InvalidToken
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.crypto.keyring import KeyRing
-    from chalicelib.crypto.keys import VerificationKey
+    from chalicelib.crypto.keys import SigningKey, VerificationKey
 
 FUTURE_LEEWAY = 60  # seconds that another container's clock may be ahead
 
@@ -49,23 +55,31 @@ class JwtAccessTokenCodec:
         ConfigurationError where `verify` would refuse the token: for its length, or for a role that is no role's name.
         """
         key = self._keys.signing_key()
+        signing_input = self._signing_input(claims, key)
+        signature = ALGORITHMS.get_algorithm_by_name(key.algorithm).sign(signing_input.encode(), key.key)
+        if key.algorithm == "ES256":
+            signature = _with_low_s(signature)
+        return f"{signing_input}.{b64url(signature)}"
+
+    def require_issuable(self, claims: AccessTokenClaims) -> None:
+        """ConfigurationError where `issue` would raise it. Nothing is signed."""
+        self._signing_input(claims, self._keys.signing_key())
+
+    def _signing_input(self, claims: AccessTokenClaims, key: SigningKey) -> str:
         if not all(is_role(role) for role in claims.roles):
             message = f"account {claims.sub} has a role with a blank or a control character; rename the role"
             raise ConfigurationError(debug=message)
         header = access_tokens.header(key.algorithm, key.kid)
         payload = access_tokens.payload(claims, issuer=self._issuer, audience=self._audience)
         signing_input = f"{b64url(serialised(header))}.{b64url(serialised(payload))}"
-        signature = ALGORITHMS.get_algorithm_by_name(key.algorithm).sign(signing_input.encode(), key.key)
-        if key.algorithm == "ES256":
-            signature = _with_low_s(signature)
-        access_token = f"{signing_input}.{b64url(signature)}"
-        if len(access_token) > MAX_LENGTH:
+        length = len(signing_input) + 1 + encoded_length(SIGNATURE_BYTES[key.algorithm])
+        if length > MAX_LENGTH:
             message = (
-                f"the access token of account {claims.sub} has {len(access_token)} characters, and at most {MAX_LENGTH}"
+                f"the access token of account {claims.sub} has {length} characters, and at most {MAX_LENGTH}"
                 " are accepted; give the account fewer roles, or KEYTURN_ROLE_SCOPES fewer scopes"
             )
             raise ConfigurationError(debug=message)
-        return access_token
+        return signing_input
 
     def verify(self, access_token: str, now: int, *, accept_expired: bool = False) -> AccessTokenClaims:
         """Claims of a token that we signed for this audience and that has not expired.

@@ -18,8 +18,8 @@ LARGEST_NUMBER = 2**53  # beyond it a JSON number is not exact (RFC 7493 section
 
 _ID = "A" * 22  # base64url of 128 bits: `sub`, `sid`, `jti`
 # What the names in `amr` may come to in all. A provider that is switched off has sessions still: its name counts, too.
-_METHODS = ("A" * 32,)
-_SIGNATURE_BYTES = 3072 // 8  # RS256 (docs/decisions/0004-rsa-3072.md); ES256 and EdDSA need 64
+LONGEST_AMR = ("A" * 32,)
+SIGNATURE_BYTES = {"RS256": 3072 // 8, "ES256": 64, "EdDSA": 64}  # RS256: docs/decisions/0004-rsa-3072.md
 
 
 def header(algorithm: str, kid: str) -> dict[str, str]:
@@ -67,7 +67,7 @@ def longest(*, issuer: str, audience: str, roles: Iterable[str], scope: str) -> 
         iat=number,
         exp=number,
         auth_time=number,
-        amr=_METHODS,
+        amr=LONGEST_AMR,
         roles=tuple(roles),
         scope=scope,
         email_verified=False,
@@ -75,11 +75,11 @@ def longest(*, issuer: str, audience: str, roles: Iterable[str], scope: str) -> 
     parts = (
         len(serialised(header("RS256", "A" * MAX_KEY_ID))),
         len(serialised(payload(claims, issuer=issuer, audience=audience))),
-        _SIGNATURE_BYTES,
+        SIGNATURE_BYTES["RS256"],
     )
-    return sum(_encoded(length) for length in parts) + len(parts) - 1
+    return sum(encoded_length(length) for length in parts) + len(parts) - 1
 
 
-def _encoded(length: int) -> int:
+def encoded_length(length: int) -> int:
     """How many characters so many bytes have in base64url without padding."""
     return (4 * length + 2) // 3

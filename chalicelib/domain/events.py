@@ -58,6 +58,7 @@ EVENTS: Mapping[str, Kind] = {
     "password_change_refused": Kind("failure", shown=True),
     "breach_lookup_failed": Kind("error", metric="BreachLookupFailed"),
     "account_disabled": Kind("success", shown=True, changes_access=True),
+    "access_may_have_changed": Kind("error", shown=True, changes_access=True),
     # Identities
     "identity_linked": Kind("success", shown=True, changes_access=True),
     "identity_unlinked": Kind("success", shown=True, changes_access=True),

@@ -68,15 +68,15 @@ class Login:
 class LoginTransaction:
     """A login that a browser has begun at an identity provider, and may finish once until `expires_at`.
 
-    `linking` is (sub, sid) of the session that asked to link what comes of it; None where it is to begin a session.
-    `max_age` is how many seconds ago the provider may have seen the person; None where any login will do.
+    `linking` is (sub, sid, generation) of the credential that asked to link what comes of it; None where it is to begin
+    a session. `max_age` is how many seconds ago the provider may have seen the person; None where any login will do.
     """
 
     provider: str
     return_to: str
     transport: Transport
     expires_at: int
-    linking: tuple[str, str] | None = None
+    linking: tuple[str, str, int] | None = None
     max_age: int | None = None
 
 
@@ -153,8 +153,11 @@ class Session:
 
     @property
     def last_used_at(self) -> int:
-        """The last use that is known: a turn, a renewal, or the note of a session cookie's use."""
-        return max(self.rotated_at, self.used_at)
+        """The last use that is known: a turn, a renewal, or the note of a session cookie's use.
+
+        Of a refresh token no use is noted: a note in its session has been written by somebody else.
+        """
+        return max(self.rotated_at, self.used_at) if self.transport == "session" else self.rotated_at
 
     def ends_at(self, now: int) -> int:
         """When the session ends if it is not used again: at the first of its limits.

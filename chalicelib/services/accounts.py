@@ -87,8 +87,8 @@ class Accounts:
         if not self.store.create_account(Login(account, self._hash(password, attempt)), new.session):
             self.audit.record("signup_refused", client, why="email_taken")
             raise EmailTaken
-        self.new_sessions.end_carried(who)
         self.audit.record("signed_up", client, sub=account.sub, sid=new.session.sid)
+        self.new_sessions.end_carried(who)
         return new.grant
 
     def log_in(self, credentials: Credentials, client: Client) -> Grant:
@@ -161,7 +161,8 @@ class Accounts:
         deny_until = self.sessions.deny_until(now)
         for _ in range(RENEWAL_ATTEMPTS):
             grant, renewal = self.renewals.prepare(moved, session, client, now, amr=amr, auth_time=auth_time)
-            outcome = self.store.change_password(login, digest, renewal, deny_until=deny_until)
+            with self.renewals.told("password_changed", session, client):
+                outcome = self.store.change_password(login, digest, renewal, deny_until=deny_until)
             if outcome is AccessChanged.CHANGED:
                 self.audit.record("password_changed", client, sub=principal.sub, sid=principal.sid)
                 if device is None:

@@ -124,8 +124,8 @@ class Arrivals:
         new = self._prepare(account, identity, visit)
         if not self.store.create_account(Login(account, None, (linked,)), new.session):
             return None
-        self.new_sessions.end_carried(new.who)
         self.audit.record("signed_up", visit.client, sub=account.sub, sid=new.session.sid, method=identity.provider)
+        self.new_sessions.end_carried(new.who)
         return new.grant
 
     def _join(self, login: Login, linked: LinkedIdentity, client: Client) -> Account | None:

@@ -113,8 +113,9 @@ class Federation:
         """
         self.provider(name)
         self.sessions.require_recent_login(principal)
-        self.renewals.asking(principal.sub, principal.sid, presented, client, self.clock.now())
-        return self._depart(name, request, browser_secret, client, linking=(principal.sub, principal.sid))
+        session, _ = self.renewals.asking(principal.sub, principal.sid, presented, client, self.clock.now())
+        linking = (session.sub, session.sid, session.generation)
+        return self._depart(name, request, browser_secret, client, linking=linking)
 
     def finish(self, name: str, callback: Callback, client: Client) -> Return:
         """Finish a login that this browser began, once.
@@ -186,7 +187,7 @@ class Federation:
         browser_secret: bytes | None,
         client: Client,
         *,
-        linking: tuple[str, str] | None,
+        linking: tuple[str, str, int] | None,
     ) -> Departure:
         provider = self.provider(name)
         if request.return_to not in self.config.return_to:
@@ -244,10 +245,10 @@ class Federation:
                 device_token=callback.device_token,
             )
             return self.arrivals.log_in(identity, provider, visit)
-        sub, sid = transaction.linking
+        sub, sid, generation = transaction.linking
         # The browser's cookie of that session, where it has one: then it is renewed, as by every link.
         own = next((held for held in callback.carried if (held.sub, held.sid) == (sub, sid)), None)
-        return self.identities.link(sub, sid, identity, provider, own, client, must_renew=False)
+        return self.identities.link(sub, sid, identity, provider, own, client, proven_by=generation)
 
     def _require_recent(self, identity: Identity, transaction: LoginTransaction) -> None:
         # OpenID Connect Core section 3.1.3.7: who asked for a recent login has to check auth_time. It counts from the

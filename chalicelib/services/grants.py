@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
+from chalicelib.domain.access_tokens import LONGEST_AMR
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.domain.roles import scope_of
 
@@ -67,24 +68,33 @@ class Grants:
         )
         if session.transport == "session":
             return Grant(account, session.sid, None, refresh.expires_in, refresh)
-        return Grant(account, session.sid, self._access_token(account, session, now), self.config.access_ttl, refresh)
+        jti = b64url(self.source.token(ID_BYTES))
+        claims = self._claims(account, session.sid, jti, session.auth_time, session.amr, now)
+        return Grant(account, session.sid, self.access_tokens.issue(claims), self.config.access_ttl, refresh)
 
-    def _access_token(self, account: Account, session: Session, now: int) -> str:
+    def require_issuable(self, account: Account, sid: str, now: int) -> None:
+        """ConfigurationError where the account has more roles than an access token can hold, or one that it cannot.
+
+        Ask before the session's key is turned: a grant that cannot be signed would cost the session its refresh token.
+        """
+        self.access_tokens.require_issuable(self._claims(account, sid, sid, now, LONGEST_AMR, now))
+
+    def _claims(
+        self, account: Account, sid: str, jti: str, auth_time: int, amr: tuple[str, ...], now: int
+    ) -> AccessTokenClaims:
         # `now` is when the request began, so that `iat` is never later than the write that may end the session.
-        return self.access_tokens.issue(
-            AccessTokenClaims(
-                sub=account.sub,
-                sid=session.sid,
-                jti=b64url(self.source.token(ID_BYTES)),
-                ver=account.epoch,
-                iat=now,
-                exp=now + self.config.access_ttl,
-                auth_time=session.auth_time,
-                amr=session.amr,
-                roles=account.roles,
-                scope=scope_of(account.roles, self.config.role_scopes),
-                email_verified=account.email_verified,
-            )
+        return AccessTokenClaims(
+            sub=account.sub,
+            sid=sid,
+            jti=jti,
+            ver=account.epoch,
+            iat=now,
+            exp=now + self.config.access_ttl,
+            auth_time=auth_time,
+            amr=amr,
+            roles=account.roles,
+            scope=scope_of(account.roles, self.config.role_scopes),
+            email_verified=account.email_verified,
         )
 
 

@@ -58,23 +58,24 @@ class Identities:
         presented: RefreshToken | None,
         client: Client,
         *,
-        must_renew: bool = True,
+        proven_by: int | None = None,
     ) -> Grant | None:
         """Let the identity open the account, for a session that lives in the same write. Linking it twice is once.
 
         `presented` is the session's long-lived credential, which is renewed in that write: the grant is the session's
-        next one. With `must_renew` False (a redirect, which proved it when it began), the identity is linked also where
-        the credential does not come along or is another one by now: None then.
+        next one. `proven_by` is the generation that proved the session when a redirect began: then the identity is
+        linked also where the credential does not come along, and the answer is None, as long as nothing has renewed the
+        session's credentials since. Else a thief could begin a link, and finish it after the owner's password change.
 
         IdentityTaken where it opens another account, or the account has another identity of this provider; InvalidToken
-        where the session is over; CredentialRequired, InvalidGrant as Renewals.asking. Where the provider has verified
-        the account's own address, the account has, too.
+        where the session is over, or renewed since `proven_by`; CredentialRequired, InvalidGrant as Renewals.asking.
+        Where the provider has verified the account's own address, the account has, too.
         """
         identity = provider.with_email(identity)
         now = self.clock.now()
         linked = link_of(identity, now)
         for _ in range(ATTEMPTS):
-            session, account, renews = self._asking(sub, sid, presented, client, must_renew=must_renew)
+            session, account, renews = self._asking(sub, sid, presented, client, proven_by)
             login = self._login(account)
             held = login.identity(identity.provider)
             if held is not None and (held.issuer, held.subject) != (identity.issuer, identity.subject):
@@ -87,7 +88,8 @@ class Identities:
                 if renewal is None or self.store.renew_session(renewal):
                     return grant
                 continue
-            outcome = self.store.link_identity(login, linked, proves_email=proves_email, session=renewal or session)
+            with self.renewals.told("identity_linked", session, client):
+                outcome = self.store.link_identity(login, linked, proves_email=proves_email, session=renewal or session)
             if outcome is AccessChanged.CHANGED:
                 self.audit.record("identity_linked", client, sub=sub, sid=sid, provider=identity.provider, by="user")
                 return grant
@@ -116,21 +118,26 @@ class Identities:
             if not self._opens_without(login, provider):
                 raise LastWayIn
             grant, renewal = self.renewals.prepare(login.account, session, client, now)
-            if self.store.unlink_identity(login, provider, renewal) is AccessChanged.CHANGED:
+            with self.renewals.told("identity_unlinked", session, client):
+                outcome = self.store.unlink_identity(login, provider, renewal)
+            if outcome is AccessChanged.CHANGED:
                 self.audit.record("identity_unlinked", client, sub=principal.sub, sid=principal.sid, provider=provider)
                 return grant
         raise Unavailable(debug="account contended")
 
     def _asking(
-        self, sub: str, sid: str, presented: RefreshToken | None, client: Client, *, must_renew: bool
+        self, sub: str, sid: str, presented: RefreshToken | None, client: Client, proven_by: int | None
     ) -> tuple[Session, Account, bool]:
         """The session that asks, its account, and whether its credentials are renewed."""
         try:
             return *self.renewals.asking(sub, sid, presented, client, self.clock.now()), True
         except (CredentialRequired, InvalidGrant):
-            if must_renew:
+            if proven_by is None:
                 raise
-        return *self.renewals.living(sub, sid), False
+        session, account = self.renewals.living(sub, sid)
+        if proven_by < session.floor:
+            raise InvalidToken(debug="the session's credentials were renewed since the link was begun")
+        return session, account, False
 
     def _opens_without(self, login: Login, provider: str) -> bool:
         """Whether there is another way in that works today: an identity of a provider that is off is none."""

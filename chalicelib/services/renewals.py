@@ -6,15 +6,18 @@ gains nothing by its owner's change, and a copied access token alone may not ask
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.crypto.refresh_tokens import SECRET_BYTES, RefreshToken, answered_to, digest, held_secret
 from chalicelib.domain.rotation import Place, is_inside, place
-from chalicelib.errors import CredentialRequired, InvalidGrant, InvalidToken
+from chalicelib.errors import CredentialRequired, InvalidGrant, InvalidToken, Unavailable
 from chalicelib.store.protocol import Renewal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chalicelib.config import Config
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Client, Session
@@ -41,8 +44,8 @@ class Renewals:
     ) -> tuple[Session, Account]:
         """The session that asks, which the presented credential holds, and its account.
 
-        The held generation is accepted. Inside the window its predecessor and `late_base` are accepted too, because
-        another tab may have turned the key.
+        The held generation is accepted. Inside the window its predecessor is accepted too, because another tab may have
+        turned the key.
         CredentialRequired where the credential is missing or another session's; InvalidToken where the session is over;
         InvalidGrant where the credential is not the session's any more.
         """
@@ -51,7 +54,8 @@ class Renewals:
         session, account = self.living(sub, sid)
         found = place(session, presented.generation, account.epoch, now)
         secret = held_secret(found, session, presented)
-        if secret is not None and (found is Place.HELD or is_inside(session, now, self.config.rotation_window)):
+        inside = is_inside(session, now, self.config.rotation_window)
+        if secret is not None and (found is Place.HELD or (found is Place.PREDECESSOR and inside)):
             return session, account
         if secret is None and found in {Place.HELD, Place.PREDECESSOR, Place.LATE_BASE, Place.NEWER}:
             # As for refresh tokens: somebody may know the MAC key, or the table was restored from a backup.
@@ -67,6 +71,19 @@ class Renewals:
         if session is None or account is None:
             raise InvalidToken(debug="the session has ended")
         return session, account
+
+    @contextmanager
+    def told(self, what: str, session: Session, client: Client) -> Iterator[None]:
+        """Around a write that changes who may get in; `what` is the event of its success.
+
+        Its caller records that event. Where the write's answer is lost, it is done or not, and no retry would find
+        anything to tell: the owner is told that it may have been done.
+        """
+        try:
+            yield
+        except Unavailable:
+            self.audit.record("access_may_have_changed", client, sub=session.sub, sid=session.sid, what=what)
+            raise
 
     def prepare(
         self,

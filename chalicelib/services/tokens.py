@@ -78,9 +78,11 @@ class Tokens:
         return self.grants.grant(account, session, token, presentation.now)
 
     def _account(self, presented: RefreshToken) -> Account:
+        """The token's account, for which an access token can be signed."""
         account = self.store.find_account(presented.sub)
         if account is None or account.disabled:
             raise InvalidGrant(debug="no such account, or disabled")
+        self.grants.require_issuable(account, presented.sid, self.clock.now())
         return account
 
     def _turn(self, presentation: Presentation, account: Account) -> Rotated | NotRotated:

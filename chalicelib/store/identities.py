@@ -25,6 +25,7 @@ SESSION = 1
 MARKER = -1  # of `link`: the last one
 
 _SAME_EPOCH = "#epoch = :epoch"
+_SAME_FLOOR = "(attribute_not_exists(#floor) OR #floor = :floor)"
 _OURS = "#sub = :sub"
 
 
@@ -49,8 +50,9 @@ def link(
             writes.append({"Update": sessions.renew(table, session, account.epoch)})
         case Session():
             here = keys.session(session.sub, session.sid)
-            is_there = {":epoch": number(account.epoch)}
-            writes.append({"ConditionCheck": requests.check(table, here, _SAME_EPOCH, is_there)})
+            # A renewal since then has another floor: what was proven with a credential of before is dead.
+            as_read = {":epoch": number(account.epoch), ":floor": number(session.floor)}
+            writes.append({"ConditionCheck": requests.check(table, here, f"{_SAME_EPOCH} AND {_SAME_FLOOR}", as_read)})
     if proves_email:
         change = "SET #email_verified = :verified"
         epoch = {":epoch": number(account.epoch)}

@@ -54,7 +54,7 @@ def marker_item(sub: str, identity: LinkedIdentity) -> Item:
 
 
 def transaction_item(digest: bytes, transaction: LoginTransaction) -> Item:
-    """A login that has begun; garbage as soon as it has expired. Who may link holds `sub` and `sid`."""
+    """A login that has begun; garbage as soon as it has expired. Who may link holds `sub`, `sid` and `generation`."""
     item = {
         **keys.transaction(digest),
         "provider": text(transaction.provider),
@@ -63,8 +63,8 @@ def transaction_item(digest: bytes, transaction: LoginTransaction) -> Item:
         "expires_at": number(transaction.expires_at),
     }
     if transaction.linking is not None:
-        sub, sid = transaction.linking
-        item |= {"sub": text(sub), "sid": text(sid)}
+        sub, sid, generation = transaction.linking
+        item |= {"sub": text(sub), "sid": text(sid), "generation": number(generation)}
     if transaction.max_age is not None:
         item["max_age"] = number(transaction.max_age)
     return item
@@ -149,12 +149,14 @@ def account_from(item: Mapping[str, Any]) -> Account:
 def transaction_from(item: Mapping[str, Any]) -> LoginTransaction:
     """The login that the item says has begun."""
     transport: Transport = item["transport"]["S"]
+    # One of a version before does not say which credential asked: as if it was under every floor.
+    generation = int(item["generation"]["N"]) if "generation" in item else -1
     return LoginTransaction(
         provider=item["provider"]["S"],
         return_to=item["return_to"]["S"],
         transport=transport,
         expires_at=int(item["expires_at"]["N"]),
-        linking=(item["sub"]["S"], item["sid"]["S"]) if "sid" in item else None,
+        linking=(item["sub"]["S"], item["sid"]["S"], generation) if "sid" in item else None,
         max_age=int(item["max_age"]["N"]) if "max_age" in item else None,
     )
 
@@ -195,9 +197,16 @@ def session_from(item: Mapping[str, Any]) -> Session:
         late_base=int(item["late_base"]["N"]) if "late_base" in item else None,
         late_wrapped=_bytes(item, "late_wrapped"),
         late_at=tuple(int(value["N"]) for value in item["late_at"]["L"]) if "late_at" in item else (),
-        # Whatever the function wrote that may write this alone, which is trusted with nothing else.
-        used_at=int(item.get("used_at", {}).get("N", 0)),
+        used_at=_note_of_use(item),
     )
+
+
+def _note_of_use(item: Mapping[str, Any]) -> int:
+    """`used_at`, or 0 where it is no whole number: its writer is trusted with nothing else, and not with its form."""
+    try:
+        return int(item["used_at"]["N"])
+    except (KeyError, ValueError):
+        return 0
 
 
 def event_from(item: Mapping[str, Any]) -> SecurityEvent:

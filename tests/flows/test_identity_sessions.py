@@ -172,16 +172,71 @@ def test_session_that_changed_its_password_still_links(world: Federated) -> None
     assert_dead(world.keyturn, grant)
 
 
-def test_callback_with_a_renewed_credential_links_and_renews_nothing(world: Federated) -> None:
-    """The cookie of before a renewal proves nothing any more; the link was proven when it began: linked, no grant."""
+def renew_by_password(world: Federated, grant: Grant) -> Grant:
+    """The account's epoch moves, and the session with it."""
+    return change_password(world.services, grant)
+
+
+def renew_by_link(world: Federated, grant: Grant) -> Grant:
+    """The session's floor moves, and the account's epoch stays."""
+    return by_code(world, grant, world.oidc, ELSE)
+
+
+RENEWALS = [renew_by_password, renew_by_link]
+
+
+@pytest.mark.parametrize("with_cookie", [True, False])
+@pytest.mark.parametrize("renew", RENEWALS)
+def test_link_that_a_credential_of_before_began_is_not_finished(
+    world: Federated,
+    renew: Callable[[Federated, Grant], Grant],
+    with_cookie: bool,  # noqa: FBT001 - a parameter of the table above
+) -> None:
+    """A thief begins a link with stolen credentials, and the owner renews them: the thief's callback links nothing."""
+    grant = sign_up(world.services)
+    thief = world.browser()
+    url = thief.begin_linking(grant)
+    renewed = renew(world, grant)
+    held = contents(world.keyturn.store)
+    carried = decoded(world.services, grant) if with_cookie else None
+    returned = thief.come_back(world.google.approve(url, Person("thief")), carried=carried)
+    assert (returned.error, returned.grant, returned.linked) == ("invalid_token", None, False)
+    after = contents(world.keyturn.store)
+    assert (after.logins, after.sessions, after.markers) == (held.logins, held.sessions, held.markers)
+    assert_works(world.keyturn, renewed)
+
+
+@pytest.mark.parametrize("renew", RENEWALS)
+def test_renewal_between_the_callbacks_read_and_its_write_is_seen(
+    world: Federated, renew: Callable[[Federated, Grant], Grant]
+) -> None:
+    """The owner renews at the very moment of the write: the write asks for the floor and the epoch that were read."""
+    grant = sign_up(world.services)
+    thief = world.browser()
+    query = world.google.approve(thief.begin_linking(grant), Person("thief"))
+    renewed: list[Grant] = []
+
+    def at_call(*call: str | int) -> None:
+        if call == ("link_identity", 1) and not renewed:
+            renewed.append(renew(world, grant))
+
+    store = FaultyStore(world.keyturn.store, at_call=at_call)
+    services = world.with_providers("google", "oidc", store=store).services
+    assert thief.come_back(query, services=services).error == "invalid_token"
+    assert ("google", "thief") not in subjects_of(world)
+    assert_works(world.keyturn, renewed[0])
+
+
+def test_link_goes_on_where_another_tab_has_turned_the_key(world: Federated) -> None:
+    """A refresh between beginning and callback renews nothing: the link is finished, with the cookie or without."""
     grant = sign_up(world.services)
     browser = world.browser()
     url = browser.begin_linking(grant)
-    changed = change_password(world.services, grant)
-    returned = browser.come_back(world.google.approve(url, ELSE), carried=decoded(world.services, grant))
+    world.keyturn.clock.advance(60)
+    turned = refresh(world.services, grant)
+    returned = browser.come_back(world.google.approve(url, ELSE))
     assert (returned.error, returned.grant, returned.linked) == (None, None, True)
-    assert subjects_of(world) == {("google", "person-7")}
-    assert_works(world.keyturn, changed)
+    assert_works(world.keyturn, turned)
 
 
 def test_callback_with_another_sessions_cookie_links_and_leaves_that_session(world: Federated) -> None:

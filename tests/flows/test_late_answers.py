@@ -426,3 +426,18 @@ def test_late_answer_of_a_window_that_was_switched_off_is_given_to_nobody(keytur
         late,
         phone.grant,
     )
+
+
+@pytest.mark.parametrize("with_device", [True, False])
+def test_token_that_was_answered_late_changes_no_way_in(keyturn: Keyturn, with_device: bool) -> None:  # noqa: FBT001 - which of the two
+    """It proves the session to `/refresh` alone, and there with its device: a copy of it must not renew anything."""
+    phone = Phone(keyturn)
+    phone.refresh()
+    phone.wait()
+    base = phone.grant
+    phone.lose()
+    late = phone.present()
+    with pytest.raises(InvalidGrant):
+        change_password(keyturn.services, base, device_token=phone.device_token if with_device else None)
+    assert generation_of(keyturn, late) == generation_of(keyturn, base)
+    assert_works(keyturn, late)

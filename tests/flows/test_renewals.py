@@ -276,7 +276,10 @@ def test_renewal_that_is_two_turns_behind_is_refused(federated: Federated, act: 
 
 @EVERY_ACT
 def test_lost_answer_of_a_renewal_means_logging_in_again(world: Federated, act: str) -> None:
-    """The change stands and the new credential is not known: the old one is dead, and the next login works."""
+    """The change stands and the new credential is not known: the old one is dead, and the next login works.
+
+    The owner's list says that it may have been changed: no retry would find anything to tell.
+    """
     grant = log_in(world.services)
     store = FaultyStore(world.keyturn.store)
     for verb in ("change_password", "link_identity", "unlink_identity", "renew_session"):
@@ -284,6 +287,9 @@ def test_lost_answer_of_a_renewal_means_logging_in_again(world: Federated, act: 
     with pytest.raises(Unavailable):
         ask(world, act, grant, world.with_providers("google", "oidc", store=store).services)
     assert_refuses(world, grant)
+    told = [event["what"] for name, event in world.keyturn.audit.events if name == "access_may_have_changed"]
+    what = {"password change": "password_changed", "link": "identity_linked", "unlink": "identity_unlinked"}
+    assert told == [what[act]] * (act in what)
     assert_works(world.keyturn, log_in(world.services, NEW_PASSWORD if act == "password change" else PASSWORD))
 
 

@@ -30,6 +30,7 @@ from tests.flows.steps import (
     decoded,
     log_in,
     long_lived,
+    refresh,
     sign_up,
     with_hasher,
     without_signing_key,
@@ -171,3 +172,21 @@ def test_account_with_too_many_roles_begins_no_session() -> None:
     with pytest.raises(ConfigurationError):
         change_password(keyturn.services, grant)
     assert (store.sessions, keyturn.audit.events) == (sessions, events)
+
+
+@pytest.mark.parametrize("roles", [tuple(f"role-{number}" for number in range(1000)), ("store manager",)])
+def test_roles_that_no_token_can_hold_cost_no_session(roles: tuple[str, ...]) -> None:
+    """A refresh is refused before the key is turned, however often: the session goes on when the roles are mended."""
+    store = FakeStore()
+    keyturn = Keyturn(store)
+    grant = sign_up(keyturn.services)
+    account = store.accounts[grant.account.sub]
+    store.accounts[account.sub] = replace(account, roles=roles)
+    sessions, events = dict(store.sessions), list(keyturn.audit.events)
+    for later in (0, 5, 20):
+        keyturn.clock.advance(later)
+        with pytest.raises(ConfigurationError, match=f"account {account.sub} "):
+            refresh(keyturn.services, grant)
+    assert (store.sessions, keyturn.audit.events) == (sessions, events)
+    store.accounts[account.sub] = account
+    assert_works(keyturn, refresh(keyturn.services, grant))

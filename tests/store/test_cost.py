@@ -194,7 +194,7 @@ def test_single_writes_cost_one_unit(costs: Costs) -> None:
         partial(costs.store.deny_token, sub, identifier(), now=NOW),
         partial(costs.store.delete_session, sub, sid),
         partial(costs.store.delete_session, sub, sid),  # nothing there
-        partial(costs.store.create_transaction, b"digest", a_transaction(linking=(sub, sid))),
+        partial(costs.store.create_transaction, b"digest", a_transaction(linking=(sub, sid, 7))),
         partial(costs.store.consume_transaction, b"digest", "attempt", NOW),
         partial(costs.store.consume_transaction, b"digest", "another", NOW),  # refused
         partial(costs.store.consume_transaction, b"unknown", "attempt", NOW),  # refused

@@ -20,7 +20,7 @@ DIGEST = bytes(range(32))
     [
         a_transaction(),
         a_transaction(provider="oidc", transport="body", return_to="https://app.example.com/?a=b#ü"),
-        a_transaction(linking=(identifier(), identifier())),
+        a_transaction(linking=(identifier(), identifier(), 7)),
     ],
     ids=["cookie", "body", "linking"],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from chalicelib.store.protocol import NotRotated
 from tests.store.samples import NOW, a_rotation, a_session, identifier
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.records import Session, Transport
     from tests.store.conftest import Table
 
 
@@ -46,13 +47,22 @@ def test_item_that_is_a_note_alone_is_no_session(table: Table) -> None:
     assert found == [session]
 
 
-@pytest.mark.parametrize("used_at", [{"S": "x"}, {"BOOL": True}, {"L": []}, {"NULL": True}])
+@pytest.mark.parametrize("used_at", [{"S": "x"}, {"BOOL": True}, {"L": []}, {"NULL": True}, {"N": "1.5"}])
 def test_note_of_another_type_is_none(table: Table, used_at: dict[str, Any]) -> None:
     """The session is read as if nobody had noted anything."""
     session = a_session(identifier(), transport="session")
     table.store.create_session(session)
     note(table, keys.session(session.sub, session.sid), used_at)
     assert table.store.find_session(session.sub, session.sid) == session
+
+
+@pytest.mark.parametrize("transport", ["cookie", "body"])
+def test_note_in_a_session_with_refresh_tokens_moves_no_limit(transport: Transport) -> None:
+    """No use of a refresh token is noted: the note is of somebody who means harm, and the idle limit stays."""
+    session = a_session(identifier(), transport=transport)
+    noted = replace(session, used_at=session.idle_expires_at)
+    assert noted.ends_at(session.idle_expires_at) == session.ends_at(session.idle_expires_at)
+    assert noted.last_used_at == session.last_used_at
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 10**6, 10**11])
