@@ -112,7 +112,7 @@ def event_of(log_id: str, line: str) -> SecurityEvent | None:
         facts={shown: _text(members[fact]) for fact, shown in SHOWN_FACTS.items() if fact in members},
         shown_at=at + kind.shown_after,
         expires_at=at + KEPT,
-        pinned=kind.pinned,
+        rank=kind.rank,
     )
 
 

@@ -13,6 +13,7 @@ from chalicelib.store.values import user_agent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from chalicelib.domain.events import Rank
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import Account, LinkedIdentity, Login, LoginTransaction, SecurityEvent, Session
     from chalicelib.store.protocol import Rotation
@@ -310,10 +311,10 @@ class FakeStore:
                 kept = replace(event, user_agent=user_agent(event.user_agent)["S"])
                 self.events[event.sub, event.at, event.id] = kept
 
-    def list_events(self, sub: str, *, pinned: bool, now: int, limit: int) -> tuple[SecurityEvent, ...]:
+    def list_events(self, sub: str, *, rank: Rank, now: int, limit: int) -> tuple[SecurityEvent, ...]:
         """The last ones by their keys, the last one first."""
         with self._lock:
-            owned = [event for event in self.events.values() if event.sub == sub and event.pinned is pinned]
+            owned = [event for event in self.events.values() if event.sub == sub and event.rank == rank]
             shown = [event for event in owned if event.shown_at <= now]
             shown.sort(key=lambda event: (event.shown_at, event.id), reverse=True)
             return tuple(shown[:limit])

@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 # error    it was decided by nobody, because something is broken or away
 Outcome = Literal["success", "failure", "alarm", "error"]
 
+# Which events an owner's list shows where it has no room for all: an event makes room for those of ranks before its
+# own, and for newer ones of its own rank.
+#
+# access  it changes who may get in
+# alarm   it is any other alarm
+# other   it is neither
+Rank = Literal["access", "alarm", "other"]
+RANKS: tuple[Rank, ...] = ("access", "alarm", "other")
+
 
 class Kind(NamedTuple):
     """One kind of event. `shown`: the owner of the account that it names sees it. `metric`: its name as one.
 
     `shown_after` is how many seconds later the owner's list has it. `changes_access`: it changes who may get in, so
-    that only newer events of such kinds, and newer alarms, displace it from the list.
+    that only newer events of such kinds displace it from the list.
     """
 
     outcome: Outcome
@@ -32,9 +41,11 @@ class Kind(NamedTuple):
     changes_access: bool = False
 
     @property
-    def pinned(self) -> bool:
-        """Whether other events leave it on its owner's list, however many they are."""
-        return self.changes_access or self.outcome == "alarm"
+    def rank(self) -> Rank:
+        """What may displace it from its owner's list. An alarm that changes who may get in is a change of access."""
+        if self.changes_access:
+            return "access"
+        return "alarm" if self.outcome == "alarm" else "other"
 
 
 # Seconds. A list that told at once when the key was turned would tell a thief when to come inside the window.
@@ -62,8 +73,8 @@ EVENTS: Mapping[str, Kind] = {
     # Identities
     "identity_linked": Kind("success", shown=True, changes_access=True),
     "identity_unlinked": Kind("success", shown=True, changes_access=True),
-    "account_taken_over": Kind("alarm", shown=True, metric="AccountTakenOver"),
-    "account_may_be_taken_over": Kind("alarm", shown=True, metric="AccountTakenOver"),
+    "account_taken_over": Kind("alarm", shown=True, metric="AccountTakenOver", changes_access=True),
+    "account_may_be_taken_over": Kind("alarm", shown=True, metric="AccountTakenOver", changes_access=True),
     # Refreshing
     "refresh_answered_late": Kind("success", shown=True, shown_after=LATE),
     "refresh_from_changed_client": Kind("success", shown=True, shown_after=LATE),

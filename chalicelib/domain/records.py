@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chalicelib.domain.events import Rank
+
 Transport = Literal["cookie", "body", "session"]
 TRANSPORTS: tuple[Transport, ...] = ("cookie", "body", "session")
 
@@ -210,8 +212,8 @@ class SecurityEvent:
     """One decision about an account, as its owner may read it until `expires_at`.
 
     `id` tells events of one second apart, the same for each delivery of one event. `event` and `outcome` are of
-    domain/events.py; `facts` say why and by what, and hold no secret. The list has it from `shown_at` on. Only newer
-    pinned events displace a pinned event from the list.
+    domain/events.py, and so is `rank`, which says what displaces it from the list; `facts` say why and by what, and
+    hold no secret. The list has it from `shown_at` on.
     """
 
     sub: str
@@ -225,4 +227,4 @@ class SecurityEvent:
     facts: Mapping[str, str]
     shown_at: int
     expires_at: int
-    pinned: bool = False
+    rank: Rank = "other"

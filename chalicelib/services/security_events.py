@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chalicelib.services.together import together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.domain.events import Rank
     from chalicelib.domain.records import Principal, SecurityEvent
     from chalicelib.ports import Clock
     from chalicelib.store.protocol import Store
@@ -23,15 +27,19 @@ class SecurityEvents:
     clock: Clock
 
     def list(self, principal: Principal) -> list[SecurityEvent]:
-        """The principal's last pinned and other events that have not expired, 50 together, the newest first.
+        """50 of the principal's events that have not expired, the newest first.
+
+        Changes of who may get in are chosen first, then other alarms, then all others, and the last ones of each.
+        Whoever can make 50 alarms, or 50 logins, hides no change of access behind them.
 
         What is not shown yet changes nothing here: a list that told of a refresh at once would tell a thief when the
         key was turned.
         """
         now = self.clock.now()
-        pinned, others = together(
-            lambda: self.store.list_events(principal.sub, pinned=True, now=now, limit=SHOWN),
-            lambda: self.store.list_events(principal.sub, pinned=False, now=now, limit=SHOWN),
-        )
-        events = [event for event in (*pinned, *others)[:SHOWN] if event.expires_at > now]
-        return sorted(events, key=lambda event: (event.at, event.id), reverse=True)
+
+        def last(rank: Rank) -> Callable[[], tuple[SecurityEvent, ...]]:
+            return partial(self.store.list_events, principal.sub, rank=rank, now=now, limit=SHOWN)
+
+        changes, alarms, others = together(last("access"), last("alarm"), last("other"))
+        living = [event for event in (*changes, *alarms, *others) if event.expires_at > now]
+        return sorted(living[:SHOWN], key=lambda event: (event.at, event.id), reverse=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
     from chalicelib.domain.denials import Denials
+    from chalicelib.domain.events import Rank
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import (
         Account,
@@ -256,9 +257,9 @@ class DynamoDBStore:
         for start in range(0, len(kept), _BATCH):
             write_batch(self._client, requests.put_all(self._table, kept[start : start + _BATCH]))
 
-    def list_events(self, sub: str, *, pinned: bool, now: int, limit: int) -> tuple[SecurityEvent, ...]:
+    def list_events(self, sub: str, *, rank: Rank, now: int, limit: int) -> tuple[SecurityEvent, ...]:
         """Read the end of a range: half a unit for each 4 KB. Fifty of them are no second page (1 MB)."""
-        bounds = keys.events_until(now, pinned=pinned)
+        bounds = keys.events_until(now, rank=rank)
         request = requests.read_range(self._table, keys.events(sub), bounds, limit, backwards=True)
         return tuple(items.event_from(item) for item in send(self._client.query, request)["Items"])
 

@@ -119,7 +119,7 @@ def session_item(session: Session) -> Item:
 def event_item(event: SecurityEvent) -> Item:
     """A security event, under the time from which the list has it; `at` where that is later than the event itself."""
     return {
-        **keys.event(event.sub, event.shown_at, event.id, pinned=event.pinned),
+        **keys.event(event.sub, event.shown_at, event.id, rank=event.rank),
         "event": text(event.event),
         "outcome": text(event.outcome),
         "request_id": text(event.request_id),
@@ -211,7 +211,7 @@ def _note_of_use(item: Mapping[str, Any]) -> int:
 
 def event_from(item: Mapping[str, Any]) -> SecurityEvent:
     """The security event that the item holds."""
-    sub, shown_at, event_id, pinned = keys.event_of(item)
+    sub, shown_at, event_id, rank = keys.event_of(item)
     return SecurityEvent(
         sub=sub,
         at=int(item["at"]["N"]) if "at" in item else shown_at,
@@ -224,7 +224,7 @@ def event_from(item: Mapping[str, Any]) -> SecurityEvent:
         facts={name: value["S"] for name, value in item["facts"]["M"].items()},
         shown_at=shown_at,
         expires_at=int(item["expires_at"]["N"]),
-        pinned=pinned,
+        rank=rank,
     )
 
 

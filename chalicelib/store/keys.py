@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from chalicelib.domain.events import Rank
+
 Key = dict[str, dict[str, str]]
 
 _USER = "user#"
@@ -19,7 +21,9 @@ _LOGIN = "login#"
 _SESSION = "session#"
 _STATE = "state"
 _EVENTS = "events#"
-_PINNED = "alarm#"  # named when alarms alone were pinned
+# A range of sort keys for each rank of events. Letters come after digits, so that no range reaches into another.
+# Changes of access that the version before kept are in the range of alarms, and stay there.
+_RANGES: Mapping[Rank, str] = {"access": "access#", "alarm": "alarm#", "other": ""}
 
 
 def _key(pk: str, sk: str) -> Key:
@@ -73,17 +77,14 @@ def transaction(digest: bytes) -> Key:
     return _key(f"once#{digest.hex()}", "login")
 
 
-def event(sub: str, shown_at: int, event_id: str, *, pinned: bool) -> Key:
-    """One security event. Twelve digits keep the order of time until the year 33658.
-
-    Letters come after digits: pinned events are a range of their own.
-    """
-    return _key(_EVENTS + sub, f"{_PINNED if pinned else ''}{shown_at:012d}#{event_id}")
+def event(sub: str, shown_at: int, event_id: str, *, rank: Rank) -> Key:
+    """One security event. Twelve digits keep the order of time until the year 33658."""
+    return _key(_EVENTS + sub, f"{_RANGES[rank]}{shown_at:012d}#{event_id}")
 
 
-def events_until(now: int, *, pinned: bool) -> tuple[dict[str, str], dict[str, str]]:
-    """The first and last sort key that a pinned, or other, event can have which is shown at `now`."""
-    prefix = _PINNED if pinned else ""
+def events_until(now: int, *, rank: Rank) -> tuple[dict[str, str], dict[str, str]]:
+    """The first and last sort key that an event of the rank can have which is shown at `now`."""
+    prefix = _RANGES[rank]
     return {"S": f"{prefix}{0:012d}"}, {"S": f"{prefix}{now + 1:012d}"}
 
 
@@ -115,9 +116,10 @@ def is_state(item: Mapping[str, Any]) -> bool:
     return bool(item["sk"]["S"] == _STATE)
 
 
-def event_of(item: Mapping[str, Any]) -> tuple[str, int, str, bool]:
-    """Whose event an item is, from when on it is shown (seconds since the epoch), its id, and whether it is pinned."""
+def event_of(item: Mapping[str, Any]) -> tuple[str, int, str, Rank]:
+    """Whose event an item is, from when on it is shown (seconds since the epoch), its id, and its rank."""
     pk: str = item["pk"]["S"]
     sk: str = item["sk"]["S"]
-    shown_at, _, event_id = sk.removeprefix(_PINNED).partition("#")
-    return pk.removeprefix(_EVENTS), int(shown_at), event_id, sk.startswith(_PINNED)
+    rank = next(rank for rank, prefix in _RANGES.items() if sk.startswith(prefix))  # the empty prefix is the last one
+    shown_at, _, event_id = sk.removeprefix(_RANGES[rank]).partition("#")
+    return pk.removeprefix(_EVENTS), int(shown_at), event_id, rank

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chalicelib.domain.denials import Denials
+    from chalicelib.domain.events import Rank
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import (
         Account,
@@ -241,11 +242,11 @@ class Store(Protocol):
         Unavailable may come after some of them are kept; sending all of them again is safe.
         """
 
-    def list_events(self, sub: str, *, pinned: bool, now: int, limit: int) -> tuple[SecurityEvent, ...]:
-        """The user's last `limit` pinned, or other, events that are shown at `now`, the newest first.
+    def list_events(self, sub: str, *, rank: Rank, now: int, limit: int) -> tuple[SecurityEvent, ...]:
+        """The user's last `limit` events of the rank that are shown at `now`, the newest first.
 
-        Expired ones are included. The two are kept apart, so that nobody pushes a pinned event out of reach by making
-        other ones; what is not shown yet pushes nothing out of reach either.
+        Expired ones are included. Ranks are kept apart, so that nobody pushes an event out of reach by making events
+        of another rank; what is not shown yet pushes nothing out of reach either.
 
         Not strongly consistent, for half the units: events come to the table late anyway.
         """

@@ -429,7 +429,7 @@ def _enter_there(world: World, _: Services) -> object:
 def _event_is_kept_once(world: World) -> None:
     """However often it came."""
     now = world.keyturn.clock.now()
-    listed = world.keyturn.store.list_events(world.principal.sub, pinned=False, now=now, limit=50)
+    listed = world.keyturn.store.list_events(world.principal.sub, rank="other", now=now, limit=50)
     assert [event.id for event in listed] == ["id"]
 
 

@@ -201,7 +201,7 @@ def test_flood_of_held_back_events_displaces_nothing(make_store: Callable[[], St
 @BOTH
 @pytest.mark.parametrize("event", ["password_changed", "identity_linked", "identity_unlinked", "account_disabled"])
 def test_event_that_changes_who_may_get_in_stays_on_the_list(make_store: Callable[[], Store], event: str) -> None:
-    """A hundred logins and logouts after it push others off, and not this one: as alarms, only its like displace it."""
+    """A hundred logins and logouts after it push others off, and not this one: only its like displace it."""
     keyturn = chronicled(make_store())
     grant = sign_up(keyturn.services)
     keyturn.audit.record(event, CLIENT, sub=grant.account.sub)
@@ -209,5 +209,24 @@ def test_event_that_changes_who_may_get_in_stays_on_the_list(make_store: Callabl
         keyturn.clock.advance(300)
         log_out(keyturn.services, log_in(keyturn.services))
     listed = told(keyturn, grant)
+    assert len(listed) == SHOWN
+    assert listed[-1] == (event, START)
+
+
+@BOTH
+@pytest.mark.parametrize("event", sorted(name for name, kind in EVENTS.items() if kind.changes_access))
+def test_alarms_of_a_thief_hide_no_change_of_who_may_get_in(make_store: Callable[[], Store], event: str) -> None:
+    """One living refresh token makes an alarm with each request: fifty of them leave a linked identity on the list."""
+    keyturn = chronicled(make_store())
+    grant = sign_up(keyturn.services)
+    keyturn.audit.record(event, CLIENT, sub=grant.account.sub)
+    keyturn.clock.advance(30)
+    grant = refresh(keyturn.services, grant)
+    for _ in range(SHOWN):
+        refresh(keyturn.services, grant, ELSEWHERE)
+    assert keyturn.audit.names().count("refresh_from_elsewhere") == SHOWN
+    keyturn.clock.advance(LATE)
+    listed = told(keyturn, log_in(keyturn.services))
+    assert [name for name, _ in listed].count("refresh_from_elsewhere") == SHOWN - 1
     assert len(listed) == SHOWN
     assert listed[-1] == (event, START)

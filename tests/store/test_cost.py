@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, MOST_SESSIONS, MOST_TOKENS, Denials
-from chalicelib.domain.events import SHOWN_FACTS
+from chalicelib.domain.events import RANKS, SHOWN_FACTS
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import TRANSPORTS, Client
 from chalicelib.store.protocol import LateAnswer
@@ -270,11 +270,12 @@ def test_events_cost_a_unit_each_to_keep_and_half_a_unit_for_4_kb_to_read(costs:
     ]
     assert costs.of(partial(costs.store.record_events, many)) == Cost(3, 0, 60, ["BatchWriteItem"] * 3)
     assert costs.of(partial(costs.store.record_events, [])) == Cost()
-    for pinned, most in ((False, 50 / 4 / 2), (True, 0.5)):
-        read = costs.of(partial(costs.store.list_events, sub, pinned=pinned, now=NOW, limit=50))
+    for rank in RANKS:
+        most = 50 / 4 / 2 if rank == "other" else 0.5  # the other two ranges are empty
+        read = costs.of(partial(costs.store.list_events, sub, rank=rank, now=NOW, limit=50))
         assert (read.round_trips, read.operations) == (1, ["Query"])
         assert read.read_units <= most
-    assert costs.of(partial(costs.store.list_events, "nobody", pinned=False, now=NOW, limit=50)).read_units <= 1
+    assert costs.of(partial(costs.store.list_events, "nobody", rank="other", now=NOW, limit=50)).read_units <= 1
 
 
 def test_calls_made_at_once_are_one_wait(costs: Costs) -> None:

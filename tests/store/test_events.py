@@ -7,53 +7,55 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.events import RANKS
 from tests.store.samples import NOW, an_event, identifier
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from chalicelib.domain.events import Rank
     from chalicelib.store.protocol import Store
     from tests.store.conftest import Table
 
 
-def read(store: Store, sub: str, limit: int = 50, *, pinned: bool = False, now: int = NOW + 999) -> tuple[Any, ...]:
+def read(store: Store, sub: str, limit: int = 50, *, rank: Rank = "other", now: int = NOW + 999) -> tuple[Any, ...]:
     """The user's last events."""
-    return store.list_events(sub, pinned=pinned, now=now, limit=limit)
+    return store.list_events(sub, rank=rank, now=now, limit=limit)
 
 
-@pytest.mark.parametrize("pinned", [False, True])
-def test_last_events_come_first(store: Store, *, pinned: bool) -> None:
+@pytest.mark.parametrize("rank", RANKS)
+def test_last_events_come_first(store: Store, *, rank: Rank) -> None:
     """By their second, and within it by their id; no more than are asked for."""
     sub = identifier()
-    events = [
-        an_event(sub, at=NOW + second, id=name, pinned=pinned) for second in (-5, 0, 7) for name in ("a#1", "b#0")
-    ]
+    events = [an_event(sub, at=NOW + second, id=name, rank=rank) for second in (-5, 0, 7) for name in ("a#1", "b#0")]
     store.record_events([events[number] for number in (3, 0, 5, 1, 4, 2)])
-    assert read(store, sub, pinned=pinned) == tuple(reversed(events))
-    assert read(store, sub, 2, pinned=pinned) == (events[5], events[4])
+    assert read(store, sub, rank=rank) == tuple(reversed(events))
+    assert read(store, sub, 2, rank=rank) == (events[5], events[4])
 
 
-def test_pinned_events_are_a_list_of_their_own(store: Store) -> None:
-    """However many other events came later: they are what somebody may want to push out of reach."""
+def test_each_rank_is_a_list_of_its_own(store: Store) -> None:
+    """However many events of other ranks come later: somebody may want to push a change of access out of reach."""
     sub = identifier()
-    pinned = [an_event(sub, at=NOW + second, pinned=True, event="identity_linked") for second in (0, 1)]
-    others = [an_event(sub, at=NOW + second) for second in range(2, 12)]
-    store.record_events([*others, *pinned])
-    assert read(store, sub, 5, pinned=True) == (pinned[1], pinned[0])
+    changes = [an_event(sub, at=NOW + second, rank="access", event="identity_linked") for second in (0, 1)]
+    alarms = [an_event(sub, at=NOW + second, rank="alarm", outcome="alarm") for second in range(2, 5)]
+    others = [an_event(sub, at=NOW + second) for second in range(5, 15)]
+    store.record_events([*others, *alarms, *changes])
+    assert read(store, sub, 5, rank="access") == (changes[1], changes[0])
+    assert read(store, sub, 5, rank="alarm") == (alarms[2], alarms[1], alarms[0])
     assert read(store, sub, 5) == tuple(others[:-6:-1])
 
 
-@pytest.mark.parametrize("pinned", [False, True])
-def test_event_is_listed_from_its_time_on(store: Store, *, pinned: bool) -> None:
+@pytest.mark.parametrize("rank", RANKS)
+def test_event_is_listed_from_its_time_on(store: Store, *, rank: Rank) -> None:
     """Not a second earlier; until then it pushes nothing out of reach, and its own time comes back."""
     sub = identifier()
-    late = [an_event(sub, at=NOW + second, shown_at=NOW + 7200 + second, pinned=pinned) for second in range(3)]
-    early = an_event(sub, at=NOW - 1, pinned=pinned)
+    late = [an_event(sub, at=NOW + second, shown_at=NOW + 7200 + second, rank=rank) for second in range(3)]
+    early = an_event(sub, at=NOW - 1, rank=rank)
     store.record_events([*late, early])
-    assert read(store, sub, 2, pinned=pinned, now=NOW + 7199) == (early,)
-    assert read(store, sub, 2, pinned=pinned, now=NOW + 7200) == (late[0], early)
-    assert read(store, sub, 2, pinned=pinned, now=NOW + 7202) == (late[2], late[1])
-    assert read(store, sub, pinned=not pinned, now=NOW + 9999) == ()
+    assert read(store, sub, 2, rank=rank, now=NOW + 7199) == (early,)
+    assert read(store, sub, 2, rank=rank, now=NOW + 7200) == (late[0], early)
+    assert read(store, sub, 2, rank=rank, now=NOW + 7202) == (late[2], late[1])
+    assert [read(store, sub, rank=other, now=NOW + 9999) for other in RANKS if other != rank] == [(), ()]
 
 
 def test_order_holds_when_seconds_gain_a_digit(store: Store) -> None:
@@ -65,10 +67,11 @@ def test_order_holds_when_seconds_gain_a_digit(store: Store) -> None:
     assert read(store, sub, now=999_999_999) == (earlier,)
 
 
-def test_event_of_a_version_before(table: Table) -> None:
-    """An alarm that was kept when alarms alone were pinned, without a time of its own, reads as a pinned event."""
+@pytest.mark.parametrize("name", ["refresh_token_reused", "identity_linked", "account_taken_over"])
+def test_event_of_a_version_before(table: Table, name: str) -> None:
+    """What it kept in the range of alarms, without a time of its own, is read there, changes of access included."""
     sub = identifier()
-    alarm = an_event(sub, outcome="alarm", event="refresh_token_reused", pinned=True)
+    alarm = an_event(sub, outcome="alarm", event=name, rank="alarm")
     table.store.record_events([alarm])
     items = table.client.query(
         TableName=table.name,
@@ -77,7 +80,7 @@ def test_event_of_a_version_before(table: Table) -> None:
     )["Items"]
     assert [item["sk"] for item in items] == [{"S": f"alarm#{NOW:012d}#{alarm.id}"}]
     assert "at" not in items[0]
-    assert read(table.store, sub, pinned=True) == (alarm,)
+    assert read(table.store, sub, rank="alarm") == (alarm,)
 
 
 @pytest.mark.parametrize("number", [0, 1, 25, 26, 60])

@@ -238,7 +238,7 @@ WRITES: dict[str, Verb] = {
         lambda s: s.store.record_events(s.events),
         lambda nothing: nothing is None,
         lambda s: (
-            {event.id: event for event in s.direct.list_events(s.sub, pinned=False, now=NOW, limit=50)}
+            {event.id: event for event in s.direct.list_events(s.sub, rank="other", now=NOW, limit=50)}
             == {event.id: event for event in s.events}
         ),
     ),

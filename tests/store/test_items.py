@@ -76,8 +76,9 @@ def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None
     table.store.create_transaction(bytes(32), a_transaction())
     table.store.create_transaction(bytes([255] * 32), a_transaction(linking=(sub, session.sid, 7)))
     table.store.consume_transaction(bytes(32), "attempt", NOW)
-    event, alarm = an_event(sub), an_event(sub, shown_at=NOW + 7200, pinned=True)
-    table.store.record_events([event, alarm])
+    event, alarm = an_event(sub), an_event(sub, shown_at=NOW + 7200, rank="alarm")
+    change = an_event(sub, rank="access")
+    table.store.record_events([event, alarm, change])
 
     rows = held(table)
     assert {key: set(row) for key, row in rows.items()} == {
@@ -94,6 +95,7 @@ def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None
         (f"limit#login-account#{email}", str(NOW - NOW % 3600)): {"n", "last_at", "expires_at"},
         (f"events#{sub}", f"{NOW:012d}#{event.id}"): EVENT,
         (f"events#{sub}", f"alarm#{NOW + 7200:012d}#{alarm.id}"): {*EVENT, "at"},
+        (f"events#{sub}", f"access#{NOW:012d}#{change.id}"): EVENT,
     }
 
 
@@ -342,8 +344,9 @@ def test_records_survive_the_round_trip() -> None:
     for event in (
         an_event("sub"),
         an_event("sub", facts={}, address="", id="a#b#c"),
-        an_event("sub", pinned=True),
+        an_event("sub", rank="alarm"),
+        an_event("sub", rank="access", id="alarm#1#access#"),
         an_event("sub", shown_at=NOW + 7200),
-        an_event("sub", shown_at=NOW + 7200, pinned=True, id="a#b#c"),
+        an_event("sub", shown_at=NOW + 7200, rank="alarm", id="a#b#c"),
     ):
         assert items.event_from(items.event_item(event)) == event

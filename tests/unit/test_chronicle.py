@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from chalicelib import chronicle, deadline
 from chalicelib.audit import JsonAuditLog
-from chalicelib.domain.events import EVENTS, KEPT
+from chalicelib.domain.events import EVENTS, KEPT, RANKS
 from chalicelib.domain.records import Client
 from chalicelib.errors import Unavailable
 from infra.local_events import delivery
@@ -86,18 +86,21 @@ def test_what_tells_of_a_refresh_is_shown_two_hours_later(store: FakeStore, name
     late = name.startswith("refresh_") and name != "refresh_token_reused"
     kept(store, line_of(name, sub=SUB))
     for now, seen in ((START - 1, False), (START, not late), (START + 7199, not late), (START + 7200, True)):
-        lists = [store.list_events(SUB, pinned=pinned, now=now, limit=50) for pinned in (True, False)]
+        lists = [store.list_events(SUB, rank=rank, now=now, limit=50) for rank in RANKS]
         assert [len(found) for found in lists].count(1) == seen, now
 
 
 @pytest.mark.parametrize("name", sorted(name for name, kind in EVENTS.items() if kind.shown))
-def test_what_changes_who_may_get_in_is_pinned(store: FakeStore, name: str) -> None:
-    """As alarms are: 50 logouts push neither off the list."""
+def test_each_kind_is_kept_in_the_range_of_its_rank(store: FakeStore, name: str) -> None:
+    """50 logouts leave every alarm in place, and 50 alarms every change of who may get in."""
     changes = {"password_changed", "account_disabled", "identity_linked", "identity_unlinked"}
+    changes |= {"account_taken_over", "account_may_be_taken_over", "access_may_have_changed"}
     (event,) = kept(store, line_of(name, sub=SUB))
-    assert event.pinned is (name in changes or event.outcome == "alarm")
-    kept(store, *(line_of("logged_out", sub=SUB) for _ in range(60)))
-    assert (store.list_events(SUB, pinned=True, now=START + 7200, limit=50) == (event,)) is event.pinned
+    assert event.rank == ("access" if name in changes else "alarm" if event.outcome == "alarm" else "other")
+    others = {"access": "password_changed", "alarm": "refresh_from_elsewhere", "other": "logged_out"}
+    del others[event.rank]
+    kept(store, *(line_of(other, sub=SUB) for other in others.values() for _ in range(60)))
+    assert store.list_events(SUB, rank=event.rank, now=START + 7200, limit=50) == (event,)
 
 
 def test_event_that_names_nobody_is_nobodys(store: FakeStore) -> None:
@@ -116,7 +119,7 @@ def test_delivery_that_comes_again_adds_nothing(store: FakeStore) -> None:
 def test_events_of_one_second_and_request_keep_their_order(store: FakeStore) -> None:
     """They are told apart by CloudWatch's ids, which grow."""
     kept(store, *(line_of("session_ended", sub=SUB, sid=str(number)) for number in range(12)))
-    listed = store.list_events(SUB, pinned=False, now=START, limit=50)
+    listed = store.list_events(SUB, rank="other", now=START, limit=50)
     assert [event.facts["session_id"] for event in listed] == [str(number) for number in reversed(range(12))]
 
 
@@ -129,7 +132,7 @@ def test_table_that_is_away_fails_the_delivery(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Unavailable):
         chronicle.keep(event, None)
     chronicle.keep(event, None)
-    assert len(faulty.list_events(SUB, pinned=False, now=START, limit=50)) == 1
+    assert len(faulty.list_events(SUB, rank="other", now=START, limit=50)) == 1
 
 
 def test_waiting_for_the_table_ends_before_the_function_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -366,8 +366,16 @@ OWN_FAULTS = {
         "flows/test_dead_credentials.py::test_dead_tokens_do_not_overflow_the_blacklist",
         "flows/test_dead_credentials.py::test_logouts_with_one_dead_token_leave_the_owners_list_alone",
         "flows/test_nothing_tells.py::test_event_that_changes_who_may_get_in_stays_on_the_list",
-        "unit/test_chronicle.py::test_what_changes_who_may_get_in_is_pinned",
-        "store/test_events.py::test_pinned_events_are_a_list_of_their_own",
+        "unit/test_chronicle.py::test_each_kind_is_kept_in_the_range_of_its_rank",
+        "store/test_events.py::test_each_rank_is_a_list_of_its_own",
+    ),
+    "alarms that a thief makes at will pushed a change of who may get in off its owner's list": (
+        "flows/test_nothing_tells.py::test_alarms_of_a_thief_hide_no_change_of_who_may_get_in",
+        "unit/test_security_events.py::test_neither_alarms_nor_others_displace_a_change_of_access",
+        "unit/test_security_events.py::test_changes_of_access_displace_alarms_and_others",
+        "unit/test_security_events.py::test_expired_event_takes_no_place",
+        "unit/test_chronicle.py::test_each_kind_is_kept_in_the_range_of_its_rank",
+        "store/test_events.py::test_each_rank_is_a_list_of_its_own",
     ),
     "a copied credential outlived its owner's password change, and gained by its owner's next login": (
         "flows/test_renewals.py::test_every_credential_of_before_is_dead",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.domain.events import EVENTS, KEPT, SHOWN_FACTS, Kind
+from chalicelib.domain.events import EVENTS, KEPT, RANKS, SHOWN_FACTS, Kind, Rank
 from chalicelib.services.security_events import SHOWN, SecurityEvents
 from infra.deploy import LOGS_KEPT
 from tests.fakes import START, FrozenClock, Keyturn
@@ -73,11 +73,11 @@ def test_document_lists_them() -> None:
 
 
 def seen_by_owner(kind: Kind) -> str:
-    """How the page says whether and when the owner sees it. Of alarms it says once that they are pinned."""
+    """How the page says whether and when the owner sees it, and that it is a change of access."""
     if not kind.shown:
         return "\u2013"
     late = f", {kind.shown_after // 3600} h late" if kind.shown_after else ""
-    return f"yes{late}{', pinned' if kind.changes_access else ''}"
+    return f"yes{late}{', access' if kind.changes_access else ''}"
 
 
 def test_events_of_refreshing_are_shown_two_hours_late() -> None:
@@ -88,12 +88,16 @@ def test_events_of_refreshing_are_shown_two_hours_late() -> None:
     assert {EVENTS[name].shown_after for name in late} == {7200}
 
 
-def test_what_changes_who_may_get_in_is_pinned() -> None:
-    """With every alarm; a login, a logout or a refusal, which anybody can repeat, is not."""
-    pinned = {name for name, kind in EVENTS.items() if kind.pinned}
+def test_ranks() -> None:
+    """Changes of who may get in, also where they are alarms; then alarms, and a login, which anybody can repeat."""
+    ranked = {rank: {name for name, kind in EVENTS.items() if kind.rank == rank} for rank in RANKS}
     alarms = {name for name, kind in EVENTS.items() if kind.outcome == "alarm"}
-    assert pinned - alarms == {"password_changed", "account_disabled", "identity_linked", "identity_unlinked"}
-    assert alarms <= pinned
+    assert ranked["access"] == {
+        *("password_changed", "account_disabled", "identity_linked", "identity_unlinked"),
+        *("account_taken_over", "account_may_be_taken_over", "access_may_have_changed"),
+    }
+    assert ranked["alarm"] == alarms - ranked["access"]
+    assert set().union(*ranked.values()) == set(EVENTS)
 
 
 def test_events_are_kept_as_long_as_the_log() -> None:
@@ -112,43 +116,68 @@ def test_owner_reads_the_last_fifty_that_have_not_expired() -> None:
     assert len(listed) == SHOWN == 50
 
 
-def test_owner_reads_pinned_events_in_the_order_of_time() -> None:
+def test_owner_reads_all_ranks_in_the_order_of_time() -> None:
     """An old one is on the list beside the last of the others, and stands where its time belongs."""
     keyturn = Keyturn(FakeStore())
     principal = keyturn.principal(sign_up(keyturn.services).access_token)
     keyturn.clock.advance(60)
-    pinned = an_event(principal.sub, at=START, event="identity_linked", pinned=True)
+    change = an_event(principal.sub, at=START, event="identity_linked", rank="access")
     others = [an_event(principal.sub, at=START + second) for second in range(1, 60)]
-    between = an_event(principal.sub, at=START + 40, id="0", outcome="alarm", pinned=True)
-    keyturn.store.record_events([pinned, *others, between])
+    between = an_event(principal.sub, at=START + 40, id="0", outcome="alarm", rank="alarm")
+    keyturn.store.record_events([change, *others, between])
     listed = SecurityEvents(keyturn.store, keyturn.clock).list(principal)
-    assert listed == [*others[:38:-1], between, *others[38:10:-1], pinned]
+    assert listed == [*others[:38:-1], between, *others[38:10:-1], change]
     assert len(listed) == SHOWN
 
 
-def test_only_pinned_events_displace_pinned_events() -> None:
-    """Fifty newer ones do, any number of others does not."""
+@pytest.mark.parametrize("rank", ["alarm", "other"])
+def test_neither_alarms_nor_others_displace_a_change_of_access(rank: Rank) -> None:
+    """However many come after it: a thief can make both at will."""
     keyturn = Keyturn(FakeStore())
     principal = keyturn.principal(sign_up(keyturn.services).access_token)
     keyturn.clock.advance(600)
-    pinned = [an_event(principal.sub, at=START + second, pinned=True) for second in range(60)]
-    others = [an_event(principal.sub, at=START + 100 + second) for second in range(60)]
-    keyturn.store.record_events([*pinned, *others])
-    assert SecurityEvents(keyturn.store, keyturn.clock).list(principal) == pinned[: -SHOWN - 1 : -1]
+    change = an_event(principal.sub, at=START, event="identity_linked", rank="access")
+    flood = [an_event(principal.sub, at=START + 1 + second, rank=rank) for second in range(SHOWN)]
+    keyturn.store.record_events([change, *flood])
+    assert SecurityEvents(keyturn.store, keyturn.clock).list(principal) == [*flood[:0:-1], change]
 
 
-@pytest.mark.parametrize("pinned", [False, True])
-def test_event_that_is_not_shown_yet_changes_nothing(*, pinned: bool) -> None:
+@pytest.mark.parametrize(("changes", "alarms", "others"), [(60, 60, 60), (50, 1, 1), (20, 60, 60), (20, 20, 60)])
+def test_changes_of_access_displace_alarms_and_others(changes: int, alarms: int, others: int) -> None:
+    """And alarms displace others, also newer ones; within a rank the last ones stay."""
+    keyturn = Keyturn(FakeStore())
+    principal = keyturn.principal(sign_up(keyturn.services).access_token)
+    keyturn.clock.advance(600)
+    access = [an_event(principal.sub, at=START + second, rank="access") for second in range(changes)]
+    alarm = [an_event(principal.sub, at=START + 100 + second, rank="alarm") for second in range(alarms)]
+    other = [an_event(principal.sub, at=START + 200 + second) for second in range(others)]
+    keyturn.store.record_events([*access, *alarm, *other])
+    chosen = [*reversed(access), *reversed(alarm), *reversed(other)][:SHOWN]
+    listed = SecurityEvents(keyturn.store, keyturn.clock).list(principal)
+    assert listed == sorted(chosen, key=lambda event: event.at, reverse=True)
+
+
+def test_expired_event_takes_no_place() -> None:
+    """The table's TTL lags by days: a change of access that is over displaces no alarm meanwhile."""
+    keyturn = Keyturn(FakeStore())
+    principal = keyturn.principal(sign_up(keyturn.services).access_token)
+    keyturn.clock.advance(600)
+    over = [an_event(principal.sub, at=START + second, rank="access", expires_at=START) for second in range(SHOWN)]
+    alarm = an_event(principal.sub, at=START + 100, rank="alarm")
+    keyturn.store.record_events([*over, alarm])
+    assert SecurityEvents(keyturn.store, keyturn.clock).list(principal) == [alarm]
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_event_that_is_not_shown_yet_changes_nothing(*, rank: Rank) -> None:
     """It is neither listed nor displaces anything until its time; then it stands at the time at which it happened."""
     keyturn = Keyturn(FakeStore())
     principal = keyturn.principal(sign_up(keyturn.services).access_token)
     services = SecurityEvents(keyturn.store, keyturn.clock)
-    before = [an_event(principal.sub, at=START - second, pinned=pinned) for second in range(SHOWN)]
+    before = [an_event(principal.sub, at=START - second, rank=rank) for second in range(SHOWN)]
     keyturn.store.record_events(before)
-    late = [
-        an_event(principal.sub, at=START, id=f"~{number}", shown_at=START + 7200, pinned=pinned) for number in range(9)
-    ]
-    after = an_event(principal.sub, at=START + 10, pinned=pinned)
+    late = [an_event(principal.sub, at=START, id=f"~{number}", shown_at=START + 7200, rank=rank) for number in range(9)]
+    after = an_event(principal.sub, at=START + 10, rank=rank)
     keyturn.store.record_events(late)
     for seconds in (0, 1, 3599, 3599):
         keyturn.clock.advance(seconds)
