@@ -85,7 +85,8 @@ class Request:
     def fields(self, body: Fields) -> dict[str, str]:
         """The members of a JSON object: every required one, each in its form, and no other than the body has.
 
-        No body at all is an object without members. UnsupportedMediaType, PayloadTooLarge or InvalidRequest otherwise.
+        No body at all is an object without members, whatever Content-Type says: clients send the type of a form with an
+        empty POST (axios #861). UnsupportedMediaType, PayloadTooLarge or InvalidRequest otherwise.
         """
         members = self._object()
         for name in members:
@@ -149,9 +150,11 @@ class Request:
         return members
 
     def _require_body(self, media_type: str) -> None:
+        if not self.body:
+            return  # Content-Type is about the content (RFC 9110 section 8.3), and there is none
         content_types = self.headers.get("content-type", ())
         essence = content_types[0].partition(";")[0].strip(BLANKS).lower() if len(content_types) == 1 else None
-        if essence != media_type and (self.body or content_types):
+        if essence != media_type:
             raise UnsupportedMediaType
         if len(self.body) > MAX_BODY:
             raise PayloadTooLarge

@@ -58,6 +58,37 @@ def test_by_bearer(app_user: Held, members: dict[str, str] | None) -> None:
     app_user.assert_dead()
 
 
+@pytest.mark.parametrize(
+    "content_types",
+    [
+        ["application/x-www-form-urlencoded"],
+        ["application/x-www-form-urlencoded; charset=UTF-8"],
+        ["multipart/form-data; boundary=x"],
+        ["text/plain;charset=UTF-8"],
+        ["application/json", "text/plain"],
+        ["*/*"],
+        [""],
+    ],
+    ids=str,
+)
+def test_type_of_no_body(browser: Held, app_user: Held, content_types: list[str]) -> None:
+    """Axios and jQuery send the type of a form with an empty POST: without a body it says nothing (axios #861)."""
+    types = [("Content-Type", value) for value in content_types]
+    assert_no_content(app_user.client.post("/logout", headers=[app_user.bearer, *types]))
+    app_user.assert_dead()
+    refreshed = browser.client.post("/refresh", headers=[*browser.page, *types])
+    assert refreshed.status == 200
+    assert_no_content(browser.client.post("/logout", headers=[*browser.page, *types, ("Content-Length", "0")]))
+    browser.assert_dead()
+
+
+def test_type_of_a_body(app_user: Held) -> None:
+    """A body of another type is refused at a logout too, and ends nothing."""
+    form = [app_user.bearer, ("Content-Type", "application/x-www-form-urlencoded")]
+    assert_problem(app_user.client.send("POST", "/logout", form, b"{}"), 415, "unsupported_media_type")
+    app_user.assert_lives()
+
+
 def test_by_expired_bearer(server: Server, app_user: Held) -> None:
     """A client that comes late can still log out: an expired access token names its session (ASVS V7.4.4)."""
     bearer = expired_bearer(server, app_user)

@@ -332,6 +332,12 @@ FAULTS = (
             "store/test_limits.py::test_attempt_given_back_was_not_made",
         ),
     ),
+    Fault(
+        36,
+        "a form's content type without a body was refused",
+        ("axios #861",),
+        ("http/test_logout.py::test_type_of_no_body", "unit/test_request.py::test_other_types_are_refused"),
+    ),
 )
 
 # Faults that Keyturn itself has had, and the tests that failed while it had them.
