@@ -12,7 +12,8 @@ from chalicelib.handlers.guarding import guard
 from chalicelib.handlers.routes import Route, serve
 
 # `cookies` says whether the route takes or sets a cookie: then it answers allowed pages alone, and who comes with a
-# credential needs the session's CSRF token beside it (tests/http/test_csrf_routes.py goes through all of them).
+# credential needs the session's CSRF token beside it (tests/http/test_csrf_routes.py goes through all of them). HEAD
+# stands beside each public GET, but for those that `writes` marks.
 ROUTES = (
     # An account and its sessions
     Route("POST", "/signup", accounts.sign_up, cookies=True),
@@ -27,8 +28,8 @@ ROUTES = (
     Route("POST", "/password/change", accounts.change_password, cookies=True, authorizer=guard),
     Route("GET", "/csrf", tokens.csrf, cookies=True),
     # Identity providers
-    Route("GET", "/login/{provider}", federation.begin, cookies=True),
-    Route("GET", "/login/{provider}/callback", federation.finish, cookies=True),
+    Route("GET", "/login/{provider}", federation.begin, cookies=True, writes=True),
+    Route("GET", "/login/{provider}/callback", federation.finish, cookies=True, writes=True),
     Route("POST", "/login/{provider}/exchange", federation.exchange, cookies=True),
     Route("GET", "/identities", identities.list_identities, cookies=True, authorizer=guard),
     Route("POST", "/identities/{provider}", identities.link, cookies=True, authorizer=guard),

@@ -85,7 +85,7 @@ class Handler(ChaliceRequestHandler):
             self._answer("UNAUTHORIZED" if unauthorized else "AUTHORIZER_FAILURE")
 
     # The base class binds each method to its own _generic_handle.
-    do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle  # noqa: N815  # http.server's names
+    do_PUT = do_POST = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle  # noqa: N815  # http.server's names
 
     def do_GET(self) -> None:  # noqa: N802  # as above
         """Serve a part of the page, or what the app has."""
@@ -96,6 +96,8 @@ class Handler(ChaliceRequestHandler):
         name, content_type = part
         content = (ROOT / "infra" / "page" / name).read_bytes()
         self._send_http_response(200, {"Content-Type": content_type, **PAGE_HEADERS}, content)
+
+    do_HEAD = do_GET  # noqa: N815  # as above
 
     def _parse_payload(self) -> tuple[Any, bytes | None]:
         length = self.headers.get("content-length", "0")
@@ -126,8 +128,14 @@ class Handler(ChaliceRequestHandler):
         self._send_http_response(int(response["statusCode"]), headers, body)
 
     def _send_http_response(self, code: int, headers: Any, body: str | bytes | None) -> None:  # noqa: ANN401  # chalice's types
-        # After HEAD no body may come: the connection's next answer would begin with it.
-        super()._send_http_response(code, headers, "" if self.command == "HEAD" else body)
+        if self.command != "HEAD":
+            super()._send_http_response(code, headers, body)
+            return
+        # No content may come, or the connection's next answer would begin with it, and Content-Length is that of GET
+        # (RFC 9110 sections 8.6 and 9.3.2).
+        content = body.encode() if isinstance(body, str) else body or b""
+        self.send_response(code)
+        self._send_headers({"Content-Type": "application/json", **headers, "Content-Length": str(len(content))})
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # the base class's names
         """Nothing: every request that matters has its line in the audit log, and a query may hold a code."""

@@ -2,7 +2,7 @@
 
 Bodies, forms and queries are those that request.py reads by (bodies.py); statuses and codes are boundary.py's; the rest
 stands in openapi_operations.py and openapi_schemas.py. OPTIONS is left out: browsers ask it by themselves and no client
-calls it, so that in a generated client it would be a method without a use.
+calls it, so that in a generated client it would be a method without a use. So is HEAD, which answers as GET does.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Route(NamedTuple):
     """One method of one path: `handle` answers it, after `authorizer`, where there is one, has let the caller through.
 
-    `cookies` says whether it takes or sets a cookie.
+    `cookies` says whether it takes or sets a cookie. `writes` marks a GET that changes something, which HEAD must not.
     """
 
     method: str
@@ -29,6 +29,13 @@ class Route(NamedTuple):
     handle: Callable[..., Response]
     cookies: bool
     authorizer: Authorizer | None = None
+    writes: bool = False
+
+    @property
+    def methods(self) -> list[str]:
+        """What the path takes by this route: HEAD beside every public GET that only reads (RFC 9110 section 9.1)."""
+        reads = self.method == "GET" and self.authorizer is None and not self.writes
+        return [self.method, "HEAD"] if reads else [self.method]
 
 
 class Product(Protocol):
@@ -59,7 +66,7 @@ def serve(app: Chalice, routes: Iterable[Route], product: Product) -> None:
 
     app.middleware("http")(finish)
     for route in routes:
-        methods.setdefault(route.path, []).append(route.method)
+        methods.setdefault(route.path, []).extend(route.methods)
         _serve_one(app, route, product)
     for path in methods:
         app.route(path, methods=["OPTIONS"], name=f"preflight of {path}", content_types=["*/*"])(_preflight)
@@ -70,10 +77,12 @@ def _serve_one(app: Chalice, route: Route, product: Product) -> None:
         request = cast("Request", app.current_request)
         return boundary.respond(route.handle, request, product.services, product.audit, **parameters)
 
+    # HEAD gets what GET gets, body included: the gateway sends its headers, Content-Length too, and leaves the content
+    # off (RFC 9110 section 9.3.2).
     name = route.handle.__name__
     view.__doc__ = route.handle.__doc__  # its first line is the route's summary in the API's document
     # Chalice's own check takes `text/plain;application/json`: the boundary does it instead.
-    app.route(route.path, methods=[route.method], name=name, authorizer=route.authorizer, content_types=["*/*"])(view)
+    app.route(route.path, methods=route.methods, name=name, authorizer=route.authorizer, content_types=["*/*"])(view)
 
 
 def _preflight(**_parameters: str) -> Response:

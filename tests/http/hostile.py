@@ -60,7 +60,9 @@ ROUTES = [
     )
     for path, methods in app.app.routes.items()
     for method, entry in methods.items()
-    if method != "OPTIONS"  # browsers' own question, which no handler answers: test_cors.py
+    # OPTIONS is browsers' own question, which no handler answers: test_cors.py. HEAD is GET without content:
+    # test_head.py.
+    if method not in {"OPTIONS", "HEAD"}
 ]
 
 # What the routes take that RFCs want form-encoded.

@@ -10,10 +10,11 @@ import socket
 import pytest
 
 from tests.http.client import Client, assert_no_content, assert_problem, sign_up
-from tests.http.make_run import STAND_IN_OFFSET, free_port, make_run, said_before_serving
+from tests.http.make_run import ROOT, STAND_IN_OFFSET, free_port, make_run, said_before_serving
 from tests.http.server import ORIGIN
 from tests.openid.browser import Browser, Person
 
+PAGE_JS = ROOT / "infra" / "page" / "page.js"
 ORIGINS = {"KEYTURN_ALLOWED_ORIGINS": ORIGIN}
 
 
@@ -118,6 +119,12 @@ def test_make_run() -> None:
         for path in ("/me", "/nothing"):  # no answer to HEAD has a body (RFC 9110 section 9.3.2)
             first, _, second = answers_to_head_and_get(port, path).partition(b"\r\n\r\n")
             assert re.match(rb"HTTP/1\.1 40[45] ", first)
+            assert second.startswith(b"HTTP/1.1 200 ")
+        for path in ("/health", "/page.js", "/openapi.json"):
+            first, _, second = answers_to_head_and_get(port, path).partition(b"\r\n\r\n")
+            length = len(client.call("GET", path).body) if path != "/page.js" else len(PAGE_JS.read_bytes())
+            assert first.startswith(b"HTTP/1.1 200 ")
+            assert f"\r\nContent-Length: {length}".encode() in first
             assert second.startswith(b"HTTP/1.1 200 ")
         assert answers_to_unreadable_length(port, "abc") == [b"400"]
         assert answers_to_unreadable_length(port, "99999999999") == [b"413"]

@@ -142,6 +142,17 @@ def test_answers(world: World, route: Route) -> None:
             assert_headers(reply, headers.get("Origin"), path=route.path)
 
 
+@pytest.mark.parametrize(
+    "route", [route for route in app.ROUTES if "HEAD" in route.methods], ids=lambda route: route.path
+)
+def test_head(world: World, route: Route) -> None:
+    """As deployed, HEAD has GET's status and headers, its Content-Length too, and no content."""
+    for headers in ORIGINS.values():
+        head, got = (world.client().call(method, path_of(route), headers=headers) for method in ("HEAD", "GET"))
+        assert (head.status, head.body, head.header("Content-Length")) == (got.status, b"", str(len(got.body)))
+        assert_headers(head, headers.get("Origin"), path=route.path)
+
+
 @pytest.mark.parametrize("path", sorted({route.path for route in app.ROUTES}))
 def test_preflights(world: World, path: str) -> None:
     """An allowed page is told what the path takes; nobody else is; and no authorizer stands before it."""
@@ -158,7 +169,7 @@ def test_preflights(world: World, path: str) -> None:
             {
                 "access-control-allow-origin": ORIGIN,
                 "access-control-allow-credentials": "true",
-                "access-control-allow-methods": ", ".join(route.method for route in routes),
+                "access-control-allow-methods": ", ".join(method for route in routes for method in route.methods),
                 "access-control-allow-headers": "Authorization, Content-Type, X-CSRF-Token",
                 "access-control-max-age": "7200",
             }
