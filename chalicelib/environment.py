@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chalicelib.domain import requirements
+from chalicelib.domain import origins, requirements
 from chalicelib.domain.roles import is_role, is_scope_token
 from chalicelib.errors import ConfigurationError
 
@@ -123,9 +123,10 @@ class Environment:
         """Origins between commas, as browsers send them."""
         values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
         for value in sorted(values):
-            # A browser compares byte for byte: lower case, no default port, no path (RFC 6454 section 6.2).
-            if not _is_origin_with_path(value) or value.count("/") > 2 or value != value.lower():  # noqa: PLR2004  # of https://
-                self.problem(name, f"holds {value!r}, which is no origin such as https://app.example.com")
+            # Compared byte for byte, each of them.
+            if not (_is_web_origin(value) or origins.is_packaged(value) or origins.is_loopback(value)):
+                example = "https://app.example.com or capacitor://localhost"
+                self.problem(name, f"holds {value!r}, which is no origin such as {example}")
         return frozenset(values)
 
     def words(self, name: str) -> frozenset[str]:
@@ -258,6 +259,11 @@ def _is_page(url: str) -> bool:
         and int(match["port"] or 0) < 2**16
         and (match["scheme"] == "https" or is_local(url))
     )
+
+
+def _is_web_origin(origin: str) -> bool:
+    """Whether a browser sends it so: in lower case, without default port and path (RFC 6454 section 6.2)."""
+    return _is_origin_with_path(origin) and origin.count("/") == 2 and origin == origin.lower()  # noqa: PLR2004  # of https://
 
 
 def is_local(url: str) -> bool:

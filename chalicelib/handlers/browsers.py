@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.origins import is_packaged
 from chalicelib.errors import CsrfTokenInvalid, NavigationRequired, OriginRefused
 
 if TYPE_CHECKING:
@@ -25,19 +26,23 @@ FORMER_PURPOSES = ("purpose", "x-purpose", "x-moz")
 AHEAD = ("prefetch", "prerender", "preview")
 
 
-def require_allowed_page(request: Request, allowed_origins: frozenset[str], *, cookies: bool) -> None:
+def require_allowed_page(request: Request, allowed_origins: frozenset[str]) -> None:
     """OriginRefused unless the page that asks is of an allowed origin, or of the API's own.
+
+    For requests that carry or would set a cookie, and for GET /csrf. A request of the transport `body` does neither: it
+    brings its own credential, so that no page can make a browser lend it another's.
 
     Browsers set both headers themselves, and no page can change them. Sec-Fetch-Site decides where it came (Fetch
     Metadata), Origin where it did not:
 
         same-origin              passes
         same-site, cross-site    needs an allowed Origin
-        none                     nobody's page: an address that was typed. Passes where the method is safe
+        none                     nobody's page: an address that was typed. Passes where the method is safe.
+                                 Chromium says it of an extension's requests too: these need its allowed Origin
         anything else, doubled   refused
         absent                   needs an allowed Origin; without one, see below
 
-    Programs send neither: they pass where the method is safe, or no cookie is involved (`cookies` False).
+    Programs send neither: they pass where the method is safe.
     """
     origins = request.headers.get("origin", ())
     sites = request.headers.get("sec-fetch-site", ())
@@ -49,8 +54,8 @@ def require_allowed_page(request: Request, allowed_origins: frozenset[str], *, c
         "same-origin": True,
         "same-site": of_allowed_origin,
         "cross-site": of_allowed_origin,
-        "none": safe and not origins,
-        None: of_allowed_origin or (not origins and (safe or not cookies)),
+        "none": (safe and not origins) or (of_allowed_origin and is_packaged(origins[0])),
+        None: of_allowed_origin or (safe and not origins),
     }
     if not passes.get(sites[0] if sites else None, False):
         raise OriginRefused

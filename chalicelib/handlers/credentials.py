@@ -67,12 +67,11 @@ def own_credential(
     """
     text = body_refresh_token(request, fields)
     if text is not None:
-        require_allowed_page(request, services.config.allowed_origins, cookies=False)
         return services.refresh_tokens.decode(text, "body")
     session = (principal.sub, principal.sid)
     own = next((held for held in carried_sessions(request, services) if (held.sub, held.sid) == session), None)
     if own is not None:
-        require_allowed_page(request, services.config.allowed_origins, cookies=True)
+        require_allowed_page(request, services.config.allowed_origins)
         require_csrf_token(request, services.csrf_tokens, own.sid)
     elif "authorization" not in request.headers:
         # The guard could read the cookie and we cannot: its keys are a minute older. Nobody asked for a bearer token.
@@ -96,8 +95,8 @@ def sessions_to_end(request: Request, services: Services, transport: Transport) 
     OriginRefused, CsrfTokenInvalid where a page asks that must not.
     """
     former = carried_sessions(request, services)
-    sets_cookie = transport in cookies.OF_TRANSPORT
-    require_allowed_page(request, services.config.allowed_origins, cookies=sets_cookie or bool(former))
+    if former or transport in cookies.OF_TRANSPORT:
+        require_allowed_page(request, services.config.allowed_origins)
     if former:
         require_csrf_token(request, services.csrf_tokens, former[0].sid)
     return former

@@ -143,7 +143,7 @@ def _require_page(question: Question, guard: Guard, sid: str) -> None:
         if request.header("origin") not in guard.allowed_origins:
             raise OriginRefused
     elif request.method not in SAFE_METHODS:
-        require_allowed_page(request, guard.allowed_origins, cookies=True)
+        require_allowed_page(request, guard.allowed_origins)
         require_csrf_token(request, guard.csrf_tokens, sid)
 
 

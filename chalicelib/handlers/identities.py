@@ -71,7 +71,7 @@ def begin_linking(request: Request, services: Services, provider: str) -> Respon
     principal = request.principal()
     services.federation.provider(provider)
     fields = request.fields(BEGIN_LINKING)
-    require_allowed_page(request, services.config.allowed_origins, cookies=True)
+    require_allowed_page(request, services.config.allowed_origins)
     departure = services.federation.begin_linking(
         principal,
         provider,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.errors import InvalidClient
 from chalicelib.handlers.bodies import INTROSPECT, REVOKE
-from chalicelib.handlers.browsers import require_allowed_page
 from chalicelib.handlers.responses import json_response
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 def revoke(request: Request, services: Services) -> Response:
     """200, whatever the token was: it is good for nothing afterwards (RFC 7009 section 2.2)."""
-    require_allowed_page(request, services.config.allowed_origins, cookies=False)
     services.revocation.revoke(request.form(REVOKE)["token"], request.client)
     return json_response({})
 

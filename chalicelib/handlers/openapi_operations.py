@@ -185,7 +185,7 @@ OPERATIONS: dict[str, Operation] = {
         form=bodies.INTROSPECT,
     ),
     "POST /token/revoke": Operation(
-        oauth.revoke, {200: one_of("Revoked")}, (errors.InvalidRequest, errors.OriginRefused), form=bodies.REVOKE
+        oauth.revoke, {200: one_of("Revoked")}, (errors.InvalidRequest,), form=bodies.REVOKE
     ),
     "GET /.well-known/openid-configuration": Operation(
         published.metadata, {200: one_of("Metadata")}, headers=("Cache-Control",)

@@ -35,13 +35,12 @@ def refresh(request: Request, services: Services) -> Response:
     fields = request.fields(REFRESH)
     text = body_refresh_token(request, fields)
     if text is not None:
-        require_allowed_page(request, services.config.allowed_origins, cookies=False)
         presented = services.refresh_tokens.decode(text, "body")
     else:
         cookie = carried(request, services, "cookie")
-        require_allowed_page(request, services.config.allowed_origins, cookies=cookie is not None)
         if cookie is None:
             raise InvalidGrant(debug="no genuine refresh cookie")
+        require_allowed_page(request, services.config.allowed_origins)
         require_csrf_token(request, services.csrf_tokens, cookie.sid)
         presented = cookie
     device_token = device_token_of(request, fields, by_cookie=text is None)
@@ -56,7 +55,8 @@ def log_out(request: Request, services: Services) -> Response:
     """
     text = body_refresh_token(request, request.fields(LOG_OUT))
     came = named_cookies(request)
-    require_allowed_page(request, services.config.allowed_origins, cookies=bool(came))
+    if came:
+        require_allowed_page(request, services.config.allowed_origins)
     presented = carried_sessions(request, services)
     if presented:
         require_csrf_token(request, services.csrf_tokens, presented[0].sid)
@@ -71,7 +71,7 @@ def csrf(request: Request, services: Services) -> Response:
 
     The MAC alone is checked: no table is asked. CORS keeps other pages from reading the answer; they get none either.
     """
-    require_allowed_page(request, services.config.allowed_origins, cookies=False)
+    require_allowed_page(request, services.config.allowed_origins)
     by_cookie = carried_sessions(request, services)
     if not by_cookie:
         raise InvalidGrant(debug="no genuine cookie")

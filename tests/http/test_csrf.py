@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes import PASSWORD
-from tests.http.client import FROM_PAGE, Held, assert_problem, log_in, new_email, sign_up
+from tests.http.client import FROM_PAGE, Client, Held, assert_problem, log_in, new_email, sign_up
 from tests.http.server import ORIGIN, SECOND_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.http.client import Client, Headers
+    from tests.http.client import Headers
+    from tests.http.server import Server
     from tests.rehearsal.client import Reply
 
     Action = Callable[[Held, Held, Headers], Reply]
@@ -46,6 +47,16 @@ def by_bearer(_: Held, app_user: Held, headers: Headers) -> Reply:
     return app_user.client.post("/logout", headers=[app_user.bearer, *headers])
 
 
+def new_password(_: Held, app_user: Held, headers: Headers) -> Reply:
+    """Change the password, with the refresh token in the body beside the bearer token."""
+    members = {
+        "current_password": PASSWORD,
+        "new_password": "fresh horse battery",
+        "refresh_token": app_user.refresh_token,
+    }
+    return app_user.client.post("/password/change", members, [app_user.bearer, *headers])
+
+
 # What carries or would set a cookie.
 WITH_COOKIE: dict[str, Action] = {
     "signup-cookie": enter("/signup", "cookie"),
@@ -64,6 +75,7 @@ WITHOUT_COOKIE: dict[str, Action] = {
     "refresh-body": by_body("/refresh"),
     "logout-body": by_body("/logout"),
     "logout-bearer": by_bearer,
+    "password-change-body": new_password,
 }
 # What a session's own CSRF token is needed for.
 WITH_SESSION = ("signup-carrying", "login-carrying", "refresh-cookie", "logout-cookie")
@@ -130,11 +142,50 @@ def csrf_headers(browser: Held) -> Headers:
 
 @pytest.mark.parametrize("page", REFUSED_PAGES, ids=str)
 def test_refused_page(browser: Held, app_user: Held, page: Headers) -> None:
-    """A page of no allowed origin does nothing by any way, even with the right CSRF token; and nothing changes."""
-    for act in (WITH_COOKIE | WITHOUT_COOKIE).values():
+    """A page of no allowed origin does nothing with a cookie, even with the right CSRF token; and nothing changes."""
+    for act in WITH_COOKIE.values():
         assert_problem(act(browser, app_user, [*page, *csrf_headers(browser)]), 403, "origin_refused")
     browser.assert_lives()
-    app_user.assert_lives()
+
+
+PACKAGED = ["capacitor://localhost", "ionic://localhost", "tauri://localhost", "app://-", "chrome-extension://abcd"]
+OF_PACKAGED: list[Headers] = [
+    *([("Origin", origin)] for origin in PACKAGED),
+    *([("Origin", origin), ("Sec-Fetch-Site", "cross-site")] for origin in PACKAGED),
+    [("Origin", "chrome-extension://abcd"), ("Sec-Fetch-Site", "none")],
+]
+
+
+@pytest.mark.parametrize("page", [*OF_PACKAGED, *REFUSED_PAGES], ids=str)
+@pytest.mark.parametrize("action", WITHOUT_COOKIE)
+def test_body_asks_for_no_origin(browser: Held, app_user: Held, action: str, page: Headers) -> None:
+    """Where no cookie is carried or set, the request's own credential decides: native HTTP sends an Origin too.
+
+    (appwrite #13514, capacitor-community/http #45.)
+    """
+    reply = WITHOUT_COOKIE[action](browser, app_user, page)
+    assert reply.status < 300, reply
+    assert not reply.all("Set-Cookie")
+
+
+@pytest.mark.parametrize("page", OF_PACKAGED, ids=str)
+def test_packaged_app_with_cookies(server: Server, page: Headers) -> None:
+    """Its origin may use cookies and read answers where it is on the list, byte for byte; else it may not."""
+    client, origin = Client(server.url), str(dict(page)["Origin"])
+    members = {"email": new_email(), "password": PASSWORD}
+    assert_problem(client.post("/signup", members, page), 403, "origin_refused")
+    with server.cold({"KEYTURN_ALLOWED_ORIGINS": f"{ORIGIN},{origin}"}):
+        reply = client.post("/signup", members, page)
+        assert (reply.status, reply.header("Access-Control-Allow-Origin")) == (201, origin)
+        browser = Held(client, members["email"], reply)
+        headers = [*page, ("Cookie", browser.cookie), *csrf_headers(browser)]
+        assert client.post("/refresh", headers=headers).status == 200
+        preflight = client.send("OPTIONS", "/refresh", [*page, ("Access-Control-Request-Method", "POST")])
+        assert preflight.header("Access-Control-Allow-Origin") == origin
+        for other in (origin.upper(), f"{origin}/", f"{origin}.evil.example"):
+            refused = client.post("/refresh", headers=[("Origin", other), *headers[len(page) :]])
+            assert_problem(refused, 403, "origin_refused")
+            assert refused.header("Access-Control-Allow-Origin") is None
 
 
 @pytest.mark.parametrize("action", WITH_COOKIE)

@@ -381,7 +381,7 @@ def test_callbacks_code_is_not_exchanged(surfer: Surfer) -> None:
 
 
 def test_exchange_asks_which_page(server: Server, client: Client) -> None:
-    """It sets a cookie, so its page must be allowed; a session that came along needs its CSRF token."""
+    """Where it sets a cookie, its page must be allowed; a session that came along needs its CSRF token."""
     former = sign_up(client, "cookie")
     for headers, code in (
         ([], "origin_refused"),
@@ -392,8 +392,11 @@ def test_exchange_asks_which_page(server: Server, client: Client) -> None:
         members = own_code(server, person_of(new_email()))
         assert_problem(client.post("/login/google/exchange", members, headers), 403, code)
     members = {**own_code(server, person_of(new_email())), "transport": "body"}
-    evil = [("Origin", "https://evil.example")]
-    assert_problem(client.post("/login/google/exchange", members, evil), 403, "origin_refused")
+    app = [("Origin", "capacitor://localhost")]
+    assert_problem(
+        client.post("/login/google/exchange", members, [*app, ("Cookie", former.cookie)]), 403, "origin_refused"
+    )
+    assert client.post("/login/google/exchange", members, app).status == 200
     assert client.post("/login/google/exchange", own_code(server, person_of(new_email())), former.page).status == 200
     former.assert_dead()
 

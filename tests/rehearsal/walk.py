@@ -419,10 +419,7 @@ OWN: dict[tuple[str, str], dict[int, Case]] = {
         429: as_owner_often("/identities/google/authorization", lambda _world: {"return_to": PAGE}),
     },
     ("POST", "/token/introspect"): {200: form("/token/introspect", b"token=x", SIGNED)},
-    ("POST", "/token/revoke"): {
-        200: form("/token/revoke", b"token=x", {}),
-        403: form("/token/revoke", b"token=x", {"Sec-Fetch-Site": "?"}),
-    },
+    ("POST", "/token/revoke"): {200: form("/token/revoke", b"token=x", {})},
 }
 
 

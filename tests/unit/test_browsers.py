@@ -21,25 +21,26 @@ OF_PAGES = ("same-origin", "same-site", "cross-site")  # what browsers say of a 
 SID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
-def allowed(headers: dict[str, str | list[str]], *, cookies: bool, method: str = "POST") -> bool:
+APP, EXTENSION = "capacitor://localhost", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
+
+
+def allowed(headers: dict[str, str | list[str]], *, method: str = "POST", origins: frozenset[str] = ALLOWED) -> bool:
     """Whether a request with these headers passes."""
     try:
-        require_allowed_page(request(headers=headers, method=method), ALLOWED, cookies=cookies)
+        require_allowed_page(request(headers=headers, method=method), origins)
     except OriginRefused:
         return False
     return True
 
 
-@pytest.mark.parametrize("cookies", [True, False])
 @pytest.mark.parametrize("site", [None, *OF_PAGES])
-def test_allowed_origin_passes(site: str | None, cookies: bool) -> None:  # noqa: FBT001  # both ways
+def test_allowed_origin_passes(site: str | None) -> None:
     """A page of an allowed origin may ask, from whichever site the browser says it is."""
     for origin in ALLOWED:
         headers: dict[str, str | list[str]] = {"Origin": origin}
-        assert allowed(headers if site is None else {**headers, "Sec-Fetch-Site": site}, cookies=cookies)
+        assert allowed(headers if site is None else {**headers, "Sec-Fetch-Site": site})
 
 
-@pytest.mark.parametrize("cookies", [True, False])
 @pytest.mark.parametrize(
     "origin",
     [
@@ -55,33 +56,30 @@ def test_allowed_origin_passes(site: str | None, cookies: bool) -> None:  # noqa
         ),
     ],
 )
-def test_other_origins_are_refused(origin: str, cookies: bool) -> None:  # noqa: FBT001  # both ways
-    """Any other Origin is refused, compared byte for byte; without cookies too: a page is not a program."""
-    assert not allowed({"Origin": origin}, cookies=cookies)
+def test_other_origins_are_refused(origin: str) -> None:
+    """Any other Origin is refused, compared byte for byte."""
+    assert not allowed({"Origin": origin})
     for site in ("same-site", "cross-site", "none"):
-        assert not allowed({"Origin": origin, "Sec-Fetch-Site": site}, cookies=cookies)
+        assert not allowed({"Origin": origin, "Sec-Fetch-Site": site})
 
 
-@pytest.mark.parametrize("cookies", [True, False])
-def test_same_origin_passes(cookies: bool) -> None:  # noqa: FBT001  # both ways
+def test_same_origin_passes() -> None:
     """A page of the API's own origin may ask: browsers set Sec-Fetch-Site themselves."""
-    assert allowed({"Sec-Fetch-Site": "same-origin"}, cookies=cookies)
-    assert allowed({"Sec-Fetch-Site": "same-origin", "Origin": "https://auth.example.com"}, cookies=cookies)
+    assert allowed({"Sec-Fetch-Site": "same-origin"})
+    assert allowed({"Sec-Fetch-Site": "same-origin", "Origin": "https://auth.example.com"})
 
 
-@pytest.mark.parametrize("cookies", [True, False])
 @pytest.mark.parametrize("site", [site for site in SITES if site != "same-origin"])
-def test_other_sites_are_refused(site: str, cookies: bool) -> None:  # noqa: FBT001  # both ways
+def test_other_sites_are_refused(site: str) -> None:
     """Every other word in Sec-Fetch-Site, without an allowed Origin, is a browser elsewhere."""
-    assert not allowed({"Sec-Fetch-Site": site}, cookies=cookies)
+    assert not allowed({"Sec-Fetch-Site": site})
 
 
-@pytest.mark.parametrize("cookies", [True, False])
 @pytest.mark.parametrize("site", [site for site in SITES if site not in OF_PAGES])
-def test_word_that_no_page_has(site: str, cookies: bool) -> None:  # noqa: FBT001  # both ways
+def test_word_that_no_page_has(site: str) -> None:
     """Where Sec-Fetch-Site says that no page asks, or nothing that it can say, an allowed Origin does not help."""
     for method in ("POST", "DELETE", "PUT", "PATCH", "GET" if site != "none" else "POST"):
-        assert not allowed({"Sec-Fetch-Site": site, "Origin": ORIGIN}, cookies=cookies, method=method)
+        assert not allowed({"Sec-Fetch-Site": site, "Origin": ORIGIN}, method=method)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
@@ -108,32 +106,47 @@ def test_word_that_no_page_has(site: str, cookies: bool) -> None:  # noqa: FBT00
 )
 def test_safe_methods(method: str, headers: dict[str, str | list[str]], *, passes: bool) -> None:
     """An address that was typed, and a program, may read with a cookie; a page elsewhere may not."""
-    assert {allowed(headers, cookies=cookies, method=method) for cookies in (True, False)} == {passes}
+    assert allowed(headers, method=method) == passes
 
 
-def test_programs_pass_without_cookies() -> None:
-    """Who sends neither header is no browser of today: it may not carry or get a cookie, and may use the body."""
-    assert allowed({}, cookies=False)
-    assert not allowed({}, cookies=True)
-    assert not allowed({"Referer": ORIGIN, "Host": "auth.example.com", "X-Forwarded-Host": ORIGIN}, cookies=True)
+def test_programs_get_no_cookie() -> None:
+    """Who sends neither header is no browser of today: it may not carry or get a cookie."""
+    assert not allowed({})
+    assert not allowed({"Referer": ORIGIN, "Host": "auth.example.com", "X-Forwarded-Host": ORIGIN})
+
+
+@pytest.mark.parametrize("origin", [APP, EXTENSION, "moz-extension://0f3a", "app://-", "tauri://localhost"])
+def test_packaged_app_passes_where_it_is_allowed(origin: str) -> None:
+    """An app's or an extension's page is compared byte for byte as a site's is (appwrite #13514)."""
+    listed = ALLOWED | {origin}
+    # Chromium says `none` of requests that an extension with host permissions makes.
+    assert allowed({"Origin": origin}, origins=listed)
+    assert not allowed({"Origin": origin})
+    for site in (*OF_PAGES, "none"):
+        assert allowed({"Origin": origin, "Sec-Fetch-Site": site}, origins=listed)
+        assert allowed({"Origin": origin, "Sec-Fetch-Site": site}) == (site == "same-origin")
+    for other in (origin.upper(), f"{origin}/", f"{origin}:1", f"{origin}.evil.example", f"x{origin}", ORIGIN):
+        assert not allowed({"Origin": other, "Sec-Fetch-Site": "none"}, origins=listed)
+    assert not allowed({"Origin": [origin, origin]}, origins=listed)
+    assert not allowed({"Origin": origin, "Sec-Fetch-Site": "?"}, origins=listed)
 
 
 def test_doubled_headers_are_no_pass() -> None:
     """Of two Origins, or two sites, nobody can tell which is meant."""
-    assert not allowed({"Origin": [ORIGIN, FOREIGN]}, cookies=True)
-    assert not allowed({"Origin": [ORIGIN, ORIGIN]}, cookies=True)
-    assert not allowed({"Origin": ORIGIN, "origin": FOREIGN}, cookies=False)
-    assert not allowed({"Sec-Fetch-Site": ["same-origin", "cross-site"]}, cookies=False)
-    assert not allowed({"Sec-Fetch-Site": ["same-origin", "same-origin"]}, cookies=True)
-    assert not allowed({"Sec-Fetch-Site": "same-origin", "Origin": [ORIGIN, ORIGIN]}, cookies=True)
-    assert not allowed({"Sec-Fetch-Site": ["cross-site", "cross-site"], "Origin": ORIGIN}, cookies=True)
+    assert not allowed({"Origin": [ORIGIN, FOREIGN]})
+    assert not allowed({"Origin": [ORIGIN, ORIGIN]})
+    assert not allowed({"Origin": ORIGIN, "origin": FOREIGN})
+    assert not allowed({"Sec-Fetch-Site": ["same-origin", "cross-site"]})
+    assert not allowed({"Sec-Fetch-Site": ["same-origin", "same-origin"]})
+    assert not allowed({"Sec-Fetch-Site": "same-origin", "Origin": [ORIGIN, ORIGIN]})
+    assert not allowed({"Sec-Fetch-Site": ["cross-site", "cross-site"], "Origin": ORIGIN})
 
 
 def test_empty_list_allows_no_page() -> None:
     """Without allowed origins no foreign page passes, not even one that says nothing."""
     for headers in ({"Origin": ORIGIN}, {"Origin": ""}, {"Origin": "null"}):
         with pytest.raises(OriginRefused):
-            require_allowed_page(request(headers=headers), frozenset(), cookies=True)
+            require_allowed_page(request(headers=headers), frozenset())
 
 
 @pytest.fixture(scope="module")

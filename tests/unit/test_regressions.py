@@ -334,9 +334,18 @@ FAULTS = (
     ),
     Fault(
         36,
-        "a form's content type without a body was refused",
-        ("axios #861",),
-        ("http/test_logout.py::test_type_of_no_body", "unit/test_request.py::test_other_types_are_refused"),
+        "origins of packaged apps were refused, and a form's content type without a body",
+        ("appwrite #13514", "capacitor-community/http #45", "axios #861"),
+        (
+            "http/test_csrf.py::test_body_asks_for_no_origin",
+            "http/test_csrf.py::test_packaged_app_with_cookies",
+            "http/test_oauth.py::test_revocation_asks_for_no_origin",
+            "unit/test_browsers.py::test_packaged_app_passes_where_it_is_allowed",
+            "unit/test_origins.py::test_origins_of_packaged_apps",
+            "unit/test_origins.py::test_other_schemes_are_refused",
+            "http/test_logout.py::test_type_of_no_body",
+            "unit/test_request.py::test_other_types_are_refused",
+        ),
     ),
 )
 
