@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from chalicelib.domain.moments import Moment
     from chalicelib.domain.records import AccessTokenClaims, AuthorizationCode, Client, Identity
 
     Jwk = Mapping[str, Any]
@@ -17,7 +18,10 @@ class Clock(Protocol):
     """The only source of time."""
 
     def now(self) -> int:
-        """Whole seconds since the epoch."""
+        """Whole seconds since the epoch: for moments that are compared with what other processes wrote down."""
+
+    def moment(self) -> Moment:
+        """The time by both clocks: for the age of what the process keeps in memory."""
 
 
 class TokenSource(Protocol):

@@ -12,6 +12,7 @@ from chalicelib import bootstrap
 from chalicelib.config import Config
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
+from chalicelib.domain.moments import Moment
 from chalicelib.domain.records import Client
 from chalicelib.errors import Unavailable
 from chalicelib.services.authorization import Authorization, principal_of
@@ -36,18 +37,32 @@ CLIENT = Client(address="192.0.2.1", user_agent="tests", request_id="request-1")
 
 
 class FrozenClock:
-    """A clock that moves when told to."""
+    """Clocks that move when told to: together, or the wall clock or the steady clock alone."""
 
     def __init__(self, now: int = START) -> None:
         self.time = now
+        self.steady_ahead = 0.0
 
     def now(self) -> int:
         """The time it was set to."""
         return self.time
 
+    def moment(self) -> Moment:
+        """The time it was set to, by both clocks."""
+        return Moment(self.now(), self.now() + self.steady_ahead)
+
     def advance(self, seconds: int) -> None:
-        """Move on."""
+        """Time passes."""
         self.time += seconds
+
+    def step(self, seconds: int) -> None:
+        """The wall clock is corrected by so many seconds, or back where they are negative. No time passes."""
+        self.time += seconds
+        self.steady_ahead -= seconds
+
+    def sleep(self, seconds: int) -> None:
+        """Time passes while the container is frozen, and its steady clock with it."""
+        self.step(seconds)
 
 
 class MemoryParameters:

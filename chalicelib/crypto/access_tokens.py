@@ -16,6 +16,7 @@ from chalicelib.domain.access_tokens import (
     encoded_length,
     serialised,
 )
+from chalicelib.domain.moments import CLOCKS_DIFFER
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.domain.roles import is_role
 from chalicelib.errors import ConfigurationError, InvalidToken
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.keyring import KeyRing
     from chalicelib.crypto.keys import SigningKey, VerificationKey
 
-FUTURE_LEEWAY = 60  # seconds that another container's clock may be ahead
+FUTURE_LEEWAY = CLOCKS_DIFFER  # seconds that another container's clock may be ahead
 
 # PyJWT makes and verifies signatures, and nothing else: its parser takes padding, two members of one name, and times
 # that are strings.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chalicelib import deadline
 from chalicelib.crypto import keys
+from chalicelib.domain.moments import Moment
 from chalicelib.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ class KeyRing:
         self._clock = clock
         self._lock = threading.Lock()
         self._sets: KeySets | None = None
-        self._read_at = 0
-        self._asked_at = 0
+        self._read_at = self._asked_at = Moment(0, 0)
         self._signer: SigningKey | None = None
 
     def verification_key(self, kid: str) -> VerificationKey | None:
@@ -99,11 +99,11 @@ class KeyRing:
 
     def _current(self) -> KeySets:
         with self._lock:
-            now = self._clock.now()
+            now = self._clock.moment()
             if self._sets is None:
                 return self._read(now)
-            age = now - self._read_at
-            if age < KEPT or (now - self._asked_at < COOLDOWN and age < OUTLIVES):
+            age = now.since(self._read_at)
+            if age < KEPT or (now.since(self._asked_at) < COOLDOWN and age < OUTLIVES):
                 return self._sets
             return self._read_or_keep(now, self._sets)
 
@@ -112,26 +112,26 @@ class KeyRing:
         if found is not None:
             return found
         with self._lock:
-            now, sets = self._clock.now(), self._sets
+            now, sets = self._clock.moment(), self._sets
             # Once a cooldown: a storm of random ids causes one read (CVE-2026-48524).
-            if sets is not None and now - self._asked_at >= COOLDOWN:
+            if sets is not None and now.since(self._asked_at) >= COOLDOWN:
                 found = find(self._read_or_keep(now, sets))
-            if found is None and self._read_at < self._asked_at:
+            if found is None and self._read_at != self._asked_at:
                 raise Unavailable(debug="unknown key id, and the parameter store is away")
         return found
 
-    def _read_or_keep(self, now: int, last_good: KeySets) -> KeySets:
+    def _read_or_keep(self, now: Moment, last_good: KeySets) -> KeySets:
         """Newer sets, or the last good ones where the store is away. What it answers counts, a broken set too."""
         try:
             # The request goes on with what is at hand: a store that hangs must not use its time up.
             with deadline.start(deadline.ONE_ATTEMPT_SECONDS):
                 return self._read(now)
         except Unavailable:
-            if now - self._read_at >= OUTLIVES:
+            if now.since(self._read_at) >= OUTLIVES:
                 raise
             return last_good
 
-    def _read(self, now: int) -> KeySets:
+    def _read(self, now: Moment) -> KeySets:
         self._asked_at = now
         groups = self._group_names
         names = [self._public_name, *groups.values()]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from chalicelib.domain.moments import is_recent
 from chalicelib.domain.roles import is_role, is_scope_token
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Requirement:
         """
         if not self.roles <= set(principal.roles) or not self.scopes <= set(principal.scope.split()):
             return INSUFFICIENT_SCOPE
-        if self.max_age is not None and now - principal.auth_time > self.max_age:
+        if self.max_age is not None and not is_recent(principal.auth_time, now, self.max_age):
             return INSUFFICIENT_USER_AUTHENTICATION
         return None
 

@@ -12,6 +12,7 @@ from threading import TIMEOUT_MAX, Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from chalicelib import deadline
+from chalicelib.domain.moments import Moment
 from chalicelib.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -38,33 +39,33 @@ class Remembered(Generic[T]):
         self._outlives = outlives
         self._lock = Lock()
         self._held: tuple[T] | None = None
-        self._read_at = 0
-        self._fresh_until = 0
+        self._read_at = Moment(0, 0)
+        self._fresh_for = 0
         self._failure: Unavailable | None = None
-        self._failed_at = 0
-        self._forced_at: int | None = None
+        self._failed_at = Moment(0, 0)
+        self._forced_at: Moment | None = None
 
     def get(self) -> T:
         """What is remembered, fetched first where it must be. Raises what `fetch` raises."""
         with _Turn(self._lock):
-            now = self._clock.now()
-            if self._held is not None and now < self._fresh_until:
+            now = self._clock.moment()
+            if self._held is not None and now.since(self._read_at) < self._fresh_for:
                 return self._held[0]
             return self._refetch(now)
 
     def newer(self) -> T:
         """The same, fetched again even if it is fresh: at most once a cooldown, so that a storm causes one fetch."""
         with _Turn(self._lock):
-            now = self._clock.now()
-            cold = self._forced_at is None or now - self._forced_at >= COOLDOWN
-            if self._held is not None and now < self._fresh_until and not cold:
+            now = self._clock.moment()
+            cold = self._forced_at is None or now.since(self._forced_at) >= COOLDOWN
+            if self._held is not None and now.since(self._read_at) < self._fresh_for and not cold:
                 return self._held[0]
             self._forced_at = now
             return self._refetch(now)
 
-    def _refetch(self, now: int) -> T:
-        failing = now - self._failed_at if self._failure is not None else None
-        if self._held is None or now - self._read_at >= self._outlives:
+    def _refetch(self, now: Moment) -> T:
+        failing = now.since(self._failed_at) if self._failure is not None else None
+        if self._held is None or now.since(self._read_at) >= self._outlives:
             if self._failure is not None and failing is not None and failing < FAILING:
                 # A new one: raising the same object on many threads would chain their tracebacks.
                 raise type(self._failure)(debug=f"{self._failure.debug} (a moment ago)")
@@ -78,14 +79,14 @@ class Remembered(Generic[T]):
         except Unavailable:
             return self._held[0]
 
-    def _read(self, now: int) -> T:
+    def _read(self, now: Moment) -> T:
         try:
             value, lifetime = self._fetch()
         except Unavailable as error:
             # When it failed, and not when it was asked: a source that hangs has used FAILING up by then.
-            self._failure, self._failed_at = error, self._clock.now()
+            self._failure, self._failed_at = error, self._clock.moment()
             raise
-        self._held, self._read_at, self._fresh_until, self._failure = (value,), now, now + lifetime, None
+        self._held, self._read_at, self._fresh_for, self._failure = (value,), now, lifetime, None
         return value
 
 

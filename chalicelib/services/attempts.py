@@ -18,6 +18,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import Device
     from chalicelib.domain.limits import LimitPolicy
+    from chalicelib.domain.moments import Moment
     from chalicelib.domain.records import Account, Client
     from chalicelib.ports import AuditLog, Clock
     from chalicelib.store.protocol import Store
@@ -59,35 +61,40 @@ class Refusals:
     A refusal holds until the last attempt's spacing is over or its window ends. Attempts that others get through
     meanwhile only move that further away, so that nothing is held back here which the table would let through. An
     attempt that is given back is the exception: its own container forgets the refusal, others hold it until its end.
+    A clock that is set back ends it too: the table is asked again.
     """
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str, str, int], int] = {}
+        self._refused: dict[tuple[str, str, int], tuple[Moment, int]] = {}
         self._lock = Lock()
 
-    def remember(self, policy: LimitPolicy, value: str, now: int, wait: int) -> None:
+    def remember(self, policy: LimitPolicy, value: str, now: Moment, wait: int) -> None:
         """Keep that the table wanted the next attempt `wait` seconds after `now`. The oldest makes room."""
-        key = (policy.kind, value, policy.window_start(now))
+        key = (policy.kind, value, policy.window_start(now.wall))
         with self._lock:
-            self._until.pop(key, None)
-            self._until[key] = now + wait
-            if len(self._until) > REMEMBERED:
-                del self._until[next(iter(self._until))]
+            self._refused.pop(key, None)
+            self._refused[key] = now, wait
+            if len(self._refused) > REMEMBERED:
+                del self._refused[next(iter(self._refused))]
 
-    def wait(self, policy: LimitPolicy, value: str, now: int) -> int:
+    def wait(self, policy: LimitPolicy, value: str, now: Moment) -> int:
         """How many seconds the table is bound to refuse for, as far as is known here; 0: ask it."""
-        # By window: a clock that is set back asks another counter.
-        key = (policy.kind, value, policy.window_start(now))
+        # By window: each window has a counter of its own in the table.
+        key = (policy.kind, value, policy.window_start(now.wall))
         with self._lock:
-            until = self._until.get(key, 0)
-            if until and until <= now:
-                del self._until[key]
-        return max(0, until - now)
+            if key not in self._refused:
+                return 0
+            refused_at, wait = self._refused[key]
+            left = wait - now.since(refused_at)
+            if left > 0:
+                return ceil(left)
+            del self._refused[key]
+            return 0
 
     def forget(self, policy: LimitPolicy, value: str, now: int) -> None:
         """Ask the table again."""
         with self._lock:
-            self._until.pop((policy.kind, value, policy.window_start(now)), None)
+            self._refused.pop((policy.kind, value, policy.window_start(now)), None)
 
 
 class Attempts:
@@ -112,11 +119,11 @@ class Attempts:
         The account's slot is not used up by an address that is known to be refused.
         """
         account, address = (self.by_account, email), (self.by_address, limits.address_bucket(client.address))
-        now = self._clock.now()
+        now = self._clock.moment()
         self._refuse_from_memory(client, now, account, address)
         waits = together(lambda: self._count(account, now), lambda: self._count(address, now))
         self._refuse(client, {self.by_account: waits[0], self.by_address: waits[1]})
-        return Attempt((account, address), now)
+        return Attempt((account, address), now.wall)
 
     def log_in_from(self, device: Device, client: Client) -> Attempt:
         """Count a login from a known device.
@@ -134,11 +141,11 @@ class Attempts:
         epoch, and would begin to count anew.
         """
         counter = (self.change_by_device, device.id) if device else (self.by_account, account.email)
-        now = self._clock.now()
+        now = self._clock.moment()
         self._refuse_from_memory(client, now, counter, sub=account.sub)
         wait, answer = together(lambda: self._count(counter, now), beside)
         self._refuse(client, {counter[0]: wait}, sub=account.sub)
-        return Attempt((counter,), now), answer
+        return Attempt((counter,), now.wall), answer
 
     def log_in_elsewhere(self, client: Client, browser: str | None, beside: Callable[[], object] | None = None) -> None:
         """Count a login at a provider, and do `beside` in the same round trip.
@@ -174,20 +181,20 @@ class Attempts:
             self._refusals.forget(*counter, at)
 
     def _ask(self, client: Client, counter: Counter, beside: Callable[[], object] | None = None) -> Attempt:
-        now = self._clock.now()
+        now = self._clock.moment()
         self._refuse_from_memory(client, now, counter)
         count = partial(self._count, counter, now)
         wait = together(count, beside)[0] if beside else count()
         self._refuse(client, {counter[0]: wait})
-        return Attempt((counter,), now)
+        return Attempt((counter,), now.wall)
 
-    def _count(self, counter: Counter, now: int) -> int:
-        wait = self._store.count_attempt(*counter, now)
+    def _count(self, counter: Counter, now: Moment) -> int:
+        wait = self._store.count_attempt(*counter, now.wall)
         if wait:
             self._refusals.remember(*counter, now, wait)
         return wait
 
-    def _refuse_from_memory(self, client: Client, now: int, *counters: Counter, **who: str) -> None:
+    def _refuse_from_memory(self, client: Client, now: Moment, *counters: Counter, **who: str) -> None:
         waits = {policy: self._refusals.wait(policy, value, now) for policy, value in counters}
         self._refuse(client, waits, from_memory=True, **who)
 

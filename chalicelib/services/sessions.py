@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.denials import DENIED_TOKENS, deny_until
+from chalicelib.domain.moments import is_recent
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.errors import InsufficientUserAuthentication, SessionNotFound, Unavailable
 from chalicelib.services.together import together
@@ -67,7 +68,7 @@ class Sessions:
 
         By the credential, not by the session: a copy of an older token gains nothing by its owner's next login.
         """
-        if self.clock.now() - principal.auth_time > RECENT_SECONDS:
+        if not is_recent(principal.auth_time, self.clock.now(), RECENT_SECONDS):
             raise InsufficientUserAuthentication(RECENT_SECONDS, debug="not a recent login")
 
     def end_one(self, principal: Principal, sid: str, client: Client) -> None:

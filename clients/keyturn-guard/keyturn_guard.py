@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+CLOCKS_DIFFER = 60  # seconds that the clock that wrote `auth_time` may be ahead
 TITLES = {401: "Unauthorized", 403: "Forbidden"}
 
 
@@ -98,7 +99,8 @@ class Requirement:
         if not self.roles <= principal.roles or not self.scopes <= principal.scopes:
             scope = f', scope="{" ".join(sorted(self.scopes))}"' if self.scopes else ""
             return Refusal(403, "insufficient_scope", f'Bearer error="insufficient_scope"{scope}')
-        if self.max_age is not None and now - principal.auth_time > self.max_age:
+        # A login of the future was written down by a wrong clock. It would be recent until that time has come.
+        if self.max_age is not None and not -CLOCKS_DIFFER <= now - principal.auth_time <= self.max_age:
             code = "insufficient_user_authentication"
             return Refusal(401, code, f'Bearer error="{code}", max_age="{self.max_age}"')
         return principal

@@ -153,6 +153,14 @@ def test_login_of_unknown_age_is_old(value: Any) -> None:
     assert told(max_age=NOW - 1)(event, None)["statusCode"] == 401
 
 
+@pytest.mark.parametrize(("ahead", "status"), [(60, None), (61, 401), (86400, 401)])
+def test_login_of_the_future_is_not_recent(ahead: int, status: int | None) -> None:
+    """An auth_time that a wrong clock wrote is not recent until that time has come; a minute may lie between clocks."""
+    event = {"requestContext": {"authorizer": {**FOUND, "auth_time": str(NOW + ahead)}}}
+    answer = told(max_age=300)(event, None)
+    assert (answer["statusCode"] if isinstance(answer, dict) else None) == status
+
+
 def test_login_from_an_authorizer_that_says_no_roles() -> None:
     """Roles and scopes that are missing are none."""
     found = principal_of({"authorizer": {"sub": "user", "sid": "session"}})

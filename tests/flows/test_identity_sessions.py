@@ -303,6 +303,18 @@ def test_ways_in_change_soon_after_a_login_only(federated: Federated, act: str) 
     ACTS[act](world, world.services, grant)
 
 
+@pytest.mark.parametrize("act", ["begin", "link", "unlink"])
+def test_login_under_a_clock_that_was_ahead_is_not_recent(federated: Federated, act: str) -> None:
+    """A login that a container wrote down a day ahead is not recent for that day, once the clocks are right."""
+    world = federated
+    world.keyturn.clock.step(86400)
+    grant = by_code(world, sign_up(world.services), world.oidc, ELSE)
+    world.keyturn.clock.step(-86400)
+    renewed = refresh(world.services, grant)
+    with pytest.raises(InsufficientUserAuthentication):
+        ACTS[act](world, world.services, renewed)
+
+
 @pytest.mark.parametrize("act", ACTS)
 def test_recent_login_is_the_presented_tokens(federated: Federated, act: str) -> None:
     """A copy of an older bearer gains nothing where its owner has authenticated again since, in the same session.

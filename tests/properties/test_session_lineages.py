@@ -50,6 +50,7 @@ class SkewedClock(FrozenClock):
     """A clock that is off by as many seconds, whatever time it is."""
 
     def __init__(self, clock: FrozenClock, skew: int) -> None:
+        super().__init__()
         self.clock, self.skew = clock, skew
 
     def now(self) -> int:

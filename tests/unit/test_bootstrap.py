@@ -169,3 +169,10 @@ def test_clock_is_utc_in_whole_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds since the epoch, cut and not rounded."""
     monkeypatch.setattr("time.time", lambda: 1_800_000_000.999)
     assert SystemClock().now() == 1_800_000_000
+
+
+def test_moment_is_of_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock as `now` tells it, and the clock that nobody can set."""
+    monkeypatch.setattr("time.time", lambda: 1_800_000_000.999)
+    monkeypatch.setattr("time.monotonic", lambda: 12.5)
+    assert SystemClock().moment() == (1_800_000_000, 12.5)

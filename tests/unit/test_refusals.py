@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.crypto.device_tokens import Device
 from chalicelib.domain.limits import HOUR, LimitPolicy
+from chalicelib.domain.moments import Moment
 from chalicelib.domain.records import Client
 from chalicelib.errors import TooManyRequests
 from chalicelib.services.attempts import REMEMBERED, Attempts, Refusals
@@ -29,7 +30,7 @@ POLICY = LimitPolicy("test", HOUR, ((1, 0),), 300)
 class Forgetful(Refusals):
     """No memory at all."""
 
-    def wait(self, policy: LimitPolicy, value: str, now: int) -> int:
+    def wait(self, policy: LimitPolicy, value: str, now: Moment) -> int:
         """Ask the table."""
         del policy, value, now
         return 0
@@ -142,6 +143,32 @@ def test_refusal_ends_with_its_window() -> None:
     world.attempts[0].sign_up(CLIENT)
 
 
+@pytest.mark.parametrize("back", [1, 299, HOUR, 25 * HOUR])
+def test_clock_that_is_set_back_holds_nobody_up(back: int) -> None:
+    """A refusal is not remembered for longer because the clock is corrected: the table is asked again."""
+    world = World(clock=FrozenClock(START - START % HOUR + 1800))
+    for _ in range(2):
+        world.attempts[0].sign_up(CLIENT)
+    assert not world.passes(lambda: world.attempts[0].sign_up(CLIENT))
+    asked = len(world.store.calls)
+    world.clock.step(-back)
+    world.passes(lambda: world.attempts[0].sign_up(CLIENT))
+    assert len(world.store.calls) == asked + 1
+
+
+@pytest.mark.parametrize("pass_time", ["advance", "step", "sleep", "steadily"])
+def test_refusal_ends_by_whichever_clock_says_so(pass_time: str) -> None:
+    """The wait that was told is over when either clock has seen it pass: the table is asked then."""
+    refusals, clock = Refusals(), FrozenClock()
+    refusals.remember(POLICY, "first", clock.moment(), 10)
+    for seconds, left in ((4, 6), (5, 1), (1, 0)):
+        if pass_time == "steadily":
+            clock.steady_ahead += seconds
+        else:
+            getattr(clock, pass_time)(seconds)
+        assert refusals.wait(POLICY, "first", clock.moment()) == left
+
+
 def test_account_keeps_its_slot() -> None:
     """An address that is known to be refused does not use up the slot of the account that it guesses at."""
     world = World()
@@ -184,14 +211,15 @@ def test_what_goes_beside_is_not_done_for_a_refusal_from_memory() -> None:
 def test_memory_is_bounded() -> None:
     """The oldest goes first; one that is told again is young again."""
     refusals = Refusals()
-    refusals.remember(POLICY, "first", START, 300)
-    refusals.remember(POLICY, "second", START, 300)
-    refusals.remember(POLICY, "first", START + 1, 299)
+    now, later = Moment(START, 0), Moment(START + 1, 1)
+    refusals.remember(POLICY, "first", now, 300)
+    refusals.remember(POLICY, "second", now, 300)
+    refusals.remember(POLICY, "first", later, 299)
     for number in range(REMEMBERED - 1):
-        refusals.remember(POLICY, f"n{number}", START, 300)
-    assert refusals.wait(POLICY, "second", START) == 0
-    assert refusals.wait(POLICY, "first", START) == 300
-    assert len(refusals._until) == REMEMBERED
+        refusals.remember(POLICY, f"n{number}", now, 300)
+    assert refusals.wait(POLICY, "second", later) == 0
+    assert refusals.wait(POLICY, "first", later) == 299
+    assert len(refusals._refused) == REMEMBERED
 
 
 def test_memory_is_safe_between_threads() -> None:
@@ -201,8 +229,8 @@ def test_memory_is_safe_between_threads() -> None:
     def work(number: int) -> None:
         try:
             for turn in range(3000):
-                refusals.remember(POLICY, f"{number}-{turn}", START, 1 + turn % 3)
-                refusals.wait(POLICY, f"{number}-{turn - turn % 7}", START + turn % 5)
+                refusals.remember(POLICY, f"{number}-{turn}", Moment(START, 0), 1 + turn % 3)
+                refusals.wait(POLICY, f"{number}-{turn - turn % 7}", Moment(START + turn % 5, 0))
         except Exception as error:  # noqa: BLE001  # told on the main thread
             broken.append(error)
 
@@ -212,4 +240,4 @@ def test_memory_is_safe_between_threads() -> None:
     for thread in threads:
         thread.join()
     assert broken == []
-    assert len(refusals._until) <= REMEMBERED
+    assert len(refusals._refused) <= REMEMBERED

@@ -347,6 +347,22 @@ FAULTS = (
             "unit/test_request.py::test_other_types_are_refused",
         ),
     ),
+    Fault(
+        37,
+        "a clock that was set back kept fresh what was stale",
+        ("msal-js #3786",),
+        (
+            "unit/test_moments.py::test_age_is_the_larger_one",
+            "unit/test_moments.py::test_leaked_keys_go_although_the_clock_was_ahead",
+            "unit/test_moments.py::test_leaked_keys_go_although_the_container_slept",
+            "unit/test_moments.py::test_provider_that_failed_once_is_back",
+            "unit/test_moments.py::test_provider_is_asked_again_although_the_clock_was_ahead",
+            "unit/test_refusals.py::test_clock_that_is_set_back_holds_nobody_up",
+            "unit/test_requirements.py::test_login_is_recent",
+            "flows/test_identity_sessions.py::test_login_under_a_clock_that_was_ahead_is_not_recent",
+            "clients/test_keyturn_guard.py::test_login_of_the_future_is_not_recent",
+        ),
+    ),
 )
 
 # Faults that Keyturn itself has had, and the tests that failed while it had them.
