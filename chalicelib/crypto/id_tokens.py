@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha256, sha384, sha512
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chalicelib.crypto.encoding import b64url, from_b64url
-from chalicelib.crypto.jws import json_object
+from chalicelib.crypto.jws import json_object, present
 from chalicelib.errors import InvalidCode, ProviderError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from chalicelib.ports import Jwk, JwkSource
 
-MAX_LENGTH = 16 * 1024  # characters; Google's and Entra's are under 2,000
+MAX_LENGTH = 256 * 1024  # characters, as many as the whole answer may have: no standard limits a token's length
 MAX_SUBJECT = 255  # characters (OpenID Connect Core section 2)
 LEEWAY = 60  # seconds that the provider's clock may be ahead of ours, or behind
 MAX_AGE = 600 + LEEWAY  # seconds since `iat`: no login transaction lives longer than ten minutes
@@ -35,6 +36,9 @@ HASHES = {
     **dict.fromkeys(("RS512", "PS512", "ES512", "EdDSA"), sha512),
 }
 
+# RFC 9864 section 2.2: `Ed25519` is the new name of what `EdDSA` means here. Ed448 is refused by either name.
+NEW_NAMES = {"Ed25519": "EdDSA"}
+
 # What a key of each type and curve can be for. Where a JWK does not say `alg`, as Entra's do not, it is for the first.
 FITTING: dict[tuple[object, object], tuple[str, ...]] = {
     ("RSA", None): ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -44,9 +48,19 @@ FITTING: dict[tuple[object, object], tuple[str, ...]] = {
     ("OKP", "Ed25519"): ("EdDSA",),
 }
 
-# PyJWT verifies the signature and nothing else here. Of two members of one name it reads the last, and it reads the
-# system clock: the payload is parsed and judged below.
-JWS = jwt.PyJWS(list(HASHES))
+# PyJWT verifies the signature and nothing else here. Of two members of one name it reads the last, it refuses members
+# that are null, and it reads the system clock: header and payload are parsed and judged below.
+ALGORITHMS = jwt.PyJWS(list(HASHES))
+
+
+class _Token(NamedTuple):
+    """An ID token in parts, before its signature is verified."""
+
+    header: dict[str, Any]
+    algorithm: str  # by its name in HASHES
+    signing_input: bytes
+    payload: bytes
+    signature: bytes
 
 
 class JwtIdTokenVerifier:
@@ -68,76 +82,107 @@ class JwtIdTokenVerifier:
         `access_token` is what came with it, empty where nothing did. InvalidCode where only the nonce is wrong or
         missing: the code is of another login then. ProviderError otherwise. What the keys raise goes through.
         """
-        header = _header(id_token)
-        claims = _verified_claims(id_token, _key(header, keys), header["alg"])
+        token = _parse(id_token)
+        _require_signature(token, keys)
+        claims = _claims(token)
         _check_parties(claims, issuers, client_id)
         _check_times(claims, now)
         _check_subject(claims)
         if "at_hash" in claims:
-            _check_access_token_hash(claims, access_token, header["alg"])
+            _check_access_token_hash(claims, access_token, token.algorithm)
         # An empty nonce would fit every login that was begun without one.
         if not nonce or not _is_same(claims.get("nonce"), nonce):
             raise InvalidCode(debug="ID token: another nonce, or none")
         return claims
 
 
-def _header(id_token: str) -> dict[str, Any]:
-    """The header: of the members, only `alg`, `kid`, `typ` and `crit` are read (RFC 8725 section 3.10).
+def _parse(id_token: str) -> _Token:
+    """The token in parts: of the header, only `alg`, `kid`, `typ` and `crit` are read (RFC 8725 section 3.10).
 
     Keys and addresses of keys that a token brings (`jwk`, `jku`, `x5u`, `x5c`) are not (CVE-2026-27962).
     """
     if len(id_token) > MAX_LENGTH or not id_token.isascii():
         _refuse("not a token's length or alphabet")
+    signing_input, _, signature = id_token.rpartition(".")
+    first, _, payload = signing_input.partition(".")
     try:
-        header = json_object(from_b64url(id_token.partition(".")[0]))
+        # A fourth part is no base64url: a dot is not of its alphabet.
+        header = present(json_object(from_b64url(first)))
+        decoded, raw_signature = from_b64url(payload), from_b64url(signature)
     # RecursionError: json's decoder on what is nothing but brackets.
     except (TypeError, ValueError, RecursionError) as error:
-        _refuse("unreadable header", error)
+        _refuse("unreadable header, or no base64url", error)
     # RFC 7515 section 4.1.11: whoever does not understand a critical extension must refuse. We understand none.
     if "crit" in header:
         _refuse("critical extensions")
+    # RFC 7797: a payload that is not encoded. Its header must say so in `crit`, and one that does not is no better.
+    if header.get("b64", True) is not True:
+        _refuse("a payload that is not encoded")
     # A token of another kind, such as a logout token, is no ID token (RFC 8725 section 3.11).
     typ = header.get("typ", "JWT")
     if not isinstance(typ, str) or typ.upper() != "JWT":
         _refuse("another type of token")
-    if not isinstance(header.get("alg"), str) or header["alg"] not in HASHES:
+    named = header.get("alg")
+    algorithm = NEW_NAMES.get(named, named) if isinstance(named, str) else ""
+    if algorithm not in HASHES:
         _refuse("an algorithm that is not accepted")
     if not isinstance(header.get("kid", ""), str):
         _refuse("a key id that is no string")
-    return header
+    return _Token(header, algorithm, signing_input.encode(), decoded, raw_signature)
 
 
-def _key(header: dict[str, Any], keys: JwkSource) -> AllowedPublicKeys:
-    """The one key that fits the header. A set in which none does, or not just one, is read again, once."""
-    fitting = _fitting_keys(keys.jwks(), header)
+def _require_signature(token: _Token, keys: JwkSource) -> None:
+    """Refuse a token that the provider's keys do not verify, after they were read again once.
+
+    They are read again where no key fits or not just one, and where the fitting key does not verify: a provider that
+    names no keys, or gives a new key the old name, may have changed it.
+    """
+    fault = _signature_fault(token, keys.jwks()) and _signature_fault(token, keys.newer_jwks())
+    if fault:
+        _refuse(fault)
+
+
+def _signature_fault(token: _Token, jwks: Sequence[Jwk]) -> str | None:
+    """Why the set does not verify the token; None where it does, by the one key that fits the header."""
+    fitting = _fitting_keys(jwks, token)
     if len(fitting) != 1:
-        fitting = _fitting_keys(keys.newer_jwks(), header)
-    if len(fitting) != 1:
-        _refuse("signed with none of the provider's keys, or with one that cannot be told from others")
-    return fitting[0]
+        return "signed with none of the provider's keys, or with one that cannot be told from others"
+    algorithm = ALGORITHMS.get_algorithm_by_name(token.algorithm)
+    if not algorithm.verify(token.signing_input, fitting[0], token.signature):
+        return "a signature that does not verify"
+    return None
 
 
-def _fitting_keys(jwks: Sequence[Jwk], header: dict[str, Any]) -> list[AllowedPublicKeys]:
+def _fitting_keys(jwks: Sequence[Jwk], token: _Token) -> list[AllowedPublicKeys]:
     """Keys of the header's `kid` that are for its algorithm. Without `kid`, all that are for the algorithm.
 
     So a token without `kid` needs a set with one such key (OpenID Connect Core section 10.1), and two keys of one `kid`
-    are told apart by their algorithms, or not at all. Keys that are broken or of types unknown to us are passed over:
-    providers publish what other clients need.
+    are told apart by their algorithms, or not at all. A key that is listed twice is one key.
     """
-    keys = []
+    kid = token.header.get("kid")
+    found: dict[bytes, AllowedPublicKeys] = {}
     for jwk in jwks:
-        try:
-            if "kid" in header and jwk["kid"] != header["kid"]:
-                continue
-            if _algorithm(jwk) == header["alg"]:
-                # Members that are read, and no others: one more could make a private key of it.
-                public = {name: jwk[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in jwk}
-                key = jwt.PyJWK.from_dict(public, header["alg"]).key
-                if not isinstance(key, rsa.RSAPublicKey) or key.key_size >= MINIMUM_RSA_BITS:
-                    keys.append(key)
-        except (AttributeError, KeyError, TypeError, ValueError, jwt.PyJWTError):
-            continue
-    return keys
+        key = _public_key(jwk, kid, token.algorithm)
+        if key is not None:
+            found[key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)] = key
+    return list(found.values())
+
+
+def _public_key(jwk: Jwk, kid: str | None, algorithm: str) -> AllowedPublicKeys | None:
+    """The key, where it has this `kid` (any, where that is None) and is for this algorithm; None for every other.
+
+    Keys that are broken or of types unknown to us are passed over: providers publish what other clients need.
+    """
+    try:
+        members = present(jwk)
+        if (kid is not None and members.get("kid") != kid) or _algorithm(members) != algorithm:
+            return None
+        # Members that are read, and no others: one more could make a private key of it.
+        public: dict[str, Any] = {name: members[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in members}
+        key = jwt.PyJWK.from_dict(public, algorithm).key
+    except (AttributeError, KeyError, TypeError, ValueError, jwt.PyJWTError):
+        return None
+    return key if not isinstance(key, rsa.RSAPublicKey) or key.key_size >= MINIMUM_RSA_BITS else None
 
 
 def _algorithm(jwk: Jwk) -> str | None:
@@ -149,14 +194,16 @@ def _algorithm(jwk: Jwk) -> str | None:
         return None
     fitting = FITTING.get((jwk.get("kty"), jwk.get("crv")), (None,))
     named = jwk.get("alg", fitting[0])
+    named = NEW_NAMES.get(named, named)
     return named if named in fitting else None
 
 
-def _verified_claims(id_token: str, key: AllowedPublicKeys, algorithm: str) -> dict[str, Any]:
+def _claims(token: _Token) -> dict[str, Any]:
+    """The claims of a token whose signature is verified; a claim that is null is an absent one."""
     try:
-        return json_object(JWS.decode(id_token, key, algorithms=[algorithm]))
-    except (TypeError, ValueError, RecursionError, jwt.PyJWTError) as error:
-        _refuse("a signature that does not verify, or unreadable claims", error)
+        return present(json_object(token.payload))
+    except (TypeError, ValueError, RecursionError) as error:
+        _refuse("unreadable claims", error)
 
 
 def _check_parties(claims: dict[str, Any], issuers: frozenset[str], client_id: str) -> None:
@@ -196,15 +243,13 @@ def _check_access_token_hash(claims: dict[str, Any], access_token: str, algorith
         _refuse("another access token's hash")
 
 
-def _moment(claims: dict[str, Any], name: str) -> int:
-    """A NumericDate (RFC 7519 section 2) of whole seconds."""
+def _moment(claims: dict[str, Any], name: str) -> float:
+    """A NumericDate: seconds, and "non-integer values can be represented" (RFC 7519 section 2)."""
     value = claims.get(name)
-    # A bool is an int to Python. 1e3 and 1000.0 are integers to JSON.
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # A bool is an int to Python.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LAST_MOMENT:
         _refuse(f"no usable {name}")
-    if not 0 <= value <= LAST_MOMENT or value != int(value):
-        _refuse(f"no usable {name}")
-    return int(value)
+    return value
 
 
 def _is_same(claimed: object, expected: str) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
@@ -20,6 +23,14 @@ def json_object(raw: bytes) -> dict[str, Any]:
         message = "no JSON object"
         raise TypeError(message)
     return members
+
+
+def present(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that are there: one that is null says no more than one that is left out.
+
+    For what other issuers make, who write so what they have no value for. Nested members are left as they are.
+    """
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 CALL_SECONDS = 2.0  # for all of one call, however its answer is dripped
 CONNECT_SECONDS = 1.0  # for one of the host's addresses
 MAX_ANSWER = 256 * 1024  # bytes; the largest honest one, a key set with certificates, is about a tenth
-MAX_URL = 2048
+MAX_URL = 8000  # characters of an endpoint's URL: what everybody should support (RFC 9110 section 4.1)
 
 OK = 200
 BAD_REQUEST = 400
@@ -67,7 +67,10 @@ class Answer:
             raise ProviderError(debug=f"{what}: HTTP {self.status}")
 
     def json(self, *content_types: str) -> dict[str, Any]:
-        """The JSON object that the body is. ProviderError unless it says so by one of these media types too."""
+        """The members of the JSON object that the body is, less those that are null: they say no more than absent ones.
+
+        ProviderError unless the answer says by one of these media types, too, that it is JSON.
+        """
         content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if content_type not in (content_types or ("application/json",)):
             raise ProviderError(debug=f"HTTP {self.status} is not JSON by its Content-Type")
@@ -77,7 +80,7 @@ class Answer:
             raise ProviderError(debug=f"HTTP {self.status} is not JSON") from error
         if not isinstance(value, dict):
             raise ProviderError(debug=f"HTTP {self.status} is no JSON object")
-        return value
+        return {name: member for name, member in value.items() if member is not None}
 
 
 def call(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Answer:

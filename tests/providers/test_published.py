@@ -48,7 +48,7 @@ def test_metadata_of_another_issuer(party: Party, issuer: Any) -> None:
         "https://provider.example.com/ü",
         "https://provider.example.com\\@evil.example.com/",
         "https://provider.example.com:65536/",
-        "https://provider.example.com/" + "a" * 2048,
+        "https://provider.example.com/" + "a" * 8000,
         "https:///x",
         "//provider.example.com/x",
         "/x",
@@ -77,7 +77,13 @@ def test_missing_endpoint(party: Party, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://provider.example.com:8443/a/b?c=d&e=%20", "https://provider.example.com", "http://[::1]:1/x"]
+    "url",
+    [
+        "https://provider.example.com:8443/a/b?c=d&e=%20",
+        "https://provider.example.com",
+        "http://[::1]:1/x",
+        "https://provider.example.com/" + "a" * (8000 - 29),  # RFC 9110 section 4.1
+    ],
 )
 def test_endpoint_that_is_called(party: Party, url: str) -> None:
     """Ports, paths and queries are the provider's to choose, and so is another host."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.errors import InvalidCode, ProviderError, Unavailable
+from chalicelib.errors import InvalidCode, ProviderError
 from tests.fakes import START
 from tests.unit.identity_provider import (
     ABSENT,
@@ -18,11 +18,9 @@ from tests.unit.identity_provider import (
     NONCE,
     Provider,
     at_hash,
-    jwk,
-    private_key,
 )
 
-NO_STRINGS: list[Any] = [None, True, False, 0, 1, 1.5, [], {}]
+NO_STRINGS: list[Any] = [True, False, 0, 1, 1.5, [], {}]
 
 
 @pytest.fixture
@@ -53,12 +51,25 @@ def test_genuine_token_gives_its_claims(algorithm: str) -> None:
         {"sub": "a|b c~!"},
         {"iat": float(START), "exp": START + 3600.0},
         {"nbf": START + 60},
-        {"name": "Zoë \N{FACE WITH TEARS OF JOY}", "hd": None, "roles": ["x"], "address": {"country": "NL"}},
+        {"name": "Zoë \N{FACE WITH TEARS OF JOY}", "roles": ["x", None], "address": {"country": None}},
     ],
 )
 def test_other_honest_claims(provider: Provider, changes: dict[str, Any]) -> None:
     """What providers may say differently, and claims that are not known, are taken as they are."""
     assert provider.verify(provider.signed(provider.claims(**changes))) == provider.claims(**changes)
+
+
+@pytest.mark.parametrize("claim", ["azp", "at_hash", "nbf", "email_verified", "hd"])
+def test_claim_that_is_null_is_absent(provider: Provider, claim: str) -> None:
+    """An optional claim that is null is one that the provider left out."""
+    verified = provider.verify(provider.signed(provider.claims(**{claim: None})))
+    assert verified == provider.claims(**{claim: ABSENT})
+
+
+@pytest.mark.parametrize("member", ["kid", "typ", "crit", "x5t", "b64"])
+def test_header_member_that_is_null_is_absent(provider: Provider, member: str) -> None:
+    """A header's member that is null is one that the provider left out: without `kid` the one key is meant."""
+    assert not provider.refuses(provider.signed(header={**provider.header, member: None}))
 
 
 @pytest.mark.parametrize("typ", [ABSENT, "JWT", "jwt", "Jwt"])
@@ -68,208 +79,20 @@ def test_type_may_be_left_out(provider: Provider, typ: object) -> None:
     assert not provider.refuses(provider.signed(header=header))
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "ES384", "ES512", "EdDSA"])
-def test_key_without_algorithm_is_for_its_types_first(algorithm: str) -> None:
-    """A JWK without `alg`, as Entra publishes them, is for RS256, its curve's algorithm or EdDSA."""
-    provider = Provider(algorithm)
-    provider.published = [
-        jwk(provider.key, algorithm, kid="key-1", alg=ABSENT, x5t="key-1", x5c=["AAAA"], issuer=ISSUER)
-    ]
-    assert not provider.refuses(provider.signed())
-
-
-@pytest.mark.parametrize("other", ["RS384", "RS512", "PS256", "PS384", "PS512"])
-def test_key_without_algorithm_is_for_no_other(other: str) -> None:
-    """The same RSA key under any other algorithm is refused: a token's header chooses nothing."""
-    provider = Provider("RS256")
-    provider.published = [jwk(provider.key, "RS256", kid="key-1", alg=ABSENT)]
-    claims = provider.claims(at_hash=ABSENT)
-    assert provider.refuses(provider.signed(claims, header={**provider.header, "alg": other}, algorithm=other))
-
-
-# Keys -----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kid", [ABSENT, "key-1"])
-def test_token_without_key_id(provider: Provider, kid: object) -> None:
-    """Without `kid` the one key of the algorithm is meant, named or not, whatever other keys there are."""
-    provider.published = [
-        jwk(private_key("RS256"), "RS256", kid="rsa"),
-        jwk(private_key("ES256", 1), "ES256", kid="encrypts", use="enc"),
-        jwk(provider.key, "ES256", kid=kid),
-    ]
-    assert not provider.refuses(provider.signed(header={"alg": "ES256"}))
-    assert provider.newer_reads == 0
-
-
-def test_token_without_key_id_among_several_keys(provider: Provider) -> None:
-    """Without `kid`, two keys of the algorithm cannot be told apart (OpenID Connect Core section 10.1)."""
-    provider.published = [*provider.published, jwk(private_key("ES256", 1), "ES256", kid="key-2")]
-    assert provider.refuses(provider.signed(header={"alg": "ES256"}))
-    assert not provider.refuses(provider.signed())
-
-
-def test_key_without_id_is_not_meant_by_one(provider: Provider) -> None:
-    """A token that names its key is not verified with one that has no name."""
-    provider.published = [jwk(provider.key, "ES256")]
-    assert provider.refuses(provider.signed())
-
-
-def test_new_key_is_read_once(provider: Provider) -> None:
-    """A `kid` that the set does not know makes it be read again, once; the new set is used."""
-    provider.newer = provider.published
-    provider.published = [jwk(private_key("ES256", 1), "ES256", kid="key-0")]
-    assert not provider.refuses(provider.signed())
-    assert (provider.reads, provider.newer_reads) == (1, 1)
-
-
-def test_empty_set_is_read_again(provider: Provider) -> None:
-    """A set without any key is one that does not know the `kid`."""
-    provider.newer, provider.published = provider.published, []
-    assert not provider.refuses(provider.signed())
-
-
-def test_unknown_key_is_read_once(provider: Provider) -> None:
-    """A `kid` that no set knows is refused after one more read, and not taken for the only key there is."""
-    assert provider.refuses(provider.signed(header={**provider.header, "kid": "key-2"}))
-    assert (provider.reads, provider.newer_reads) == (1, 1)
-
-
-def test_removed_key_is_refused(provider: Provider) -> None:
-    """A key that the provider has withdrawn from the set verifies nothing any more."""
-    id_token = provider.signed()
-    provider.published = [jwk(private_key("ES256", 1), "ES256", kid="key-2")]
-    assert provider.refuses(id_token)
-
-
-def test_two_keys_of_one_id_are_told_apart_by_algorithm() -> None:
-    """Of two keys with one `kid` the one for the token's algorithm is meant."""
-    provider, other = Provider("ES256"), Provider("RS256")
-    provider.published = [*other.published, *provider.published]
-    other.published = provider.published
-    assert not provider.refuses(provider.signed())
-    assert not other.refuses(other.signed())
-
-
-def test_mislabelled_keys_are_passed_over() -> None:
-    """A key that says to be for what its type cannot do does not hide the good one of its `kid`."""
-    provider = Provider("ES384")
-    provider.published = [jwk(private_key("ES256"), "ES384", kid="key-1"), *provider.published]
-    assert not provider.refuses(provider.signed())
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_two_keys_of_one_id_and_algorithm_are_none(provider: Provider, first: bool) -> None:  # noqa: FBT001
-    """Where `kid` and algorithm fit two keys, neither is tried."""
-    other = jwk(private_key("ES256", 1), "ES256", kid="key-1")
-    provider.published = [*provider.published, other] if first else [other, *provider.published]
-    assert provider.refuses(provider.signed())
-    assert provider.newer_reads == 1
-
-
-UNUSABLE: dict[str, Any] = {
-    "not an object": "key",
-    "null": None,
-    "a list": ["kid"],
-    "empty": {},
-    "a symmetric key": {"kty": "oct", "kid": "key-1", "k": "c2VjcmV0"},
-    "a symmetric key for ours": {"kty": "oct", "kid": "key-1", "k": "c2VjcmV0", "alg": "ES256", "crv": "P-256"},
-    "unknown type": {"kty": "AKP", "kid": "key-1", "alg": "ML-DSA-44", "pub": "AAAA"},
-    "type that is no string": {"kty": ["EC"], "kid": "key-1", "crv": "P-256"},
-    "no curve": {"kty": "EC", "kid": "key-1", "x": "AAAA", "y": "AAAA"},
-    "curve that is no string": {"kty": "EC", "kid": "key-1", "crv": ["P-256"], "x": "AAAA", "y": "AAAA"},
-    "unknown curve": {"kty": "EC", "kid": "key-1", "crv": "BP-256", "x": "AAAA", "y": "AAAA"},
-    "no coordinates": {"kty": "EC", "kid": "key-1", "crv": "P-256"},
-    "coordinates that are no strings": {"kty": "EC", "kid": "key-1", "crv": "P-256", "x": 1, "y": None},
-    "short coordinates": {"kty": "EC", "kid": "key-1", "crv": "P-256", "x": "AAAA", "y": "AAAA"},
-    "a point off the curve": {"kty": "EC", "kid": "key-1", "crv": "P-256", "x": "A" * 43, "y": "A" * 43},
-    "coordinates of another alphabet": {"kty": "EC", "kid": "key-1", "crv": "P-256", "x": "é", "y": "é"},
-    "key id that is no string": {"kty": "EC", "kid": 1, "crv": "P-256"},
-}
-
-
-@pytest.mark.parametrize("unusable", UNUSABLE)
-@pytest.mark.parametrize("kid", ["key-1", ABSENT])
-def test_unusable_keys_are_passed_over(provider: Provider, unusable: str, kid: object) -> None:
-    """A broken or unknown entry neither fails nor hides the good key beside it, under the same `kid` too."""
-    header = {name: value for name, value in {**provider.header, "kid": kid}.items() if value is not ABSENT}
-    good = provider.published
-    provider.published = [UNUSABLE[unusable], *good, UNUSABLE[unusable]]
-    assert not provider.refuses(provider.signed(header=header))
-    provider.published = [UNUSABLE[unusable]]
-    assert provider.refuses(provider.signed(header=header))
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"use": "enc"},
-        {"use": None},
-        {"use": ["sig"]},
-        {"key_ops": ["encrypt", "wrapKey"]},
-        {"key_ops": []},
-        {"key_ops": None},
-        {"key_ops": "verify"},
-        {"alg": None},
-        {"alg": ""},
-        {"alg": "none"},
-        {"alg": "HS256"},
-        {"alg": "ES384"},
-        {"alg": "RS256"},
-        {"alg": "ECDH-ES"},
-        {"alg": ["ES256"]},
-        {"d": "AAAA"},
-        {"crv": "P-384"},
-        {"kty": "RSA"},
-        {"kid": "KEY-1"},
-        {"kid": ["key-1"]},
-    ],
-)
-def test_keys_for_something_else(provider: Provider, members: dict[str, Any]) -> None:
-    """The signer's own key verifies nothing where it is said to be for something else, or is no secret."""
-    provider.published = [jwk(provider.key, "ES256", **{"kid": "key-1", **members})]
-    assert provider.refuses(provider.signed())
-
-
-@pytest.mark.parametrize("members", [{"use": ABSENT}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}])
-def test_keys_may_say_what_they_are_for(provider: Provider, members: dict[str, Any]) -> None:
-    """`use` and `key_ops` are optional (RFC 7517 sections 4.2 and 4.3)."""
-    provider.published = [jwk(provider.key, "ES256", **{"kid": "key-1", **members})]
-    assert not provider.refuses(provider.signed())
-
-
-@pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
-@pytest.mark.parametrize("bits", [1024, 2040])
-def test_short_rsa_keys_are_refused(algorithm: str, bits: int) -> None:
-    """An RSA key of fewer than 2048 bits verifies nothing (RFC 7518 section 3.3), without a warning of the library."""
-    provider = Provider(algorithm)
-    provider.key = private_key(algorithm, 1, bits)
-    provider.published = [jwk(provider.key, algorithm, kid="key-1")]
-    assert provider.refuses(provider.signed())
-
-
-@pytest.mark.parametrize("error", [Unavailable(debug="away"), ProviderError(debug="no set")])
-def test_what_the_keys_raise_goes_through(provider: Provider, error: Unavailable) -> None:
-    """A provider that is away is not a bad token: its source's own error arrives."""
-    provider.fails = error
-    with pytest.raises(type(error)) as raised:
-        provider.verify(provider.signed())
-    assert raised.value is error
-
-
 # Claims ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "sub", "iat", "exp"])
-def test_required_claims(provider: Provider, claim: str) -> None:
-    """A token without one of them is refused (OpenID Connect Core section 2)."""
-    assert provider.refuses(provider.signed(provider.claims(**{claim: ABSENT})))
+@pytest.mark.parametrize("missing", [ABSENT, None])
+def test_required_claims(provider: Provider, claim: str, missing: object) -> None:
+    """A token without one of them, or with null in its place, is refused (OpenID Connect Core section 2)."""
+    assert provider.refuses(provider.signed(provider.claims(**{claim: missing})))
 
 
 @pytest.mark.parametrize("value", NO_STRINGS)
 @pytest.mark.parametrize("claim", ["iss", "aud", "azp", "sub", "at_hash"])
 def test_strings_are_strings(provider: Provider, claim: str, value: object) -> None:
-    """null, numbers, lists and objects are never taken for a string, optional claims' included."""
+    """Numbers, lists and objects are never taken for a string, optional claims' included."""
     assert provider.refuses(provider.signed(provider.claims(**{claim: value})))
 
 
@@ -345,10 +168,22 @@ def test_authorized_party_is_this_client(provider: Provider, azp: object) -> Non
         ({"iat": START + 61, "nbf": START}, False),
         ({"exp": START + 100_000_000}, True),
         ({"exp": 2**53}, True),
+        # Non-integer values can be represented (RFC 7519 section 2).
+        ({"iat": START + 0.25, "exp": START + 300.75}, True),
+        ({"iat": START - 0.123456, "exp": START + 3600}, True),
+        ({"exp": START - 59.5}, True),
+        ({"exp": START - 60.5}, False),
+        ({"iat": START + 59.5}, True),
+        ({"iat": START + 60.5}, False),
+        ({"iat": START - 659.5}, True),
+        ({"iat": START - 660.5}, False),
+        ({"nbf": START + 59.5}, True),
+        ({"nbf": START + 60.5}, False),
+        ({"nbf": 0.5}, True),
     ],
 )
-def test_times_and_their_leeway(provider: Provider, claims: dict[str, int], taken: bool) -> None:  # noqa: FBT001
-    """A minute's leeway for clocks, ten minutes and that for a login; each to the second."""
+def test_times_and_their_leeway(provider: Provider, claims: dict[str, float], taken: bool) -> None:  # noqa: FBT001
+    """A minute's leeway for clocks, ten minutes and that for a login; each to the second, and to its fraction."""
     assert provider.refuses(provider.signed(provider.claims(**claims))) is not taken
 
 
@@ -363,16 +198,16 @@ def test_time_is_the_callers(provider: Provider) -> None:
 
 # As JSON text: some of them no serialiser makes.
 NO_MOMENTS = (
-    *("null", "true", "false", '""', f'"{START}"', "[]", f"[{START}]", "{}"),
+    *("true", "false", '""', f'"{START}"', "[]", f"[{START}]", "{}"),
     *("NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1e308", "1" + "0" * 400, "9" * 5000, str(2**53 + 1)),
-    *(f"{START}.5", "-1", "-0.5", "0.5", f"{-START}"),
+    *("-1", "-0.5", f"{-START}", f"{-START}.5"),
 )
 
 
 @pytest.mark.parametrize("text", NO_MOMENTS)
 @pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
-def test_times_are_whole_seconds(provider: Provider, claim: str, text: str) -> None:
-    """Strings, booleans, fractions, NaN, infinities and numbers without end are no time, and break nothing."""
+def test_times_are_numbers(provider: Provider, claim: str, text: str) -> None:
+    """Strings, booleans, NaN, infinities and numbers without end are no time, and break nothing."""
     members = json.dumps(provider.claims(**{claim: ABSENT}))
     assert provider.refuses(provider.signed(f'{members[:-1]}, "{claim}": {text}}}'.encode()))
 
@@ -409,7 +244,7 @@ def test_subject_is_a_short_printable_string(provider: Provider, sub: object) ->
 
 
 @pytest.mark.parametrize(
-    "nonce", [*NO_STRINGS, ABSENT, "", NONCE + "x", NONCE[:-1], NONCE.upper(), "é", "\ud800", [NONCE]]
+    "nonce", [*NO_STRINGS, None, ABSENT, "", NONCE + "x", NONCE[:-1], NONCE.upper(), "é", "\ud800", [NONCE]]
 )
 def test_another_nonce_is_another_logins_code(provider: Provider, nonce: object) -> None:
     """A nonce that is another, missing or no string is InvalidCode (OpenID Connect Core section 3.1.3.7, item 11)."""
