@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -25,6 +25,7 @@ from urllib3.exceptions import HTTPError
 
 from chalicelib import deadline
 from chalicelib.errors import ProviderError, Unavailable
+from chalicelib.providers import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 CALL_SECONDS = 2.0  # for all of one call, however its answer is dripped
-CONNECT_SECONDS = 1.0  # for one of the host's addresses
 MAX_ANSWER = 256 * 1024  # bytes; the largest honest one, a key set with certificates, is about a tenth
 MAX_URL = 8000  # characters of an endpoint's URL: what everybody should support (RFC 9110 section 4.1)
 
+MAX_INTERIM = 20  # interim answers before the final one
+
+SWITCHING_PROTOCOLS = 101
 OK = 200
 BAD_REQUEST = 400
 TOO_MANY_REQUESTS = 429
@@ -48,7 +51,9 @@ URL = re.compile(
     r"(?P<target>[/?][!-\"$-\[\]-~]*)?"
 )
 
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "keyturn"}
+# JSON is preferred and nothing is excluded: a strict server that knows JSON by another type would answer 406 (RFC 9110
+# section 12.5.1).
+HEADERS = {"Accept": "application/json, */*;q=0.1", "Accept-Encoding": "identity", "User-Agent": "keyturn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +159,12 @@ def _exchange(line: _Line, url: str, form: Mapping[str, str] | None, headers: di
     connection = (HTTPSConnection if secure else HTTPConnection)(
         host, int(match["port"] or (443 if secure else 80)), timeout=seconds
     )
-    tls = _tls() if secure else None
-    # The socket is made here and not by urllib3, so that the handshake can be cut too.
-    connected = socket.create_connection((host, connection.port), min(CONNECT_SECONDS, seconds))
-    if tls is not None:
-        connected = tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+    connection.response_class = _FinalResponse
+    # The socket is made here and not by urllib3, which would try the host's addresses one after the other.
+    connected = addresses.connect(host, connection.port, _tls() if secure else None, seconds)
     connection.sock = connected
     try:
         line.hold(connected)
-        connected.settimeout(seconds)
-        if isinstance(connected, ssl.SSLSocket):
-            connected.do_handshake()
         return _ask(connection, match["target"] or "/", form, headers)
     finally:
         connection.close()
@@ -188,6 +188,22 @@ def _ask(connection: HTTPConnection, target: str, form: Mapping[str, str] | None
         return Answer(response.status, response.headers, content)
     finally:
         response.close()
+
+
+class _FinalResponse(HTTPResponse):
+    """The final answer: "a client MUST be able to parse one or more 1xx responses received prior to a final response".
+
+    RFC 9110 section 15.2. http.client passes over 100 (Continue) alone. 101 is final: nothing follows it that is HTTP.
+    """
+
+    def begin(self) -> None:
+        """Read the head of the answer, after those of interim answers."""
+        super().begin()
+        for _ in range(MAX_INTERIM):
+            if self.status >= OK or self.status == SWITCHING_PROTOCOLS:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]  # what http.client knows an unread head by
+            super().begin()
 
 
 @cache

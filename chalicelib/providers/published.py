@@ -24,6 +24,9 @@ KEYS_FRESH = (60, DAY)
 FRESH_BY_DEFAULT = HOUR
 OUTLIVES = DAY  # seconds that what was read last goes on while the provider is away
 
+# The types that a key set may have (RFC 7517 section 8.5). A server that negotiates may know one of them alone.
+KEY_SET = ("application/jwk-set+json", "application/json")
+
 MAX_AGE = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?([0-9]{1,9})", re.ASCII | re.IGNORECASE)
 NOT_KEPT = re.compile(r"(?:^|,)\s*no-(?:cache|store)\s*(?:,|$)", re.ASCII | re.IGNORECASE)
 
@@ -62,22 +65,18 @@ class Published:
 
     def _fetch_metadata(self) -> tuple[Metadata, int]:
         # Section 4.1: a terminating "/" of the issuer is removed first.
-        answer = _get(self._issuer.removesuffix("/") + "/.well-known/openid-configuration", "metadata")
+        answer = http.call(self._issuer.removesuffix("/") + "/.well-known/openid-configuration")
+        answer.require_ok("metadata")
         return _parse(answer.json(), self._issuer), _lifetime(answer, *METADATA_FRESH)
 
     def _fetch_jwks(self) -> tuple[Sequence[Jwk], int]:
-        answer = _get(self.metadata().jwks_uri, "keys")
-        keys = answer.json("application/json", "application/jwk-set+json").get("keys")
+        answer = http.call(self.metadata().jwks_uri, headers={"Accept": f"{', '.join(KEY_SET)}, */*;q=0.1"})
+        answer.require_ok("keys")
+        keys = answer.json(*KEY_SET).get("keys")
         if not isinstance(keys, list):
             raise ProviderError(debug="the key set holds no keys")
         # RFC 7517 section 5: what is not understood SHOULD be ignored. Which keys can verify is the verifier's matter.
         return [key for key in keys if isinstance(key, dict)], _lifetime(answer, *KEYS_FRESH)
-
-
-def _get(url: str, what: str) -> Answer:
-    answer = http.call(url)
-    answer.require_ok(what)
-    return answer
 
 
 def _parse(metadata: dict[str, Any], issuer: str) -> Metadata:

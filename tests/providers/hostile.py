@@ -87,6 +87,8 @@ class StandIn:
     - `key`: the number of the key that signs, `published`: of those that are published: `rotate()` changes both;
     - `extra_keys`: JWKs to publish besides; `key_set`: what to publish instead of a key set;
     - `headers[KEYS] = {"Cache-Control": …}`: response headers of an endpoint;
+    - `strict[KEYS] = "application/jwk-set+json"`: the one type that an endpoint has: 406 to who does not accept it;
+    - `interim`: what comes before every answer, as bytes;
     - `person`: who logs in at `authorize`, `refuses`: whether the person refuses.
 
     `fetches` counts requests by path; `requests` keeps each one's path, headers and form.
@@ -102,6 +104,8 @@ class StandIn:
         self.userinfo: dict[str, Any] = {}
         self.token_response: dict[str, Any] = {}
         self.headers: dict[str, dict[str, str]] = {}
+        self.strict: dict[str, str] = {}
+        self.interim = b""
         self.forgery = Forgery()
         self.refusal: tuple[int, Any] | None = None
         self.key = 0

@@ -88,7 +88,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         fault = self.stand_in.faults.get(path)
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
-        if fault is None:
+        if self.stand_in.interim:
+            self.wfile.write(self.stand_in.interim)
+        strict = self.stand_in.strict.get(path)
+        if strict is not None and not _accepts(self.headers.get("Accept", ""), strict):
+            self.answer(406, b"", {"Content-Type": "text/plain"})
+        elif strict is not None:
+            self.answer(status, body, {"Content-Type": strict})
+        elif fault is None:
             self.answer(status, body, self.stand_in.headers.get(path, {}))
         elif fault in _STREAMED:
             _STREAMED[fault](self, body)
@@ -116,6 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing: a test's output is its own."""
+
+
+def _accepts(header: str, media_type: str) -> bool:
+    """Whether the type is among those that an Accept header names, by itself alone: strictly, `*/*` is none."""
+    return media_type in (part.partition(";")[0].strip() for part in header.split(","))
 
 
 def _hang(handler: _Handler, _: bytes) -> None:

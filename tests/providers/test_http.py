@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
 import ssl
 import subprocess
@@ -13,17 +12,14 @@ from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from chalicelib import deadline
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers import http
 from tests.fakes import START
-from tests.providers.hostile import StandIn, rsa_key
-from tests.providers.misdeeds import METADATA, TOKEN
+from tests.providers.certificates import certificate
+from tests.providers.hostile import StandIn
+from tests.providers.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,24 +30,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def authority(tmp_path: Path) -> Path:
     """A certificate for localhost, with its key, which no machine trusts."""
-    key, name = rsa_key(0), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "localhost.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
-    return path
+    return certificate(tmp_path)
 
 
 @pytest.fixture
@@ -126,12 +105,53 @@ def test_proxies_of_the_environment_are_not_used(party: Party, monkeypatch: pyte
 
 
 def test_request_says_what_it_takes(party: Party) -> None:
-    """JSON as it is, unpacked: no more is read than is received."""
-    http.call(party.stand_in.url + METADATA)
-    (_, headers, _) = party.stand_in.requests[0]
-    assert (headers["Accept"], headers["Accept-Encoding"]) == ("application/json", "identity")
-    assert headers["User-Agent"] == "keyturn"
-    assert headers["Host"] == party.stand_in.url.removeprefix("http://")
+    """JSON as it is, unpacked: no more is read than is received. For a key set, its own type is named too."""
+    party.stand_in.person.claims = {}  # so that userinfo is asked
+    party.log_in()
+    accepts = {}
+    for path, headers, _ in party.stand_in.requests:
+        accepts[path] = headers["Accept"]
+        assert headers["Accept-Encoding"] == "identity"
+        assert headers["User-Agent"] == "keyturn"
+        assert headers["Host"] == party.stand_in.url.removeprefix("http://")
+    json = "application/json, */*;q=0.1"
+    assert accepts == {METADATA: json, TOKEN: json, USERINFO: json, KEYS: f"application/jwk-set+json, {json}"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "media_type"),
+    [
+        (METADATA, "application/json"),
+        (KEYS, "application/json"),
+        (KEYS, "application/jwk-set+json"),
+        (TOKEN, "application/json"),
+        (USERINFO, "application/json"),
+    ],
+)
+def test_endpoint_that_answers_406(party: Party, endpoint: str, media_type: str) -> None:
+    """An endpoint that has one type alone is told that it is taken (panva/openid-client #466)."""
+    party.stand_in.person.claims = {}
+    party.stand_in.strict[endpoint] = media_type
+    assert party.log_in().subject == "person-1"
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 110, 199])
+@pytest.mark.parametrize("number", [1, 3])
+def test_interim_answers_are_passed_over(party: Party, status: int, number: int) -> None:
+    """Any number of 1xx may come before the final answer (RFC 9110 section 15.2; snoyberg/http-client #521)."""
+    party.stand_in.person.claims = {}
+    interim = f"HTTP/1.1 {status} Wait\r\nLink: </style.css>; rel=preload\r\nContent-Length: 9\r\n\r\n".encode()
+    party.stand_in.interim = interim * number
+    assert party.log_in().subject == "person-1"
+    assert party.stand_in.fetches == dict.fromkeys(ENDPOINTS, 1)
+
+
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", b"HTTP/1.1 103 Wait\r\n\r\n" * 1000])
+def test_interim_answers_without_an_end(party: Party, interim: bytes) -> None:
+    """A protocol that was not asked for and interim answers by the hundred are no answer."""
+    party.stand_in.interim = interim
+    with pytest.raises(ProviderError, match="HTTP 10"):
+        party.log_in()
 
 
 def test_query_is_sent(party: Party) -> None:

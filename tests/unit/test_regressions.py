@@ -335,6 +335,16 @@ FAULTS = (
         ),
     ),
     Fault(
+        32,
+        "a key endpoint answered 406 to a narrow Accept; interim answers were taken as final",
+        ("panva/openid-client #466", "snoyberg/http-client #521"),
+        (
+            "providers/test_http.py::test_request_says_what_it_takes",
+            "providers/test_http.py::test_endpoint_that_answers_406",
+            "providers/test_http.py::test_interim_answers_are_passed_over",
+        ),
+    ),
+    Fault(
         34,
         "prefetches counted as logins",
         ("next.js #38128",),
@@ -504,6 +514,11 @@ OWN_FAULTS = {
         "unit/test_id_token_keys.py::test_keys_member_that_is_null_is_absent",
         "unit/test_id_token_keys.py::test_key_id_that_is_null_is_absent",
         "providers/test_flow.py::test_token_response_variants",
+    ),
+    "a provider one of whose addresses is dead was away": (
+        "providers/test_addresses.py::test_first_addresses_do_not_answer",
+        "providers/test_addresses.py::test_silent_address_of_a_tls_host",
+        "providers/test_addresses.py::test_dead_address_is_waited_for_once",
     ),
     "a session could grow beyond one write unit": ("store/test_items.py::test_longest_session_is_one_write_unit",),
 }
