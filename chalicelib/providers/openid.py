@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from chalicelib import deadline
 from chalicelib.domain.records import Identity
-from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError
+from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError, Unavailable
 from chalicelib.providers import http
 from chalicelib.providers.published import HOUR, Published
 from chalicelib.providers.remembered import Remembered
@@ -140,14 +140,21 @@ class OpenIdProvider:
     def with_email(self, identity: Identity) -> Identity:
         """The identity with address and `email_verified`, for which userinfo is asked if one is missing.
 
-        What the ID token said stands. Where nobody vouches for an address it counts as unproven, and where nobody tells
-        one it stays None. Unavailable, ProviderError.
+        What the ID token said stands. An address that neither answer vouches for is unproven; so it is where userinfo
+        fails.
+        Where the ID token has no address, userinfo's failure goes through: Unavailable, ProviderError. The address
+        stays None where neither tells any.
         """
         if identity.email is not None and identity.email_verified is not None:
             return identity
-        with deadline.elsewhere():
-            endpoint = self._published.metadata().userinfo_endpoint
-            claims = _userinfo(endpoint, identity) if endpoint and identity.access_token else {}
+        try:
+            with deadline.elsewhere():
+                endpoint = self._published.metadata().userinfo_endpoint
+                claims = _userinfo(endpoint, identity) if endpoint and identity.access_token else {}
+        except Unavailable:  # ProviderError is one
+            if identity.email is None:
+                raise
+            claims = {}
         email = _email(claims)
         # `email_verified` is about the address beside it. An address of one answer is never proven by the other's word.
         verified = _email_verified(claims) is True and identity.email in {None, email}

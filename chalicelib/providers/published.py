@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.environment import HOSTS_OF_THIS_MACHINE
 from chalicelib.errors import ProviderError
 from chalicelib.providers import http
-from chalicelib.providers.remembered import Remembered
+from chalicelib.providers.remembered import FAILING, Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,9 @@ METADATA_FRESH = (300, DAY)  # seconds, whatever Cache-Control says
 KEYS_FRESH = (60, DAY)
 FRESH_BY_DEFAULT = HOUR
 OUTLIVES = DAY  # seconds that what was read last goes on while the provider is away
+# Seconds between two reads of keys that do not verify a token. ID tokens come from the provider alone, so that only the
+# provider can cause a storm of them; and a provider that has mended its key set must not be out for longer.
+KEYS_COOLDOWN = FAILING
 
 # The types that a key set may have (RFC 7517 section 8.5). A server that negotiates may know one of them alone.
 KEY_SET = ("application/jwk-set+json", "application/json")
@@ -49,7 +52,7 @@ class Published:
     def __init__(self, issuer: str, clock: Clock) -> None:
         self._issuer = issuer
         self._metadata = Remembered(self._fetch_metadata, clock, outlives=OUTLIVES)
-        self._jwks = Remembered(self._fetch_jwks, clock, outlives=OUTLIVES)
+        self._jwks = Remembered(self._fetch_jwks, clock, outlives=OUTLIVES, cooldown=KEYS_COOLDOWN)
 
     def metadata(self) -> Metadata:
         """The metadata as it was read last. Unavailable, ProviderError where there is none to be had."""

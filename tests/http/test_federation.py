@@ -425,6 +425,24 @@ def test_unverified_address_opens_nothing(server: Server, surfer: Surfer) -> Non
     owner.assert_lives()
 
 
+@pytest.mark.parametrize("status", [403, 500])
+def test_address_that_userinfo_does_not_prove(server: Server, surfer: Surfer, status: int) -> None:
+    """Where userinfo fails, an address that the ID token leaves open is unproven: a session, and no proof."""
+    person = person_of(new_email())
+    del person.claims["email_verified"]
+    server.provider.userinfo_status = status
+    try:
+        assert surfer.log_in(person).header("Location") == PAGE
+        owner = sign_up(Client(server.url))
+        claimant = person_of(owner.email)
+        del claimant.claims["email_verified"]
+        assert error_of(Surfer(server, Client(server.url)).log_in(claimant)) == "email_taken"
+    finally:
+        server.provider.userinfo_status = 200
+    assert surfer.session().me().json["email_verified"] is False
+    owner.assert_lives()
+
+
 def test_provider_without_an_address(server: Server, surfer: Surfer) -> None:
     """Without an address there is no account."""
     person = person_of("")

@@ -82,7 +82,7 @@ class StandIn:
     takes each code once, and userinfo. A test changes what it wants wrong:
 
     - `faults[TOKEN] = Fault.HANG`: what an endpoint (METADATA, KEYS, TOKEN, USERINFO) does instead of answering;
-    - `metadata`, `userinfo`, `token_response`: members to add or change, ABSENT to leave out;
+    - `metadata`, `userinfo`, `token_response`: members to add or change, ABSENT to leave out; `userinfo_status`;
     - `forgery`: what is wrong with ID tokens; `refusal`: (status, error) of every code;
     - `key`: the number of the key that signs, `published`: of those that are published: `rotate()` changes both;
     - `extra_keys`: JWKs to publish besides; `key_set`: what to publish instead of a key set;
@@ -102,6 +102,7 @@ class StandIn:
         self.faults: dict[str, Fault] = {}
         self.metadata: dict[str, Any] = {}
         self.userinfo: dict[str, Any] = {}
+        self.userinfo_status = 200
         self.token_response: dict[str, Any] = {}
         self.headers: dict[str, dict[str, str]] = {}
         self.strict: dict[str, str] = {}
@@ -292,7 +293,7 @@ class StandIn:
         code = self._subjects.get(headers.get("Authorization", "").removeprefix("Bearer "))
         if code is None:
             return 401, {"error": "invalid_token"}
-        return 200, _changed({"sub": code.subject, **code.claims}, self.userinfo)
+        return self.userinfo_status, _changed({"sub": code.subject, **code.claims}, self.userinfo)
 
 
 def _changed(honest: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

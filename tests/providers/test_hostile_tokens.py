@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.crypto.encoding import b64url
-from chalicelib.errors import InvalidCode, ProviderError
-from chalicelib.providers.remembered import COOLDOWN
+from chalicelib.errors import InvalidCode, ProviderError, Unavailable
+from chalicelib.providers.published import KEYS_COOLDOWN
 from tests.fakes import START
 from tests.providers.hostile import ABSENT, Forgery, rsa_key
-from tests.providers.misdeeds import KEYS
+from tests.providers.misdeeds import KEYS, Fault
 
 if TYPE_CHECKING:
     from tests.providers.party import Party
@@ -115,6 +115,64 @@ def test_rotated_keys_are_found(party: Party) -> None:
     refused(party)
 
 
+@pytest.mark.parametrize("kid", [ABSENT, None, "the-same"])
+def test_rotated_keys_without_a_name(party: Party, kid: Any) -> None:
+    """A provider that names no keys, or all of them alike, may change its key too (auth0/jwks-rsa-java #277)."""
+
+    def publish(number: int) -> None:
+        named = {**party.stand_in.jwk(number), "kid": kid}
+        party.stand_in.key_set = {"keys": [{name: value for name, value in named.items() if value is not ABSENT}]}
+        party.stand_in.forgery = Forgery(key=rsa_key(number), header={"kid": kid})
+
+    publish(0)
+    party.log_in()
+    publish(1)
+    assert party.log_in().subject == "person-1"
+    assert party.stand_in.fetches[KEYS] == 2
+    party.stand_in.forgery.key = rsa_key(0)
+    with pytest.raises(ProviderError):
+        party.log_in()
+    party.stand_in.forgery.key = rsa_key(1)
+    assert party.log_in().subject == "person-1"
+    assert party.stand_in.fetches[KEYS] == 2, "within a cooldown"
+
+
+UNUSABLE: dict[str, Any] = {
+    "empty": {"keys": []},
+    "no list": {"keys": {}},
+    "no keys": {},
+    "no object": [],
+    "null": {"keys": None},
+    "broken": {"keys": [{"kty": "RSA", "kid": "key-0"}]},
+    "encryption": {"keys": [{"kty": "RSA", "kid": "key-0", "use": "enc", "n": "AQAB", "e": "AQAB"}]},
+    "page": b"<!doctype html>",
+}
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["warm", "cold"])
+@pytest.mark.parametrize("unusable", [*UNUSABLE, "another key", "two keys of one name", "HTTP 500"])
+def test_key_set_that_was_unusable(party: Party, unusable: str, before: bool) -> None:  # noqa: FBT001
+    """A provider that has published what verifies nothing is asked again seconds after it has mended that."""
+    if before:
+        party.log_in()
+        party.stand_in.rotate()
+    if unusable == "HTTP 500":
+        party.stand_in.faults[KEYS] = Fault.ERROR_500
+    elif unusable in UNUSABLE:
+        party.stand_in.key_set = UNUSABLE[unusable]
+    else:
+        wrong = {**party.stand_in.jwk(9), "kid": f"key-{party.stand_in.key}"}
+        also = [party.stand_in.jwk(party.stand_in.key)] if unusable.startswith("two") else []
+        party.stand_in.key_set = {"keys": [wrong, *also]}
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            party.log_in()
+    assert party.stand_in.fetches[KEYS] <= 1 + before + 1
+    party.stand_in.recover()
+    party.clock.advance(KEYS_COOLDOWN)
+    assert party.log_in().subject == "person-1"
+
+
 def test_storm_of_unknown_keys(party: Party) -> None:
     """Random `kid` cause one fetch a cooldown, and leave the good keys where they are (CVE-2026-48524)."""
     party.log_in()
@@ -123,6 +181,6 @@ def test_storm_of_unknown_keys(party: Party) -> None:
         with pytest.raises(ProviderError):
             party.log_in()
     assert party.stand_in.fetches[KEYS] == 2
-    party.clock.advance(COOLDOWN)
+    party.clock.advance(KEYS_COOLDOWN)
     refused(party)
     assert party.stand_in.fetches[KEYS] == 3

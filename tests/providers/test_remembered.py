@@ -134,6 +134,25 @@ def test_newer_is_fetched_once_a_cooldown(source: Source) -> None:
     assert source.remembered.get() == 3
 
 
+def test_cooldown_of_its_own(source: Source) -> None:
+    """A shorter cooldown is that of `newer` alone, also while the source fails: `get` goes on with what is at hand."""
+    remembered = Remembered(source.fetch, source.clock, outlives=OUTLIVES, cooldown=5)
+    remembered.get()
+    source.failure = ProviderError(debug="broken")
+    for _ in range(3):
+        for _ in range(5):
+            assert remembered.newer() == 1
+            source.clock.advance(1)
+    assert source.asked == 1 + 3
+    source.clock.advance(FRESH)
+    remembered.get()
+    source.clock.advance(5)
+    remembered.get()
+    assert source.asked == 1 + 3 + 1
+    source.failure = None
+    assert remembered.newer() == 6
+
+
 def test_failure_is_forgotten(source: Source) -> None:
     """A failure that is over holds nobody up who needs a newer one."""
     source.failure = Unavailable()

@@ -336,12 +336,25 @@ FAULTS = (
     ),
     Fault(
         32,
-        "a key endpoint answered 406 to a narrow Accept; interim answers were taken as final",
-        ("panva/openid-client #466", "snoyberg/http-client #521"),
+        "a key endpoint answered 406 to a narrow Accept; interim answers were taken as final; nameless keys rotated",
+        ("panva/openid-client #466", "snoyberg/http-client #521", "auth0/jwks-rsa-java #277"),
         (
+            "providers/test_hostile_tokens.py::test_rotated_keys_without_a_name",
+            "unit/test_id_token_keys.py::test_key_that_took_anothers_place_is_read",
             "providers/test_http.py::test_request_says_what_it_takes",
             "providers/test_http.py::test_endpoint_that_answers_406",
             "providers/test_http.py::test_interim_answers_are_passed_over",
+        ),
+    ),
+    Fault(
+        33,
+        "a login ended where email_verified was missing and userinfo failed",
+        ("coder #6922", "camunda #58310"),
+        (
+            "providers/test_userinfo.py::test_userinfo_that_fails",
+            "providers/test_userinfo.py::test_userinfo_that_refuses",
+            "providers/test_userinfo.py::test_void_userinfo_proves_nothing",
+            "http/test_federation.py::test_address_that_userinfo_does_not_prove",
         ),
     ),
     Fault(
@@ -514,6 +527,10 @@ OWN_FAULTS = {
         "unit/test_id_token_keys.py::test_keys_member_that_is_null_is_absent",
         "unit/test_id_token_keys.py::test_key_id_that_is_null_is_absent",
         "providers/test_flow.py::test_token_response_variants",
+    ),
+    "a provider that had published an unusable key set was out for a minute after it was mended": (
+        "providers/test_hostile_tokens.py::test_key_set_that_was_unusable",
+        "providers/test_remembered.py::test_cooldown_of_its_own",
     ),
     "a provider one of whose addresses is dead was away": (
         "providers/test_addresses.py::test_first_addresses_do_not_answer",
