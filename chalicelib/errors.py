@@ -160,6 +160,13 @@ class OriginRefused(AuthError):
     code = "origin_refused"
     title = "Requests from this origin are not allowed"
 
+    def __init__(self, *, debug: str = "") -> None:
+        ours = (
+            "A request that carries or sets a cookie must come from a page of this API or of KEYTURN_ALLOWED_ORIGINS."
+        )
+        theirs = 'A program sends "transport": "body" when it signs up or logs in, and gets no cookie.'
+        super().__init__(f"{ours} {theirs}", debug=debug)
+
 
 class NavigationRequired(AuthError):
     """A browser asks by something else than a navigation of a tab: an image, a frame, a script, a prefetch."""

@@ -29,7 +29,7 @@ REFRESHING: Security = ((), ("refresh", "csrf"))
 LEAVING: Security = ((), ("refresh", "csrf"), ("session", "csrf"), ("bearer",))
 # What a session renews its credentials by: the long-lived one comes along, by cookie or in the body.
 RENEWING: Security = (("bearer",), ("bearer", "refresh", "csrf"), ("session", "csrf"))
-BY_COOKIE: Security = (("refresh",), ("session",))
+BY_COOKIE: Security = ((), ("refresh",), ("session",))
 BY_AWS: Security = (("iam",),)
 
 PAGE = (errors.OriginRefused, errors.CsrfTokenInvalid)
@@ -121,9 +121,7 @@ OPERATIONS: dict[str, Operation] = {
         body=bodies.CHANGE_PASSWORD,
         sometimes=_COOKIES,
     ),
-    "GET /csrf": Operation(
-        tokens.csrf, {200: one_of("CsrfToken")}, (errors.InvalidGrant, errors.OriginRefused), BY_COOKIE
-    ),
+    "GET /csrf": Operation(tokens.csrf, {200: one_of("CsrfToken", "NoSession")}, (errors.OriginRefused,), BY_COOKIE),
     "GET /login/{provider}": Operation(
         federation.begin,
         {303: None},

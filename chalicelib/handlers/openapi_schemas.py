@@ -111,7 +111,8 @@ COMPONENTS: dict[str, Schema] = {
         }
     ),
     "AuthorizationUrl": _object({"authorization_url": URL}),
-    "CsrfToken": _object({"csrf_token": OPAQUE}),
+    "CsrfToken": _object({"csrf_token": OPAQUE, "session_id": ID, "sub": ID}),
+    "NoSession": _object({"csrf_token": {"type": "null"}, "session_id": {"type": "null"}, "sub": {"type": "null"}}),
     "Health": _object({"status": {"const": "ok"}}),
     "Revoked": _object({}),
     # RFC 7662 section 2.2

@@ -67,15 +67,18 @@ def log_out(request: Request, services: Services) -> Response:
 
 
 def csrf(request: Request, services: Services) -> Response:
-    """The CSRF token of the session whose cookie came, for an allowed page or a program.
+    """200 with the CSRF token and the names of the session whose cookie came; each null where there is none.
 
-    The MAC alone is checked: no table is asked. CORS keeps other pages from reading the answer; they get none either.
+    For an allowed page or a program. The MAC alone is checked and no table asked, so that the session may have ended.
+    CORS keeps other pages from reading the answer, and they get none either. By `session_id` and `sub` a page notices
+    that another tab has logged somebody else in.
     """
     require_allowed_page(request, services.config.allowed_origins)
-    by_cookie = carried_sessions(request, services)
-    if not by_cookie:
-        raise InvalidGrant(debug="no genuine cookie")
-    return json_response({"csrf_token": services.csrf_tokens.issue(by_cookie[0].sid)})
+    session = next(iter(carried_sessions(request, services)), None)
+    if session is None:
+        return json_response({"csrf_token": None, "session_id": None, "sub": None})
+    csrf_token = services.csrf_tokens.issue(session.sid)
+    return json_response({"csrf_token": csrf_token, "session_id": session.sid, "sub": session.sub})
 
 
 def _bearer(request: Request, services: Services) -> AccessTokenClaims | None:

@@ -3,6 +3,7 @@
 
 const page = `${location.origin}/`;
 let session = null; // the token response
+let cookieOf = null; // the session_id that the browser's cookie named when this page looked
 
 async function call(method, path, headers = {}) {
   const response = await fetch(path, { method, headers });
@@ -16,13 +17,24 @@ async function call(method, path, headers = {}) {
 
 // After a load there is the cookie alone, if anything: it gives the CSRF token, and both give new tokens.
 async function resume() {
-  const { csrf_token } = await call("GET", "/csrf");
-  session = await call("POST", "/refresh", { "X-CSRF-Token": csrf_token });
+  const { csrf_token, session_id } = await call("GET", "/csrf");
+  cookieOf = session_id;
+  if (csrf_token !== null) {
+    session = await call("POST", "/refresh", { "X-CSRF-Token": csrf_token });
+  }
+}
+
+// Another tab may have logged somebody else in, or this person out: then the cookie is another session's, or gone.
+async function startOverIfReplaced() {
+  const { session_id } = await call("GET", "/csrf");
+  if (session_id !== cookieOf) {
+    location.reload();
+  }
 }
 
 async function logOut() {
   await call("POST", "/logout", { "X-CSRF-Token": session.csrf_token });
-  session = null;
+  session = cookieOf = null;
   showStranger();
 }
 
@@ -81,7 +93,7 @@ async function start() {
   }
   try {
     await resume();
-    await showPerson();
+    await (session ? showPerson() : showStranger());
   } catch (error) {
     if (error.code !== "invalid_grant") {
       showError(error.code ?? error.message);
@@ -92,3 +104,4 @@ async function start() {
 
 element("log-out").addEventListener("click", () => logOut().catch((error) => showError(error.code ?? error.message)));
 await start();
+document.addEventListener("visibilitychange", () => document.hidden || startOverIfReplaced().catch(() => {}));

@@ -212,7 +212,8 @@ def test_reloaded_page_gets_its_csrf_token_again() -> None:
     grant = sign_up(keyturn.services, transport="cookie")
     calls = len(store.calls)
     answer = ask(keyturn, tokens.csrf, cookie=long_lived(grant).refresh_token)
-    assert answer.body == {"csrf_token": long_lived(grant).csrf_token}
+    sub = grant.account.sub
+    assert answer.body == {"csrf_token": long_lived(grant).csrf_token, "session_id": grant.session_id, "sub": sub}
     assert len(store.calls) == calls
     publish_keys(keyturn)
     keyturn.clock.advance(601)
@@ -225,9 +226,10 @@ def test_reloaded_page_gets_its_csrf_token_again() -> None:
 @pytest.mark.parametrize("cookie", [None, "", "nonsense", "kt1.a." + "A" * 112])
 def test_no_genuine_cookie_no_csrf_token(keyturn: Keyturn, cookie: str | None) -> None:
     """A malformed cookie is an absent one, never a pass (regressions: CVE-2026-25748)."""
-    for handle in (tokens.csrf, tokens.refresh):
-        with pytest.raises(InvalidGrant):
-            ask(keyturn, handle, cookie=cookie, x_csrf_token="A" * 43)
+    told = ask(keyturn, tokens.csrf, cookie=cookie, x_csrf_token="A" * 43)
+    assert told.body == {"csrf_token": None, "session_id": None, "sub": None}
+    with pytest.raises(InvalidGrant):
+        ask(keyturn, tokens.refresh, cookie=cookie, x_csrf_token="A" * 43)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,8 @@ def test_of_two_cookies_the_session_cookies_csrf_token_counts(keyturn: Keyturn) 
     by_cookie = log_in(keyturn.services, transport="cookie")
     cookies = both_cookies(by_session, by_cookie)
     told = ask_with(keyturn, tokens.csrf, cookies).body
-    assert told == {"csrf_token": long_lived(by_session).csrf_token}
+    csrf_token, sid = long_lived(by_session).csrf_token, by_session.session_id
+    assert told == {"csrf_token": csrf_token, "session_id": sid, "sub": by_session.account.sub}
     for handle, body in ((tokens.log_out, None), (accounts.log_in, LOGIN)):
         with pytest.raises(CsrfTokenInvalid):
             ask_with(keyturn, handle, cookies, body, x_csrf_token=long_lived(by_cookie).csrf_token)

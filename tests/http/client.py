@@ -33,6 +33,8 @@ DEVICE_COOKIE = "__Host-device"
 JWKS = "/.well-known/jwks.json"
 METADATA = "/.well-known/openid-configuration"
 OPENAPI = "/openapi.json"
+# What GET /csrf says where no session's cookie came.
+NO_SESSION = {"csrf_token": None, "session_id": None, "sub": None}
 
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 5.2
 

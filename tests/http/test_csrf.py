@@ -195,6 +195,16 @@ def test_neither_header(browser: Held, app_user: Held, action: str) -> None:
     browser.assert_lives()
 
 
+def test_refusal_names_the_way_out(browser: Held, app_user: Held) -> None:
+    """A first curl without `transport` learns what to send instead, a frontend which setting it needs: and no more."""
+    for act in WITH_COOKIE.values():
+        detail = act(browser, app_user, csrf_headers(browser)).json["detail"]
+        assert '"transport": "body"' in detail
+        assert "KEYTURN_ALLOWED_ORIGINS" in detail
+        assert act(browser, app_user, [("Origin", "https://evil.example")]).json["detail"] == detail
+    assert ORIGIN not in detail
+
+
 @pytest.mark.parametrize("action", WITHOUT_COOKIE)
 def test_neither_header_of_a_program(browser: Held, app_user: Held, action: str) -> None:
     """A program, which sends neither header, needs none where no cookie is involved; nor any CSRF token."""
@@ -265,4 +275,4 @@ def test_csrf_token_is_for_allowed_pages(client: Client, browser: Held, headers:
 def test_who_gets_the_csrf_token(client: Client, browser: Held, headers: Headers) -> None:
     """An allowed page gets the token, and so does a program or a typed address, which no page can read."""
     reply = client.call("GET", "/csrf", headers=[("Cookie", browser.cookie), *headers])
-    assert (reply.status, reply.json) == (200, {"csrf_token": browser.csrf_token})
+    assert (reply.status, reply.json["csrf_token"]) == (200, browser.csrf_token)

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from infra import keys
-from tests.http.client import COOKIE, JWKS, METADATA, Client, Held, assert_answer, assert_problem, sign_up
+from tests.http.client import COOKIE, FROM_PAGE, JWKS, METADATA, NO_SESSION, Client, Held, assert_answer, sign_up
 from tests.http.hostile import FORM, SIGNATURE
 from tests.http.server import ALGORITHM, NO_PROVIDER
 
@@ -126,17 +126,30 @@ def test_csrf(browser: Held) -> None:
     """A page that was reloaded gets its session's CSRF token, the same as ever; nothing else comes with it."""
     for held in (browser, browser.refreshed()):
         reply = held.client.call("GET", "/csrf", headers=[("Cookie", held.cookie)])
-        assert_answer(reply, 200, {"csrf_token"})
+        assert_answer(reply, 200, {"csrf_token", "session_id", "sub"})
         assert reply.json["csrf_token"] == browser.csrf_token
+        assert reply.json["session_id"] == browser.session_id
+        assert reply.json["sub"] == browser.reply.json["user"]["sub"]
         assert not reply.all("Set-Cookie")
+
+
+def test_csrf_tells_of_another_tabs_login(browser: Held) -> None:
+    """A page whose session was replaced by another person's in another tab notices by `session_id` and `sub`."""
+    other = sign_up(browser.client, "cookie")
+    told = browser.client.call("GET", "/csrf", headers=[("Cookie", other.cookie)]).json
+    assert told["session_id"] == other.session_id != browser.session_id
+    assert told["sub"] == other.reply.json["user"]["sub"] != browser.reply.json["user"]["sub"]
 
 
 @pytest.mark.parametrize("cookie", [None, "", "x", "{0}x", "{0}; __Host-refresh=x", "{1}"])
 def test_csrf_without_a_genuine_cookie(browser: Held, app_user: Held, cookie: str | None) -> None:
-    """Without a cookie that is ours there is no CSRF token."""
+    """An anonymous page need not fail: without a cookie that is ours, 200 with nulls."""
     value = (cookie or "").format(browser.refresh_token, app_user.refresh_token)
     headers = [] if cookie is None else [("Cookie", f"{COOKIE}={value}")]
-    assert_problem(browser.client.call("GET", "/csrf", headers=headers), 401, "invalid_grant")
+    for more in ([], [FROM_PAGE]):
+        reply = browser.client.call("GET", "/csrf", headers=[*headers, *more])
+        assert (reply.status, reply.json) == (200, NO_SESSION)
+        assert not reply.all("Set-Cookie")
 
 
 def test_health(client: Client) -> None:

@@ -378,7 +378,6 @@ OWN: dict[tuple[str, str], dict[int, Case]] = {
     },
     ("GET", "/csrf"): {
         200: by_cookie("GET", "/csrf"),
-        401: get("/csrf"),
         403: get("/csrf", **{"Sec-Fetch-Site": "?"}),
     },
     ("GET", "/sessions"): {
