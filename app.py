@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from chalice.app import Chalice, IAMAuthorizer
+from chalice.app import IAMAuthorizer
 
 from chalicelib import bootstrap
 from chalicelib.authorizers import authorizers
 from chalicelib.chronicle import chronicle
 from chalicelib.handlers import accounts, events, federation, identities, oauth, published, sessions, tokens
 from chalicelib.handlers.guarding import guard
+from chalicelib.handlers.invocations import Api
 from chalicelib.handlers.routes import Route, serve
 
 # `cookies` says whether the route takes or sets a cookie: then it answers allowed pages alone, and who comes with a
@@ -44,7 +45,7 @@ ROUTES = (
     Route("GET", "/health", published.health, cookies=False),
 )
 
-app = Chalice(app_name="keyturn")
+app = Api(app_name="keyturn")
 app.register_blueprint(authorizers)
 app.register_blueprint(chronicle)
 serve(app, ROUTES, bootstrap)

@@ -8,6 +8,7 @@ policy of its own. They import as little as they can, because their cold start i
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import SESSIONS
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+from chalicelib.domain import invocations
 from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.records import Client
 from chalicelib.errors import AuthError, InvalidGrant, InvalidToken
@@ -34,7 +36,7 @@ from chalicelib.store.calls import make_client as make_dynamodb_client
 from chalicelib.store.dynamodb import DynamoDBStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from chalice.app import AuthRequest
 
@@ -66,7 +68,26 @@ def guarding() -> guards.Guard:
     )
 
 
+def _takes_questions(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], dict[str, Any]]:
+    """Have a TOKEN authorizer's own questions alone reach Chalice, which would raise KeyError at every other event."""
+
+    def handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # what Lambda hands over
+        if invocations.is_ping(event):
+            return _warm(authorization)
+        question = guard_events.read(event)
+        if question.kind != "token":
+            return _foreign(event, "a TOKEN authorizer's questions")
+        if not question.api:
+            raise _refusal(InvalidToken(debug="no question that API Gateway asks"), question.request.client)
+        (token,) = question.request.headers["authorization"]
+        answered: dict[str, Any] = answer({**event, "authorizationToken": token}, context)
+        return answered
+
+    return handler
+
+
 # Where a route of ours named it: without a value API Gateway would keep its answers for 300 s.
+@_takes_questions
 @authorizers.authorizer(ttl_seconds=0)
 def authorize(request: AuthRequest) -> AuthResponse:
     """Let a bearer of a valid access token through, and tell the guarded function who it is.
@@ -90,9 +111,14 @@ def guard(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # what L
     """Answer an authorizer's question of any kind, for the variant whose alias was invoked.
 
     Exceptions as `authorize`: the one word for a credential that is not accepted, anything else where that cannot be
-    told. An answer that denies says that somebody is known and may not do this.
+    told. An answer that denies says that somebody is known and may not do this. An event that is no question gets an
+    answer that is none.
     """
+    if invocations.is_ping(event):
+        return _warm(guarding)
     question = guard_events.read(event)
+    if not question.asked:
+        return _foreign(event, "an authorizer's questions, of any kind of API")
     try:
         ready = guarding()
         requirement = guards.requirement_of(getattr(context, "invoked_function_arn", None), ready.requirements)
@@ -113,6 +139,20 @@ def _compose(*, groups: Collection[str]) -> tuple[Config, KeyRing, Authorization
     access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
     store = DynamoDBStore(make_dynamodb_client(session), config.table)
     return config, keys, Authorization(access_tokens, store, clock, audit, config)
+
+
+def _warm(compose: Callable[[], object]) -> dict[str, Any]:
+    """Answer a ping: everything is put together, as far as that can be had. The next question tells what cannot."""
+    with suppress(AuthError):
+        compose()
+    return {}
+
+
+def _foreign(event: object, takes: str) -> dict[str, Any]:
+    """Answer an event that asks nothing, with what is no verdict in any form: API Gateway lets nobody through."""
+    error = invocations.error(event, takes)
+    audit.record("foreign_event", Client("", ""), why=error["errorMessage"])
+    return {**error}
 
 
 def _refusal(error: AuthError, client: Client) -> Exception:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import zlib
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import Blueprint
 
 from chalicelib import deadline
+from chalicelib.domain import invocations
 from chalicelib.domain.events import EVENTS, KEPT, SHOWN_FACTS
 from chalicelib.domain.records import SecurityEvent
+from chalicelib.errors import AuthError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,16 +59,24 @@ def table() -> Store:
 
 
 @chronicle.lambda_function(name="chronicle")
-def keep(event: Any, context: Any) -> None:  # noqa: ANN401, ARG001  # what Lambda hands over
+def keep(event: Any, context: Any) -> dict[str, str]:  # noqa: ANN401, ARG001  # what Lambda hands over
     """Keep the owners' events among the lines of one delivery.
 
     Unavailable where the table does not take all of them in time: Lambda then asks again, twice. What is no delivery,
-    or no line of ours, is passed over: no second attempt would make more of it.
+    or no line of ours, is passed over: no second attempt would make more of it. An event of another source is named in
+    the log and in the answer, which is empty otherwise.
     """
+    if invocations.is_ping(event):
+        with suppress(AuthError):
+            table()
+        return {}
+    if not (isinstance(event, dict) and "awslogs" in event):
+        return _foreign(event)
     events = [found for message in messages(event) if (found := event_of(*message))]
     if events:
         with deadline.start(SECONDS):
             table().record_events(events)
+    return {}
 
 
 def messages(event: object) -> Iterator[tuple[str, str]]:
@@ -114,6 +125,17 @@ def event_of(log_id: str, line: str) -> SecurityEvent | None:
         expires_at=at + KEPT,
         rank=kind.rank,
     )
+
+
+def _foreign(event: object) -> dict[str, str]:
+    # Here, because the API's function, which imports this module for its registration, has a log of its own.
+    from chalicelib.audit import JsonAuditLog  # noqa: PLC0415
+    from chalicelib.clock import SystemClock  # noqa: PLC0415
+    from chalicelib.domain.records import Client  # noqa: PLC0415
+
+    error = invocations.error(event, "deliveries of CloudWatch Logs")
+    JsonAuditLog(SystemClock()).record("foreign_event", Client("", ""), why=error["errorMessage"])
+    return error
 
 
 def _unpacked(event: object) -> object:

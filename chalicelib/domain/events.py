@@ -89,6 +89,7 @@ EVENTS: Mapping[str, Kind] = {
     "token_refused": Kind("failure"),
     "guard_refused": Kind("failure"),
     "request_refused": Kind("failure"),
+    "foreign_event": Kind("error"),
     "authorizer_failed": Kind("error", metric="AuthorizerFailed"),
     "unexpected_error": Kind("error", metric="UnexpectedError"),
 }

@@ -27,7 +27,7 @@ EXPOSED_HEADERS = "Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, x
 MAX_AGE = "7200"
 
 
-def headers(request: Request | None, methods: Sequence[str], config: Callable[[], Config]) -> dict[str, str]:
+def headers(request: Request, methods: Sequence[str], config: Callable[[], Config]) -> dict[str, str]:
     """What an answer says to browsers of the page that asked; `methods` are those that the path takes.
 
     Answers differ by Origin, so every one of them says so to caches (Fetch, section "CORS protocol and HTTP caches"). A
@@ -35,7 +35,7 @@ def headers(request: Request | None, methods: Sequence[str], config: Callable[[]
     """
     said = {"Vary": "Origin"}
     origin = _allowed_origin(request, config)
-    if request is None or origin is None:
+    if origin is None:
         return said
     said |= {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
     if request.method == "OPTIONS":
@@ -49,9 +49,9 @@ def headers(request: Request | None, methods: Sequence[str], config: Callable[[]
     return said
 
 
-def _allowed_origin(request: Request | None, config: Callable[[], Config]) -> str | None:
+def _allowed_origin(request: Request, config: Callable[[], Config]) -> str | None:
     """The one Origin of the request, where it is on the list byte for byte."""
-    origins = request.headers.get("origin", ()) if request else ()
+    origins = request.headers.get("origin", ())
     if len(origins) != 1:
         return None
     try:

@@ -36,13 +36,15 @@ API_AND_STAGE = re.compile(
 class Question:
     """What API Gateway asks: may this request pass.
 
-    `kind` is None where it is none that we know. `api` is the ARN of the calling API and stage, empty where the event
+    `asked` is False where the event names neither a type of question nor an API: it is no question at all. `kind` is
+    None where it is of no type that we know. `api` is the ARN of the calling API and stage, empty where the event
     names none. The credential of the kind `token` stands in the request's Authorization header, as it does elsewhere.
     """
 
     kind: Kind | None
     api: str
     request: Request
+    asked: bool = True
 
 
 def read(event: object) -> Question:
@@ -63,6 +65,7 @@ def read(event: object) -> Question:
             client=_client(context, headers, kind),
             principal_context=None,
         ),
+        asked=kind is not None or "methodArn" in fields or "routeArn" in fields,
     )
 
 

@@ -11,9 +11,10 @@ from chalicelib.handlers.responses import no_content
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from chalice.app import Authorizer, Chalice, Request, Response
+    from chalice.app import Authorizer, Request, Response
 
     from chalicelib.config import Config
+    from chalicelib.handlers.invocations import Api
     from chalicelib.ports import AuditLog
     from chalicelib.services import Services
 
@@ -50,18 +51,18 @@ class Product(Protocol):
         """Everything that handlers call. ConfigurationError, Unavailable."""
 
 
-def serve(app: Chalice, routes: Iterable[Route], product: Product) -> None:
+def serve(app: Api, routes: Iterable[Route], product: Product) -> None:
     """Have the app answer the routes, and give every answer the headers that it needs, those of Chalice's own too.
 
     Each path takes OPTIONS beside its own methods: that is how a browser asks before a page of another origin sends
     what a form could not (Fetch, section "CORS-preflight fetch").
     """
+    app.product = product
     methods: dict[str, list[str]] = {}
 
     def finish(event: Any, get_response: Callable[[Any], Response]) -> Response:  # noqa: ANN401  # chalice passes its Request
         response = boundary.finish(get_response(event))
-        request = read(event) if event else None  # an event without a path is no request to Chalice
-        response.headers.update(cors.headers(request, methods.get(event.path, []) if event else [], product.config))
+        response.headers.update(cors.headers(read(event), methods.get(event.path, []), product.config))
         return response
 
     app.middleware("http")(finish)
@@ -72,7 +73,7 @@ def serve(app: Chalice, routes: Iterable[Route], product: Product) -> None:
         app.route(path, methods=["OPTIONS"], name=f"preflight of {path}", content_types=["*/*"])(_preflight)
 
 
-def _serve_one(app: Chalice, route: Route, product: Product) -> None:
+def _serve_one(app: Api, route: Route, product: Product) -> None:
     def view(**parameters: str) -> Response:
         request = cast("Request", app.current_request)
         return boundary.respond(route.handle, request, product.services, product.audit, **parameters)

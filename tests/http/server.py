@@ -29,6 +29,7 @@ from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.clock import SystemClock
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
+from chalicelib.handlers.invocations import Api
 from infra import keys
 from infra.chalice_deployment import Swagger
 from infra.local_events import LocalLog
@@ -86,6 +87,10 @@ class InProcessFunction:
         except Exception as error:  # noqa: BLE001  # as Lambda does
             return Outcome(error={"errorType": type(error).__name__, "errorMessage": str(error)})
         return Outcome(result=_as_json(result))
+
+
+class LocalApi(LocalChalice, Api):
+    """The app, for several requests at a time: each thread's current request is its own."""
 
 
 class Containers:
@@ -214,7 +219,7 @@ def serve() -> Iterator[Server]:
     handlers = {API: app.app, AUTHORIZE: authorizers.authorize, GUARD: authorizers.guard}
     functions = {name: InProcessFunction(handler, name) for name, handler in handlers.items()}
     document = _resolved(Swagger("keyturn-http", frozenset({ORIGIN, SECOND_ORIGIN})).generate_swagger(app.app))
-    kind, app.app.__class__ = app.app.__class__, LocalChalice
+    kind, app.app.__class__ = app.app.__class__, LocalApi
     try:
         # On Lambda a container has one request at a time. Here threads stand for containers: each sees its own request.
         with StandIn() as provider, _gateway(functions, document) as gateway:
@@ -247,8 +252,9 @@ def _as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _from_its_address(event: dict[str, Any]) -> dict[str, Any]:
-    address = (event.get("headers") or {}).pop(ADDRESS, None)
+def _from_its_address(event: Any) -> Any:
+    headers = event.get("headers") if isinstance(event, dict) else None
+    address = headers.pop(ADDRESS, None) if isinstance(headers, dict) else None
     if address is not None:
         del event["multiValueHeaders"][ADDRESS]
         event["requestContext"]["identity"]["sourceIp"] = address

@@ -42,7 +42,7 @@ class Witness(Client):
         reply = super().send(method, path, headers, body)
         if reply.body and method != "HEAD":
             given = reply.json
-            self.secrets |= {given[name] for name in GIVEN_OUT if name in given}
+            self.secrets |= {given[name] for name in GIVEN_OUT if given.get(name)}
         self.secrets |= {cookie.partition(";")[0].partition("=")[2] for cookie in reply.all("Set-Cookie")} - {""}
         return reply
 

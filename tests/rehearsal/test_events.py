@@ -19,6 +19,7 @@ from moto.awslambda.models import LambdaFunction
 from infra import events
 from infra.stage import Stage
 from tests.ageing import age
+from tests.invocations import ALB, PAYLOAD_2, SCHEDULE, SNS
 from tests.rehearsal.aws import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -109,6 +110,18 @@ def test_theft_is_a_metric_of_the_function(dev: RunningStack, client: Client, cr
     assert line["FunctionName"] == "keyturn-dev"
     assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["FunctionName"]]
     assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 120
+
+
+def test_events_of_others_and_pings(dev: RunningStack) -> None:
+    """Each deployed function names what is not its own in one line of its log, without a trace; a ping is no line."""
+    for name, function in dev.functions.items():
+        function.invoke({"warmup": True})
+        read = dev.log.stat().st_size
+        for event in ({}, SCHEDULE, SNS, ALB, PAYLOAD_2):
+            assert function.invoke(event).error is None, name
+        assert function.invoke({"warmup": True}).result == {}
+        lines = dev.log.read_bytes()[read:].decode().splitlines()
+        assert [json.loads(line)["event"] for line in lines] == ["foreign_event"] * 5, name
 
 
 def test_every_log_but_its_own_goes_to_chronicle(dev: RunningStack) -> None:

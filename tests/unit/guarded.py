@@ -106,15 +106,19 @@ class Guarded:
             return cast("dict[str, Any]", authorizers.guard(event, context))
 
     def refuses(self, event: object) -> bool:
-        """Whether the answer is API Gateway's 401, and nothing was asked of the table to know it."""
+        """Whether the answer is API Gateway's 401 or no verdict at all, and the table was not asked to know it."""
         calls = len(self.store.calls)
         try:
-            self.ask(event)
+            return is_foreign(self.ask(event)) and len(self.store.calls) == calls
         except Exception as error:
             if type(error) is not Exception or str(error) != "Unauthorized":
                 raise
             return len(self.store.calls) == calls
-        return False
+
+
+def is_foreign(answer: Mapping[str, Any]) -> bool:
+    """Whether the answer is that to an event which asks nothing: no API Gateway takes it for a verdict."""
+    return answer.keys() == {"errorType", "errorMessage"}
 
 
 def allowed(answer: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,7 +37,7 @@ class Deployed:
         """What API Gateway is answered for this Authorization header."""
         text = f"Bearer {self.grant.access_token}" if header is None else header
         event = {"type": "TOKEN", "authorizationToken": text, "methodArn": ARN}
-        return cast("dict[str, Any]", authorizers.authorize(event, None))
+        return authorizers.authorize(event, None)
 
 
 @pytest.fixture

@@ -55,6 +55,8 @@ USED = {
     "cryptography.hazmat.primitives.asymmetric.ed25519": "Ed25519",
     "cryptography.hazmat.primitives.hashes": "HKDF-SHA256",
     "cryptography.hazmat.primitives.kdf.hkdf.HKDF": "HKDF-SHA256",
+    "cryptography.hazmat.primitives.serialization.Encoding": "SubjectPublicKeyInfo",
+    "cryptography.hazmat.primitives.serialization.PublicFormat": "SubjectPublicKeyInfo",
     "cryptography.hazmat.primitives.serialization.load_pem_private_key": "PKCS8",
     "hashlib.sha1": "SHA-1",
     "hashlib.sha256": "SHA-256",

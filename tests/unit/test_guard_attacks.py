@@ -18,7 +18,7 @@ from jwt.algorithms import ECAlgorithm
 from chalicelib.crypto.encoding import b64url, from_b64url
 from tests.fakes import ORIGIN
 from tests.flows.steps import log_out
-from tests.unit.guarded import FUNCTION, KINDS, WITH_COOKIES, Guarded, allowed, put, sample
+from tests.unit.guarded import FUNCTION, KINDS, WITH_COOKIES, Guarded, allowed, is_foreign, put, sample
 from tests.unit.signing import CLAIMS, Party
 
 if TYPE_CHECKING:
@@ -278,8 +278,10 @@ def test_session_that_is_over(guarded: Guarded) -> None:
     ids=range(12),
 )
 def test_other_events_are_refused(guarded: Guarded, event: object) -> None:
-    """What is no question of API Gateway's is refused as one without a credential."""
+    """What is no question of API Gateway's is refused, and what asks nothing at all is named in the log."""
     assert guarded.refuses(event)
+    asked = isinstance(event, dict) and event.get("type") in ("TOKEN", "REQUEST")
+    assert guarded.audit.names() == ["token_refused" if asked else "foreign_event"]
 
 
 @pytest.mark.parametrize("of_type", [None, "", "token", "JWT", "SIMPLE", ["REQUEST"]], ids=range(6))
@@ -381,7 +383,8 @@ def test_no_value_breaks_an_event(kind: str, with_cookie: bool, data: st.DataObj
     event = put(kind, headers, "POST")
     changed = replaced(event, data.draw(st.sampled_from(places(event))), data.draw(JSON))
     try:
-        allowed(guarded.ask(changed))
+        answer = guarded.ask(changed)
+        assert is_foreign(answer) or isinstance(allowed(answer), bool)
     except Exception as error:
         if str(error) != "Unauthorized":
             raise

@@ -81,7 +81,7 @@ def test_signature_that_fails_reads_once(provider: Provider) -> None:
         {"key_ops": ["verify"]},
         {"x5t": "AAAA"},
     ],
-    ids=str,
+    ids="-".join,
 )
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
 def test_key_that_is_listed_twice_is_one_key(algorithm: str, again: dict[str, Any]) -> None:
