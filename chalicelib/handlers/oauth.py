@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def revoke(request: Request, services: Services) -> Response:
-    """200, whatever the token was: it is good for nothing afterwards (RFC 7009 section 2.2)."""
+    """200, whatever the token was (RFC 7009 section 2.2). A living session's token is revoked; a dead one ends nothing.
+
+    The access token of a session that was removed, because its account had more than 100, is accepted until it expires.
+    """
     services.revocation.revoke(request.form(REVOKE)["token"], request.client)
     return json_response({})
 

@@ -141,9 +141,8 @@ class OpenIdProvider:
         """The identity with address and `email_verified`, for which userinfo is asked if one is missing.
 
         What the ID token said stands. An address that neither answer vouches for is unproven; so it is where userinfo
-        fails.
-        Where the ID token has no address, userinfo's failure goes through: Unavailable, ProviderError. The address
-        stays None where neither tells any.
+        fails. Where the ID token has no address, userinfo's failure goes through: Unavailable, ProviderError. The
+        address stays None where neither tells any.
         """
         if identity.email is not None and identity.email_verified is not None:
             return identity
