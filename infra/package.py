@@ -72,10 +72,14 @@ def build(root: Path = ROOT) -> Package:
     """Build `build/keyturn.zip` under the project's root. Raises Failure with the remedy."""
     build_dir = root / BUILD
     build_dir.mkdir(exist_ok=True)
-    dependencies = _dependencies(build_dir, _locked_requirements(root))
+    requirements = _locked_requirements(root)
     tree = build_dir / "package"
-    shutil.rmtree(tree, ignore_errors=True)
-    shutil.copytree(dependencies, tree)
+    if tree.exists():
+        shutil.rmtree(tree)
+    tree.mkdir()
+    # Installed anew for each zip: of what lies on the disk, wheels alone are trusted, by the hashes of the lock.
+    _install(requirements, _wheels(build_dir, requirements), tree)
+    _trim(tree)
     _copy_project(root, tree)
     _compile(tree)
     path = build_dir / "keyturn.zip"
@@ -101,33 +105,38 @@ def _locked_requirements(root: Path) -> str:
         raise Failure(message) from None
 
 
-def _dependencies(build_dir: Path, requirements: str) -> Path:
-    """What the lock holds, installed and cut: once for each lock and each version of this file."""
+def _wheels(build_dir: Path, requirements: str) -> Path:
+    """The wheels that the lock names, for Lambda: downloaded once for each lock and each version of this file."""
     recipe = hashlib.sha256((requirements + Path(__file__).read_text()).encode()).hexdigest()[:16]
-    tree = build_dir / f"dependencies-{recipe}"
-    if not tree.exists():
-        for other in build_dir.glob("dependencies-*"):
+    wheels = build_dir / f"wheels-{recipe}"
+    if not wheels.exists():
+        for other in (*build_dir.glob("wheels-*"), *build_dir.glob("dependencies-*")):
             shutil.rmtree(other)
         # Under another name until it is complete: a build that was interrupted leaves nothing that the next one takes.
         partial = build_dir / "incomplete"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        listed = build_dir / "requirements.txt"
-        listed.write_text(requirements)
-        _install(listed, partial)
-        _trim(partial)
-        partial.rename(tree)
-    return tree
+        _pip("download", requirements, partial, [f"--dest={partial}"], "could not be downloaded for Lambda")
+        partial.rename(wheels)
+    return wheels
 
 
-def _install(requirements: Path, tree: Path) -> None:
-    """Install wheels for Lambda, whatever this machine is. pip, because uv does not know manylinux_2_26."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += ["--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:", "--implementation=cp"]
-    command += [f"--python-version={RUNTIME.removeprefix('python')}"]
-    command += [f"--target={tree}", f"--requirement={requirements}"]
-    command += [f"--platform={platform}" for platform in PLATFORMS]
-    _run(command, tree, "The dependencies could not be installed for Lambda")
+def _install(requirements: str, wheels: Path, tree: Path) -> None:
+    """Install the wheels into the tree. Failure where a wheel is not, byte for byte, what the lock names."""
+    options = ["--no-compile", "--no-index", f"--find-links={wheels}", f"--target={tree}"]
+    remedy = f"could not be installed from {wheels}; where a file there was altered, delete that directory"
+    _pip("install", requirements, tree, options, remedy)
+
+
+def _pip(command: str, requirements: str, cwd: Path, options: list[str], failure: str) -> None:
+    """Run pip for Lambda, whatever this machine is. pip, because uv does not know manylinux_2_26."""
+    listed = cwd.with_name("requirements.txt")
+    listed.write_text(requirements)
+    arguments = [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", "--no-input"]
+    arguments += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp"]
+    arguments += [f"--python-version={RUNTIME.removeprefix('python')}", f"--requirement={listed}", *options]
+    arguments += [f"--platform={platform}" for platform in PLATFORMS]
+    _run(arguments, cwd, f"The dependencies {failure}")
 
 
 def _trim(tree: Path) -> None:
@@ -171,7 +180,7 @@ def _model_of_used_operations(model: dict[str, Any], operations: tuple[str, ...]
     shapes: dict[str, Any] = {}
     wanted = _shapes_named_in(kept)
     while wanted:
-        shapes |= {name: model["shapes"][name] for name in wanted}
+        shapes |= {name: model["shapes"][name] for name in sorted(wanted)}  # a set has another order each time
         wanted = _shapes_named_in([shapes[name] for name in wanted]) - shapes.keys()
     return {"version": model["version"], "metadata": model["metadata"], "operations": kept, "shapes": shapes}
 

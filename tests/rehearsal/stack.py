@@ -106,7 +106,7 @@ class Stack:
     def move_to(self, project: Path) -> None:
         """Deploy from another tree from now on, as after a pull. The stage's settings are that tree's own."""
         (project / BUILD).mkdir()
-        for built in (self.project / BUILD).glob("dependencies-*"):
+        for built in (self.project / BUILD).glob("wheels-*"):
             built.rename(project / BUILD / built.name)  # packaging takes it where lock and recipe are the same
         self.project = project
 

@@ -60,9 +60,13 @@ def test_deployed_packages_are_checked_again(monkeypatch: pytest.MonkeyPatch, tm
 
     monkeypatch.setattr(package, "_run", run)
     package._locked_requirements(ROOT)
-    package._install(tmp_path / "requirements.txt", tmp_path)
-    export, install = commands
+    wheels = package._wheels(tmp_path, "")
+    package._install("", wheels, tmp_path / "tree")
+    export, download, install = commands
     assert "--frozen" in export
     assert "--no-hashes" not in export
-    assert {"--require-hashes", "--no-deps", "--only-binary=:all:"} <= set(install)
-    assert [part for part in install if "index" in part or "find-links" in part] == []
+    for command in (download, install):
+        assert {"--require-hashes", "--no-deps", "--only-binary=:all:"} <= set(command)
+    assert [part for part in download if "index" in part or "find-links" in part] == []
+    found = [part for part in install if "index" in part or "find-links" in part]
+    assert found == ["--no-index", f"--find-links={wheels}"]

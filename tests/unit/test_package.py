@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import marshal
 import re
@@ -137,3 +138,66 @@ def test_stale_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", fail)
     with pytest.raises(Failure, match="the lock is stale"):
         package._locked_requirements(ROOT)
+
+
+def a_wheel(directory: Path, contents: str) -> Path:
+    """A wheel of one module, as an index would serve it."""
+    path = directory / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("tiny.py"), contents)
+        archive.writestr(
+            zipfile.ZipInfo("tiny-1.0.dist-info/METADATA"), "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n"
+        )
+        archive.writestr(zipfile.ZipInfo("tiny-1.0.dist-info/WHEEL"), "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(zipfile.ZipInfo("tiny-1.0.dist-info/RECORD"), "")
+    return path
+
+
+@pytest.fixture
+def small_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one small dependency, whose wheel an earlier build has left under build/."""
+    (tmp_path / "chalicelib").mkdir()
+    (tmp_path / "app.py").write_text("app = 1\n")
+    (tmp_path / "build/incomplete").mkdir(parents=True)
+    hashed = hashlib.sha256(a_wheel(tmp_path / "build/incomplete", "honest = 1\n").read_bytes()).hexdigest()
+    requirements = f"tiny==1.0 --hash=sha256:{hashed}\n"
+    recipe = hashlib.sha256((requirements + Path(package.__file__).read_text()).encode()).hexdigest()[:16]
+    (tmp_path / "build/incomplete").rename(tmp_path / f"build/wheels-{recipe}")
+    monkeypatch.setattr(package, "_locked_requirements", lambda _root: requirements)
+    monkeypatch.setattr(package, "_trim", lambda _tree: None)
+    return tmp_path
+
+
+def test_altered_installed_file_is_not_shipped(small_project: Path) -> None:
+    """Files of an installed tree of before are never taken, nor is a file that was laid beside them."""
+    first = package.build(small_project)
+    (small_project / "build/package/tiny.py").write_text("altered = 1\n")
+    (small_project / "build/package/stray.py").write_text("altered = 1\n")
+    again = package.build(small_project)
+    assert again.digest == first.digest
+    with zipfile.ZipFile(again.path) as archive:
+        assert archive.read("tiny.py") == b"honest = 1\n"
+        assert "stray.py" not in archive.namelist()
+
+
+def test_altered_wheel_is_not_shipped(small_project: Path) -> None:
+    """A wheel that is not what the lock names fails the build, with the directory to delete; no zip is made."""
+    (wheels,) = (small_project / "build").glob("wheels-*")
+    a_wheel(wheels, "altered = 1\n")
+    with pytest.raises(Failure, match="delete that directory"):
+        package.build(small_project)
+    assert not (small_project / "build/keyturn.zip").exists()
+
+
+def test_tools_are_installed_by_hash() -> None:
+    """Every tool of the Makefile comes from a file that lists each package with its hashes, and no address."""
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.findall(r"pip install .*", makefile) == [
+        "pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: --requirement"
+    ]
+    listed = {path.name: path.read_text() for path in (ROOT / "infra/tools").glob("*.txt")}
+    assert {*re.findall(r"\$\(INSTALL_TOOL\) infra/tools/(\S+)", makefile)} == {*listed}
+    for text in listed.values():
+        assert "://" not in text
+        for requirement in re.split(r"\n(?=\w)", text.replace("\\\n", "").strip()):
+            assert re.fullmatch(r"[\w-]+==[\d.]+(\s+--hash=sha256:[0-9a-f]{64})+", requirement), requirement
