@@ -56,7 +56,17 @@ class Stage:
             if not policy or not (path.parent / policy).is_file():
                 message = f"{path}: the stage {name!r} needs an iam_policy_file for {resource}; copy another stage's"
                 raise Failure(message)
+            stage._require_withdrawn(path.parent / policy)
         return stage
+
+    def _require_withdrawn(self, policy: Path) -> None:
+        """Failure for a policy of before: a call that asks for a parameter too many is refused whole."""
+        text = policy.read_text()
+        if f'{self.parameters}/public"' in text and f'{self.parameters}/withdrawn"' not in text:
+            message = (
+                f"{policy} lets the function read {self.parameters}/public and not {self.parameters}/withdrawn: add it"
+            )
+            raise Failure(message)
 
     @property
     def settings(self) -> dict[str, str]:

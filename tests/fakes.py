@@ -74,8 +74,12 @@ class MemoryParameters:
         class ParameterNotFound(Exception):  # boto3's name
             """No such parameter."""
 
+        class ParameterVersionNotFound(Exception):  # boto3's name
+            """The parameter has no such version, or no longer."""
+
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
+        self._versions: dict[str, list[str]] = {}
         self.away = False
         self.fetches = 0
 
@@ -89,16 +93,34 @@ class MemoryParameters:
     def get_parameter(self, *, Name: str, WithDecryption: bool) -> dict[str, Any]:  # noqa: N803  # boto3's names
         """As boto3's SSM client."""
         assert WithDecryption
-        if Name not in self.values:
+        name, _, version = Name.partition(":")
+        if name not in self.values:
             raise self.exceptions.ParameterNotFound
-        return {"Parameter": {"Value": self.values[Name]}}
+        versions = self._versions_of(name)
+        if not version:
+            return {"Parameter": {"Value": self.values[name], "Version": len(versions)}}
+        if int(version) > len(versions):
+            raise self.exceptions.ParameterVersionNotFound
+        return {"Parameter": {"Value": versions[int(version) - 1], "Version": int(version)}}
 
-    def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool = False) -> None:  # noqa: N803
+    def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool = False) -> dict[str, Any]:  # noqa: N803
         """As boto3's SSM client."""
         assert Overwrite or Name not in self.values
         assert Type in {"String", "SecureString"}
         assert len(Value) <= 4096, "a standard parameter holds 4 KiB"
+        versions = self._versions_of(Name)
+        versions.append(Value)
         self.values[Name] = Value
+        return {"Version": len(versions)}
+
+    def _versions_of(self, name: str) -> list[str]:
+        """The values that the parameter has had; a value that a test put there by itself is a version too."""
+        versions = self._versions.setdefault(name, [])
+        if name not in self.values:
+            versions.clear()
+        elif not versions or versions[-1] != self.values[name]:
+            versions.append(self.values[name])
+        return versions
 
     def get_paginator(self, operation: str) -> MemoryParameters:
         """As boto3's SSM client, for the one operation that is called."""
@@ -111,6 +133,8 @@ class MemoryParameters:
 
     def delete_parameter(self, *, Name: str) -> None:  # noqa: N803
         """As boto3's SSM client."""
+        if Name not in self.values:
+            raise self.exceptions.ParameterNotFound
         del self.values[Name]
 
 

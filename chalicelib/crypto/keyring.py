@@ -26,11 +26,15 @@ OUTLIVES = 3600  # seconds that the last good set goes on when the parameter sto
 
 @dataclass(frozen=True, slots=True)
 class KeySets:
-    """What was read at once. A group of root secrets that the container may not read is empty."""
+    """Keys that were read at once, without those that are withdrawn.
+
+    A group of root secrets that the container may not read is empty. `whole`: every set that it reads holds a key.
+    """
 
     public: tuple[VerificationKey, ...]
     sessions: tuple[SessionSecret, ...]
     logins: tuple[LoginSecret, ...]
+    whole: bool
 
 
 class KeyRing:
@@ -42,6 +46,7 @@ class KeyRing:
     def __init__(self, source: ParameterSource, prefix: str, clock: Clock, *, groups: Collection[str]) -> None:
         self._source = source
         self._public_name = f"{prefix}/public"
+        self._withdrawn_name = f"{prefix}/withdrawn"
         self._group_names = {group: f"{prefix}/{group}" for group in groups}
         self._signing_name = f"{prefix}/signing/"
         self._clock = clock
@@ -87,7 +92,7 @@ class KeyRing:
 
     def session_secret(self) -> SessionSecret:
         """The root secret that new refresh tokens and CSRF tokens are made with now."""
-        return keys.newest_active_secret(self._current().sessions, self._clock.now())
+        return keys.newest_active_secret(self._readable(keys.SESSIONS).sessions, self._clock.now())
 
     def login_secrets(self) -> tuple[LoginSecret, ...]:
         """Every root secret of `logins` that verifies, oldest first."""
@@ -95,7 +100,13 @@ class KeyRing:
 
     def login_secret(self) -> LoginSecret:
         """The root secret that new login states and device tokens are made with now."""
-        return keys.newest_active_secret(self._current().logins, self._clock.now())
+        return keys.newest_active_secret(self._readable(keys.LOGINS).logins, self._clock.now())
+
+    def _readable(self, group: str) -> KeySets:
+        """The sets now. ConfigurationError where the function may not read the group."""
+        if group not in self._group_names:
+            raise ConfigurationError(debug=f"this function reads no root secret of `{group}`; {keys.REMEDY}")
+        return self._current()
 
     def _current(self) -> KeySets:
         with self._lock:
@@ -103,7 +114,9 @@ class KeyRing:
             if self._sets is None:
                 return self._read(now)
             age = now.since(self._read_at)
-            if age < KEPT or (now.since(self._asked_at) < COOLDOWN and age < OUTLIVES):
+            # A leak rotation withdraws every key before it publishes the next, moments later.
+            kept = KEPT if self._sets.whole else COOLDOWN
+            if age < kept or (now.since(self._asked_at) < COOLDOWN and age < OUTLIVES):
                 return self._sets
             return self._read_or_keep(now, self._sets)
 
@@ -134,17 +147,17 @@ class KeyRing:
     def _read(self, now: Moment) -> KeySets:
         self._asked_at = now
         groups = self._group_names
-        names = [self._public_name, *groups.values()]
-        found = self._source.fetch(names)
-        missing = [name for name in names if name not in found]
+        needed = [self._public_name, *groups.values()]
+        found = self._source.fetch([*needed, self._withdrawn_name])
+        missing = [name for name in needed if name not in found]
         if missing:
             message = f"missing in the parameter store: {', '.join(missing)}; {keys.REMEDY}"
             raise ConfigurationError(debug=message)
-        sets = KeySets(
-            keys.parse_public_keys(found[self._public_name]),
-            keys.parse_session_secrets(found[groups[keys.SESSIONS]]) if keys.SESSIONS in groups else (),
-            keys.parse_login_secrets(found[groups[keys.LOGINS]]) if keys.LOGINS in groups else (),
-        )
+        withdrawn = keys.parse_withdrawn(found.get(self._withdrawn_name))
+        public = keys.parse_public_keys(found[self._public_name])
+        sessions = keys.parse_session_secrets(found[groups[keys.SESSIONS]]) if keys.SESSIONS in groups else ()
+        logins = keys.parse_login_secrets(found[groups[keys.LOGINS]]) if keys.LOGINS in groups else ()
+        sets = _without(withdrawn, public, sessions, logins)
         self._sets, self._read_at = sets, now
         return sets
 
@@ -155,3 +168,19 @@ class KeyRing:
             message = f"the parameter {name} does not exist; {keys.REMEDY}"
             raise ConfigurationError(debug=message)
         return keys.parse_signing_key(pem, public)
+
+
+def _without(
+    withdrawn: Collection[str],
+    public: tuple[VerificationKey, ...],
+    sessions: tuple[SessionSecret, ...],
+    logins: tuple[LoginSecret, ...],
+) -> KeySets:
+    """The sets without withdrawn keys, wherever they appear: a late writer may have published a leaked key again."""
+    left = (
+        tuple(key for key in public if key.kid not in withdrawn),
+        tuple(root for root in sessions if root.id not in withdrawn),
+        tuple(root for root in logins if root.id not in withdrawn),
+    )
+    whole = all(kept or not held for held, kept in zip((public, sessions, logins), left, strict=True))
+    return KeySets(*left, whole=whole)

@@ -4,13 +4,18 @@
 `{prefix}/signing/{kid}` PKCS8 PEM of the private key
 `{prefix}/sessions`      {"secrets": [{"id", "key" (base64url, 32 bytes), "activate_at"}]}: refresh MAC, CSRF tokens
 `{prefix}/logins`        the same: login states, device tokens
+`{prefix}/withdrawn`     {"withdrawn": {id: seconds since the epoch}}: keys that have leaked, of every kind
 
-The last two are root-secret sets, each of one group of purposes: a function may read the groups that it needs and no
-other. The version before had a single set for all purposes, `{prefix}/root`, which infra/keys.py copies into both
-groups. So the labels of HKDF are those of before, and they cannot change: tokens live for months.
+`sessions` and `logins` are root-secret sets, each of one group of purposes: a function may read the groups that it
+needs and no other. The version before had a single set for all purposes, `{prefix}/root`, which infra/keys.py copies
+into both groups. So the labels of HKDF are those of before, and they cannot change: tokens live for months.
 
-A key in a set verifies. The one activated last signs. Each new key is published ten minutes before its `activate_at`,
-so that every container has read it by the time that the first container uses it.
+A key in a set verifies. The key activated last signs. Each new key is published ten minutes before its `activate_at`,
+so that every container has read it by the time that the first container uses it. Where no key is active yet, the oldest
+signs: the clock of the container or of the operator is wrong then (docs/decisions/0024-keys-and-wrong-clocks.md).
+
+A withdrawn id is refused in every set, until the operator's next rotation after its time removes it from the list. A
+stage of before has no such parameter, and no withdrawn key (docs/decisions/0023-withdrawn-keys.md).
 """
 
 from __future__ import annotations
@@ -28,10 +33,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from chalicelib.crypto.encoding import from_b64url
 from chalicelib.domain.access_tokens import MAX_KEY_ID
-from chalicelib.errors import ConfigurationError
+from chalicelib.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from jwt.algorithms import AllowedPrivateKeys, AllowedPublicKeys
 
@@ -89,6 +94,7 @@ class LoginSecret:
 
 
 RootSecret = TypeVar("RootSecret", SessionSecret, LoginSecret)
+Activated = TypeVar("Activated", VerificationKey, SessionSecret, LoginSecret)
 
 
 def parse_public_keys(document: str) -> tuple[VerificationKey, ...]:
@@ -138,22 +144,38 @@ def parse_login_secrets(document: str) -> tuple[LoginSecret, ...]:
     return _parse_root_secrets(document, LOGINS, LoginSecret)
 
 
-def newest_active_key(keys: Iterable[VerificationKey], now: int) -> VerificationKey:
-    """The key that signs at `now`. ConfigurationError where all of them are still to come."""
+def parse_withdrawn(document: str | None) -> dict[str, int]:
+    """The withdrawn ids, each with the time until which it must be listed. A missing parameter (None) lists no id.
+
+    ConfigurationError where the document cannot be read: a leaked key must not be accepted because its mark is damaged.
+    """
+    if document is None:
+        return {}
+    try:
+        return {str(key_id): int(until) for key_id, until in json.loads(document)["withdrawn"].items()}
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"the parameter `withdrawn` holds no list of ids ({type(error).__name__}); {REPLACE}"
+        raise ConfigurationError(debug=message) from error
+
+
+def newest_active_key(keys: Sequence[VerificationKey], now: int) -> VerificationKey:
+    """The key that signs at `now`; the oldest where all of them are still to come. Unavailable where no key is left."""
+    if not keys:
+        raise Unavailable(debug=f"every signing key is withdrawn; {REPLACE}")
+    return _newest_active(keys, now)
+
+
+def newest_active_secret(secrets: Sequence[RootSecret], now: int) -> RootSecret:
+    """The root secret that new tokens are made with at `now`, as `newest_active_key`."""
+    if not secrets:
+        raise Unavailable(debug=f"every root secret is withdrawn; {REPLACE}")
+    return _newest_active(secrets, now)
+
+
+def _newest_active(keys: Sequence[Activated], now: int) -> Activated:
+    # Keys that come first by the operator's clock: no other key can sign, so a clock that is behind must not stop them.
     active = [key for key in keys if key.activate_at <= now]
-    if not active:
-        message = f"no signing key is active yet; {REMEDY}"
-        raise ConfigurationError(debug=message)
-    return active[-1]
-
-
-def newest_active_secret(secrets: Iterable[RootSecret], now: int) -> RootSecret:
-    """The root secret that new tokens are made with at `now`. ConfigurationError where all are still to come."""
-    active = [secret for secret in secrets if secret.activate_at <= now]
-    if not active:
-        message = f"no root secret is active yet; {REMEDY}"
-        raise ConfigurationError(debug=message)
-    return active[-1]
+    return active[-1] if active else min(keys, key=lambda key: key.activate_at)
 
 
 def _parse_root_secrets(document: str, group: str, make: Callable[..., RootSecret]) -> tuple[RootSecret, ...]:

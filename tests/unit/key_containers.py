@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PUBLIC = f"{PREFIX}/public"
 SESSIONS = f"{PREFIX}/sessions"
 LOGINS = f"{PREFIX}/logins"
+WITHDRAWN = f"{PREFIX}/withdrawn"
 
 
 class AskedParameters(MemoryParameters):

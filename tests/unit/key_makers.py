@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import SESSIONS
+from chalicelib.errors import Unavailable
 from infra import keys
-from infra.keys import Names
+from infra.key_parameters import Names
 from tests.fakes import GROUPS, PREFIX, START, FrozenClock, MemoryParameters
 
 if TYPE_CHECKING:
@@ -31,10 +33,10 @@ class Recorder(MemoryParameters):
         self.writes: list[tuple[str, str]] = []  # name and type, or name and "deleted"
         self.dies_at: int | None = None
 
-    def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool = False) -> None:  # noqa: N803  # boto3's
+    def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool = False) -> dict[str, Any]:  # noqa: N803  # boto3's
         """Write it, unless this is where the process dies."""
         self._step(Name, Type)
-        super().put_parameter(Name=Name, Value=Value, Type=Type, Overwrite=Overwrite)
+        return super().put_parameter(Name=Name, Value=Value, Type=Type, Overwrite=Overwrite)
 
     def delete_parameter(self, *, Name: str) -> None:  # noqa: N803  # boto3's
         """Delete it, unless this is where the process dies."""
@@ -74,3 +76,16 @@ def works(ssm: MemoryParameters, now: int = START) -> bool:
     JwtAccessTokenCodec(ring, issuer="https://auth.example.com", audience="api").prepare()
     secrets = (ring.session_secret().refresh_key, ring.login_secret().device_key)
     return ring.verification_key(ring.signing_key().kid) is not None and all(secrets)
+
+
+def works_or_refuses_all(ssm: MemoryParameters, now: int, leaked: set[str]) -> bool:
+    """Whether a container that starts now works, or accepts no key at all. It never accepts one that has leaked."""
+    ring = KeyRing(ssm, PREFIX, FrozenClock(now), groups=GROUPS)
+    held = {key.kid for key in ring.public_keys()}
+    held |= {secret.id for secret in ring.session_secrets()} | {secret.id for secret in ring.login_secrets()}
+    if leaked and NAMES.withdrawn in ssm.values:
+        assert not held & leaked
+        with suppress(Unavailable):
+            return works(ssm, now)
+        return True
+    return works(ssm, now)

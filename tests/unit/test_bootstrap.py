@@ -127,9 +127,9 @@ def ask_authorize() -> None:
 @pytest.mark.parametrize(
     ("function", "ask", "names"),
     [
-        ("api_handler", ask_api, {"public", "sessions", "logins", "signing"}),
-        ("guard", ask_guard, {"public", "sessions"}),
-        ("authorize", ask_authorize, {"public"}),
+        ("api_handler", ask_api, {"public", "sessions", "logins", "signing", "withdrawn"}),
+        ("guard", ask_guard, {"public", "sessions", "withdrawn"}),
+        ("authorize", ask_authorize, {"public", "withdrawn"}),
     ],
     ids=["api", "guard", "authorize"],
 )

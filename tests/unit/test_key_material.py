@@ -198,18 +198,6 @@ def test_broken_private_key_refuses(container: Container, pem: str) -> None:
     assert not pem or pem not in message
 
 
-def test_nothing_active_yet_refuses(container: Container) -> None:
-    """Keys that are all still to come sign nothing, and make no tokens."""
-    container.publish([{**container.published()[0], "activate_at": START + 1}])
-    for name in (SESSIONS, LOGINS):
-        container.set_secrets({"id": name[-6:], "key": b64url(SECRET), "activate_at": START + 1}, name=name)
-    for read in (container.ring.signing_key, container.ring.session_secret, container.ring.login_secret):
-        assert "active" in refusal(read)
-    container.clock.advance(1)
-    assert container.ring.signing_key().kid == container.kid
-    assert (container.ring.session_secret().id, container.ring.login_secret().id) == ("ssions", "logins")
-
-
 def test_purposes_have_keys_of_their_own(container: Container) -> None:
     """Each purpose has its own key, by HKDF-SHA256 (RFC 5869). Tokens live for months: it cannot change any more."""
     for name in (SESSIONS, LOGINS):

@@ -14,7 +14,7 @@ from chalicelib.crypto.keyring import COOLDOWN, KEPT, OUTLIVES
 from chalicelib.errors import ConfigurationError, Unavailable
 from infra import keys as infra_keys
 from infra.keys import PUBLISHED_AHEAD
-from tests.unit.key_containers import LOGINS, PUBLIC, SESSIONS, Container
+from tests.unit.key_containers import LOGINS, PUBLIC, SESSIONS, WITHDRAWN, Container
 
 # Caching --------------------------------------------------------------------------------------------------------------
 
@@ -28,7 +28,7 @@ def test_sets_are_read_once_a_minute(container: Container) -> None:
         assert container.parameters.fetches == 1
         container.clock.advance(1)
     container.ring.public_keys()
-    assert container.parameters.asked == [{PUBLIC, SESSIONS, LOGINS}] * 2
+    assert container.parameters.asked == [{PUBLIC, SESSIONS, LOGINS, WITHDRAWN}] * 2
 
 
 def test_signing_key_is_read_once(container: Container) -> None:
@@ -63,7 +63,7 @@ def test_other_groups_are_never_asked_for(groups: tuple[str, ...]) -> None:
         if group not in groups:
             with pytest.raises(ConfigurationError):
                 read()
-    assert container.parameters.asked == [{PUBLIC, *names}] * 2
+    assert container.parameters.asked == [{PUBLIC, WITHDRAWN, *names}] * 2
 
 
 def test_removed_key_is_refused_within_a_minute(container: Container) -> None:

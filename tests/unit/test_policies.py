@@ -49,14 +49,15 @@ DECIDES = {
     *("issued_before", "sessions", "tokens", "n", "last_at", "taken_by", "two_step", "linked_at"),
 }
 PARAMETERS = {
-    "api_handler": {"public", "sessions", "logins", "signing/kid", "provider/google"},
-    "authorize": {"public"},
-    "guard": {"public", "sessions"},
+    "api_handler": {"public", "sessions", "logins", "signing/kid", "provider/google", "withdrawn"},
+    "authorize": {"public", "withdrawn"},
+    "guard": {"public", "sessions", "withdrawn"},
     "chronicle": set[str](),
 }
 NAMES = {
     *("public", "sessions", "logins", "root", "factors", "signing/kid", "provider/google", "api-id", "signing"),
     *("sessions/a", "sessions2", "session", "public/a", "public2", "roots", "unknown"),
+    *("withdrawn", "withdrawn2", "withdrawn/a"),
 }
 
 
