@@ -380,15 +380,18 @@ def test_no_action_has_a_wildcard(world: World) -> None:
 
 
 def test_who_may_read_which_parameter(world: World) -> None:
-    """Guard may read the public keys and the session root; authorize the public keys; chronicle no parameter."""
+    """Guard may read the public keys and the session root; authorize the public keys; chronicle no parameter.
+
+    Both may read which keys are withdrawn.
+    """
     prefix = f"/keyturn/{STAGE}"
-    names = {*Held.of(world.stack).parameters, f"{prefix}/root"}
+    names = {*Held.of(world.stack).parameters, f"{prefix}/root", f"{prefix}/withdrawn"}
     readable = {
         resource: {name.removeprefix(f"{prefix}/") for name in names if held.allow(read(name))}
         for resource, held in rights(world).items()
     }
-    assert readable["guard"] == {"public", "sessions"}
-    assert readable["authorize"] == {"public"}
+    assert readable["guard"] == {"public", "sessions", "withdrawn"}
+    assert readable["authorize"] == {"public", "withdrawn"}
     assert readable["chronicle"] == set()
 
 
