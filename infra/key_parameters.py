@@ -27,7 +27,8 @@ TRIES = 5  # writes of one parameter, each after another command's write was fou
 LARGEST = 4096  # bytes of a standard parameter
 # Seconds that an id stays withdrawn: as long as any token under a key can live.
 WITHDRAWN_FOR = 400 * 86400
-MEMBERS = {"keys": "kid", "secrets": "id"}  # of a set: the list's name, and how its entries are named
+# The name of a set's list, and the member that names each entry.
+MEMBERS = {"keys": "kid", "secrets": "id"}  # pragma: allowlist secret
 
 
 @dataclass(frozen=True, slots=True)
