@@ -1,6 +1,7 @@
 """`state`, `nonce` and PKCE of logins at identity providers: what a browser holds, and what the table never does.
 
     browser      __Host-login = secret (32 bytes), shared by its parallel tabs
+                 __Host-login-<the state's first 8 characters> = the secret that this login was bound to
     state        base64url(identifier 16 ‖ page 8 ‖ expires_at 4 ‖ mac 16), a fresh identifier for each login
     table        once#HMAC(secret, "transaction" ‖ identifier)
     provider     nonce         = HMAC(secret, "nonce" ‖ identifier)

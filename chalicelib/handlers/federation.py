@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.services.login_requests import Departure
 
 
 def begin(request: Request, services: Services, provider: str) -> Response:
@@ -45,7 +46,7 @@ def begin(request: Request, services: Services, provider: str) -> Response:
         parse_browser_secret(request.cookie(cookies.LOGIN)),
         request.client,
     )
-    return see_other(departure.authorization_url, [cookies.login_cookie(departure.browser_secret, TRANSACTION_SECONDS)])
+    return see_other(departure.authorization_url, departure_cookies(request, departure))
 
 
 def finish(request: Request, services: Services, provider: str) -> Response:
@@ -55,6 +56,8 @@ def finish(request: Request, services: Services, provider: str) -> Response:
     """
     require_navigation(request)
     query = request.readable_parameters(FINISH_LOGIN)
+    own = cookies.own_login_cookie(query.get("state", ""))
+    shared_secret = parse_browser_secret(request.cookie(cookies.LOGIN))
     returned = services.federation.finish(
         provider,
         Callback(
@@ -62,20 +65,22 @@ def finish(request: Request, services: Services, provider: str) -> Response:
             code=query.get("code"),
             error=query.get("error"),
             iss=query.get("iss"),
-            browser_secret=parse_browser_secret(request.cookie(cookies.LOGIN)),
+            browser_secret=parse_browser_secret(request.cookie(own)) or shared_secret,
             carried=carried_sessions(request, services),
             device_token=request.cookie(cookies.DEVICE),
         ),
         request.client,
     )
+    # The login is over, and its state genuine: the cookie's name is made of nothing else.
+    over = [cookies.cleared_login(own)] if request.names_cookie(own) else []
     if returned.error is not None:
-        return see_other(f"{returned.return_to}?{urlencode({'error': returned.error})}", [])
+        return see_other(f"{returned.return_to}?{urlencode({'error': returned.error})}", over)
     grant = returned.grant
     if grant is None:
-        return see_other(returned.return_to, [])
+        return see_other(returned.return_to, over)
     # A link renews the cookie that came. A login takes the other one's place.
     displaced = [] if returned.linked else displaced_cookies(request, services, grant.refresh.transport)
-    return see_other(returned.return_to, [*grant_cookies(grant, services.config), *displaced])
+    return see_other(returned.return_to, [*grant_cookies(grant, services.config), *displaced, *over])
 
 
 def exchange(request: Request, services: Services, provider: str) -> Response:
@@ -88,6 +93,12 @@ def exchange(request: Request, services: Services, provider: str) -> Response:
     visit = Visit(transport=transport, client=request.client, carried=former, device_token=device_token)
     grant = services.federation.exchange(provider, code, visit)
     return token_response(grant, services.config, displaced=displaced_cookies(request, services, transport))
+
+
+def departure_cookies(request: Request, departure: Departure) -> list[str]:
+    """The Set-Cookie values that bind a login that has begun to this browser."""
+    state, browser_secret = departure.state, departure.browser_secret
+    return cookies.login_cookies(state, browser_secret, request.cookie_names(), TRANSACTION_SECONDS)
 
 
 def authorization_code(fields: dict[str, str]) -> AuthorizationCode:

@@ -9,9 +9,8 @@ from chalicelib.handlers import cookies
 from chalicelib.handlers.bodies import BEGIN_LINKING, LINK, UNLINK
 from chalicelib.handlers.browsers import require_allowed_page
 from chalicelib.handlers.credentials import device_token_of, own_credential
-from chalicelib.handlers.federation import authorization_code
+from chalicelib.handlers.federation import authorization_code, departure_cookies
 from chalicelib.handlers.responses import json_response, token_response
-from chalicelib.services.federation import TRANSACTION_SECONDS
 from chalicelib.services.login_requests import LoginRequest
 
 if TYPE_CHECKING:
@@ -80,5 +79,5 @@ def begin_linking(request: Request, services: Services, provider: str) -> Respon
         own_credential(request, services, fields, principal),
         request.client,
     )
-    cookie = cookies.login_cookie(departure.browser_secret, TRANSACTION_SECONDS)
-    return json_response({"authorization_url": departure.authorization_url}, headers={"Set-Cookie": [cookie]})
+    set_cookies = departure_cookies(request, departure)
+    return json_response({"authorization_url": departure.authorization_url}, headers={"Set-Cookie": set_cookies})

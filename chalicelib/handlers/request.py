@@ -82,6 +82,10 @@ class Request:
         """Whether a cookie of this name came at all, readable or not."""
         return bool(self._cookies(name))
 
+    def cookie_names(self) -> list[str]:
+        """The names of the cookies that came, in their order."""
+        return [name for name, _ in self._pairs()]
+
     def fields(self, body: Fields) -> dict[str, str]:
         """The members of a JSON object: every required one, each in its form, and no other than the body has.
 
@@ -128,12 +132,15 @@ class Request:
         )
 
     def _cookies(self, name: str) -> list[str]:
+        return [value for key, value in self._pairs() if key == name]
+
+    def _pairs(self) -> list[tuple[str, str]]:
         return [
-            value.strip(BLANKS)
+            (key.strip(BLANKS), value.strip(BLANKS))
             for header in self.headers.get("cookie", ())
             for pair in header.split(";")
             for key, equals, value in [pair.partition("=")]
-            if equals and key.strip(BLANKS) == name
+            if equals
         ]
 
     def _object(self) -> dict[str, Any]:

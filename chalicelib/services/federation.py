@@ -198,11 +198,12 @@ class Federation:
         identifier = self.source.token(IDENTIFIER_BYTES)
         binding = bind(identifier, secret)
         expires_at = now + TRANSACTION_SECONDS
+        state = self.states.issue(name, identifier, request.return_to, expires_at)
         browser = self.devices.known_browser(request.device_token, now)
         try:
             url = provider.authorization_url(
                 redirect_uri=self._callback_url(name),
-                state=self.states.issue(name, identifier, request.return_to, expires_at),
+                state=state,
                 nonce=binding.nonce,
                 code_challenge=binding.code_challenge,
                 max_age=request.max_age,
@@ -214,7 +215,7 @@ class Federation:
         transaction = LoginTransaction(name, request.return_to, request.transport, expires_at, linking, request.max_age)
         keep = partial(self.store.create_transaction, binding.digest, transaction)
         self.attempts.log_in_elsewhere(client, browser, keep)
-        return Departure(url, b64url(secret))
+        return Departure(url, state, b64url(secret))
 
     def _conclude(
         self,

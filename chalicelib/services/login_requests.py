@@ -23,9 +23,10 @@ class LoginRequest(NamedTuple):
 
 
 class Departure(NamedTuple):
-    """Where to send the browser, and the secret that it has to keep (base64url)."""
+    """Where to send the browser, the login's state, and the secret that the browser has to keep (base64url)."""
 
     authorization_url: str
+    state: str
     browser_secret: str
 
 

@@ -117,6 +117,13 @@ def attributes(reply: Reply) -> tuple[str, set[str]]:
     return first.partition("=")[0], {other for other in others if not other.startswith("Max-Age=")}
 
 
+def assert_removes_the_logins_own_cookie(reply: Reply) -> None:
+    """The answer sets no other cookie."""
+    (removed,) = reply.all("Set-Cookie")
+    assert removed.startswith("__Host-login-")
+    assert "Max-Age=0" in removed
+
+
 def test_there_and_back(visitor: Visitor, provider: StandIn) -> None:
     """The query and both cookies pass the gateway; the page's cookie is a session's, of who the provider says it is."""
     begun = visitor.press()
@@ -163,7 +170,7 @@ def test_person_refuses(visitor: Visitor, provider: StandIn) -> None:
     provider.refuses = True
     refused = visitor.log_in()
     assert_sends_to(refused, f"{PAGE}?error=access_denied")
-    assert refused.all("Set-Cookie") == []
+    assert_removes_the_logins_own_cookie(refused)
 
 
 def test_exchange(visitor: Visitor) -> None:
@@ -207,7 +214,7 @@ def test_link_and_unlink(visitor: Visitor, credentials: dict[str, Any]) -> None:
     asked = renewed("POST", "/identities/google/authorization", return_to=PAGE)
     returned = visitor.come_back(visitor.agree(asked["authorization_url"]))
     assert_sends_to(returned, PAGE)
-    assert returned.all("Set-Cookie") == []  # the session that asked goes on
+    assert_removes_the_logins_own_cookie(returned)  # the session that asked goes on
     assert linked(visitor, bearer) == [("google", visitor.person.subject)]
 
 

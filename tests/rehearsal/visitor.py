@@ -45,7 +45,10 @@ class Visitor:
         reply = Client(self.stack.url).call(method, path, members, bearer=bearer, headers=sent)
         for cookie in reply.all("Set-Cookie"):
             name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
+            if "Max-Age=0" in cookie:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
         return reply
 
     def press(self, return_to: str = PAGE) -> Reply:
