@@ -52,7 +52,8 @@ def begin(request: Request, services: Services, provider: str) -> Response:
 def finish(request: Request, services: Services, provider: str) -> Response:
     """303 to the page that began it: with a session's cookie, or with `error` in the query and nothing else.
 
-    After linking, the cookie of the session that asked is renewed where the browser has it.
+    After linking, the cookie of the session that asked is renewed where the browser has it. Loaded again after a login
+    that has succeeded, the callback leads to the page and sets nothing.
     """
     require_navigation(request)
     query = request.readable_parameters(FINISH_LOGIN)

@@ -26,13 +26,14 @@ from chalicelib.errors import (
 )
 from chalicelib.services.arrivals import Visit
 from chalicelib.services.login_requests import Departure, Return
+from chalicelib.services.reloads import has_come_through
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import DeviceTokens
-    from chalicelib.crypto.login_states import LoginStates
+    from chalicelib.crypto.login_states import LoginState, LoginStates
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Identity, Principal
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
@@ -121,7 +122,8 @@ class Federation:
         """Finish a login that this browser began, once.
 
         LoginExpired for a state that is not ours: it names no page. Every other refusal goes back to the page as its
-        code. Unavailable where the transaction cannot be taken: the browser may load the same URL again.
+        code. Unavailable where the transaction cannot be taken: the browser may load the same URL again. Loaded again
+        after it has succeeded, it leads to the page, without an error and without a grant.
         """
         provider = self.provider(name)
         state = self.states.verify(callback.state, name)
@@ -129,15 +131,15 @@ class Federation:
         if page is None:
             raise LoginExpired(debug="its page is no longer allowed")
         if callback.browser_secret is None:
-            return self._refuse(name, page, LoginExpired(debug="a browser that began no login"), client)
+            return self._late(name, page, state, callback, "a browser that began no login", client)
         if self.clock.now() >= state.expires_at:
-            return self._refuse(name, page, LoginExpired(debug="expired"), client)
+            return self._late(name, page, state, callback, "expired", client)
         binding = bind(state.identifier, callback.browser_secret)
         attempt = b64url(self.source.token(IDENTIFIER_BYTES))
         transaction = self.store.consume_transaction(binding.digest, attempt, self.clock.now())
         if transaction is None or transaction.provider != name:
             why = "finished already, or begun in another browser"
-            return self._refuse(name, page, LoginExpired(debug=why), client)
+            return self._late(name, page, state, callback, why, client)
         try:
             grant = self._conclude(name, provider, callback, binding, transaction, client)
         except AuthError as refusal:
@@ -272,6 +274,12 @@ class Federation:
 
     def _callback_url(self, name: str) -> str:
         return f"{self.config.issuer}/login/{name}/callback"
+
+    def _late(self, name: str, page: str, state: LoginState, callback: Callback, why: str, client: Client) -> Return:
+        began = state.expires_at - TRANSACTION_SECONDS
+        if has_come_through(self.store, self.sessions, name, began, callback.carried):
+            return Return(page)
+        return self._refuse(name, page, LoginExpired(debug=why), client)
 
     def _refuse(self, name: str, page: str, refusal: AuthError, client: Client) -> Return:
         self._record(name, refusal, client)

@@ -45,7 +45,8 @@ class Callback(NamedTuple):
 class Return(NamedTuple):
     """Where the browser goes at last: with a grant, or with an error's code.
 
-    After linking the grant renews the session that the browser came with, or there is none (`linked` is True).
+    A callback that is loaded again after its login has succeeded has neither. After linking the grant renews the
+    session that the browser came with, or there is none (`linked` is True).
     """
 
     return_to: str

@@ -96,8 +96,15 @@ class Sessions:
 
     def standing(self, credential: RefreshToken | AccessTokenClaims) -> bool:
         """Whether the genuine credential's session lives, and the credential has not been renewed since."""
+        session, _ = self.find_standing(credential)
+        return session is not None
+
+    def find_standing(self, credential: RefreshToken | AccessTokenClaims) -> tuple[Session | None, Account | None]:
+        """The session and the account of a genuine credential that stands; two times None where it does not."""
         session, account = self.find_living(credential.sub, credential.sid)
-        return session is not None and account is not None and _stands(credential, session, account)
+        if session and account and _stands(credential, session, account):
+            return session, account
+        return None, None
 
     def end(self, sub: str, sid: str) -> None:
         """Deny the session's access tokens, then delete it. Safe to repeat; the session need not exist.

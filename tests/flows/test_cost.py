@@ -23,7 +23,7 @@ from tests import engines
 from tests.counting import Cost, Meter
 from tests.fakes import CLIENT, START, ChosenSessions, Keyturn
 from tests.fakes_provider import FakeProvider, Person
-from tests.flows.federated import Browser, Federated, code_for, exchange
+from tests.flows.federated import Browser, Federated, code_for, exchange, granted
 from tests.flows.steps import (
     ELSEWHERE,
     WRONG_PASSWORD,
@@ -482,6 +482,18 @@ def test_logins_that_nobody_began_are_free(federation: MeasuredFederated) -> Non
     # Only a browser that holds a secret makes the table look: one write that fails, and no read.
     stranger = Browser(federated.services, secret=bytes(32))
     assert federation.cost(lambda: stranger.come_back(query)) == (1, 0, 1)
+
+
+def test_callback_that_is_loaded_again(federation: MeasuredFederated) -> None:
+    """The write that fails, then session and account; the login where the session is not by this provider."""
+    federated = federation.federated
+    browser = federated.browser()
+    query = federated.google.approve(browser.begin())
+    carried = decoded(federated.services, granted(browser.come_back(query)))
+    assert federation.cost(lambda: browser.come_back(query, carried=carried)) == (2, 2, 1)
+    assert federation.cost(lambda: browser.come_back(query)) == (1, 0, 1)
+    other = decoded(federated.services, sign_up(federated.services, email="carol@example.com"))
+    assert federation.cost(lambda: browser.come_back(query, carried=other)) == (3, 3, 1)
 
 
 def test_first_password(federation: MeasuredFederated) -> None:

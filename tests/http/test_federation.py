@@ -178,11 +178,16 @@ def test_callback_in_another_browser(server: Server, surfer: Surfer) -> None:
 
 
 def test_callback_twice(surfer: Surfer) -> None:
-    """A login is finished once, and a replay takes nothing away from it."""
+    """A login is finished once. Loaded again beside its session, the callback leads to the page and sets nothing."""
     callback = surfer.agree(surfer.begin(), person_of(new_email()))
     assert surfer.come_back(callback).header("Location") == PAGE
+    again = surfer.come_back(callback)
+    assert (again.status, again.header("Location"), again.all("Set-Cookie")) == (303, PAGE, [])
+    held = surfer.session()
+    assert surfer.come_back(callback).header("Location") == PAGE
+    held.assert_lives()
+    surfer.cookies[COOKIE] += "A"  # no credential of ours any more
     assert error_of(surfer.come_back(callback)) == "login_expired"
-    surfer.session().assert_lives()
 
 
 def test_parallel_callbacks(server: Server, surfer: Surfer) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.client import Client, new_email
+from tests.http.client import COOKIE, Client, new_email
 from tests.http.server import PAGE
 from tests.http.surfer import LOGIN_COOKIE, Surfer, error_of, person_of
 
@@ -109,6 +109,7 @@ def test_own_cookies_stay_few(server: Server, surfer: Surfer) -> None:
     assert own_cookies(surfer)[:-1] == held[1:]
     for callback in (callbacks[1], callbacks[-1], newest):
         assert surfer.come_back(callback).header("Location") == PAGE
+    del surfer.cookies[COOKIE]
     assert error_of(surfer.come_back(callbacks[0])) == "login_expired"
 
 

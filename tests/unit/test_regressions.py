@@ -587,6 +587,13 @@ OWN_FAULTS = {
         "http/test_tabs.py::test_answer_that_comes_late_loses_no_tab",
         "http/test_tabs.py::test_own_cookies_stay_few",
     ),
+    "a callback that was loaded again told an error to a person who was logged in": (
+        "flows/test_loaded_again.py::test_person_who_is_logged_in_is_sent_on",
+        "flows/test_loaded_again.py::test_callback_is_loaded_again_later",
+        "flows/test_loaded_again.py::test_link_that_succeeded",
+        "flows/test_loaded_again.py::test_login_that_failed_is_not_taken_for_the_session_of_before",
+        "http/test_federation.py::test_callback_twice",
+    ),
     "a session could grow beyond one write unit": ("store/test_items.py::test_longest_session_is_one_write_unit",),
 }
 
