@@ -31,6 +31,7 @@ ROUTES = (
     # Identity providers
     Route("GET", "/login/{provider}", federation.begin, cookies=True, writes=True),
     Route("GET", "/login/{provider}/callback", federation.finish, cookies=True, writes=True),
+    Route("POST", "/login/{provider}/callback", federation.finish_by_form, cookies=False),
     Route("POST", "/login/{provider}/exchange", federation.exchange, cookies=True),
     Route("GET", "/identities", identities.list_identities, cookies=True, authorizer=guard),
     Route("POST", "/identities/{provider}", identities.link, cookies=True, authorizer=guard),

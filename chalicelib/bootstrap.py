@@ -83,9 +83,10 @@ def _connected(config: Config, parameters: ParameterSource) -> Mapping[str, Iden
         return {}
     # 9 ms of a cold start, which a stage without providers need not pay.
     from chalicelib import providers  # noqa: PLC0415
+    from chalicelib.crypto.client_secrets import SignedClientSecrets  # noqa: PLC0415
     from chalicelib.crypto.id_tokens import JwtIdTokenVerifier  # noqa: PLC0415
 
-    return providers.connect(config.providers, parameters, JwtIdTokenVerifier(), clock)
+    return providers.connect(config.providers, parameters, JwtIdTokenVerifier(), SignedClientSecrets(), clock)
 
 
 def _breached(config: Config) -> BreachedPasswords | None:

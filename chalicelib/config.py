@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from chalicelib.domain import access_tokens
 from chalicelib.domain.denials import LONGEST_ACCESS_TTL
 from chalicelib.domain.roles import NEW_ACCOUNT_ROLES, scope_of
-from chalicelib.environment import Environment, is_local
+from chalicelib.environment import Environment, is_local, provider_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,10 +106,10 @@ class Config:
         for name, provider in config.providers.items():
             for redirect in sorted(callbacks & provider.native_clients.keys()):
                 what = f"holds {redirect!r}, which is Keyturn's own callback"
-                env.problem(f"KEYTURN_{name.upper()}_NATIVE_CLIENT_IDS", what)
+                env.problem(provider_variable(name, provider, "NATIVE_CLIENT_IDS"), what)
             if not provider.secret_parameter.startswith(f"{config.parameters}/provider/"):
                 what = f"must name a parameter under {config.parameters}/provider/, as the function's policy does"
-                env.problem(f"KEYTURN_{name.upper()}_CLIENT_SECRET_PARAMETER", what)
+                env.problem(provider_variable(name, provider, "CLIENT_SECRET_PARAMETER"), what)
         env.finish()
         return config
 

@@ -8,7 +8,7 @@ API Gateway gives up after 29 s and botocore waits 60 s by default, so every cli
 by its timeouts, and all attempts of one request by the deadline that the handlers start. Threads that run in a copy of
 the request's context share its deadline. Outside a request (deployment) there is none.
 
-Waiting for an identity provider, which is slower than AWS and somebody else's, has a budget of its own: `elsewhere`.
+Waiting for an identity provider, which is slower than AWS and another company's, has a budget of its own: `elsewhere`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ ONE_ATTEMPT_SECONDS = 1.1  # for what a request can do without: one attempt, and
 # What an attempt needs to be worth beginning: time to connect, and as long again to hear the answer.
 _ATTEMPT_SECONDS = 1.0
 
-# What is left of PROVIDER_SECONDS in the current request; None outside of one.
-_provider_seconds: ContextVar[float | None] = ContextVar("provider_seconds", default=None)
+# Seconds that the current request has spent on identity providers; None outside a request.
+_spent: ContextVar[float | None] = ContextVar("spent", default=None)
 
 # The monotonic moment at which the current request must be done waiting. The machine's own stopwatch, not the Clock:
 # it measures how long something takes and never says what time it is.
@@ -62,27 +62,30 @@ def start(seconds: float = REQUEST_SECONDS) -> Iterator[None]:
 @contextmanager
 def request() -> Iterator[None]:
     """Give everything inside a request's time, and a provider's beside it."""
-    outer = _provider_seconds.set(PROVIDER_SECONDS)
+    outer = _spent.set(0)
     try:
         with start():
             yield
     finally:
-        _provider_seconds.reset(outer)
+        _spent.reset(outer)
 
 
 @contextmanager
-def elsewhere() -> Iterator[None]:
-    """Give everything inside what is left of the provider's time. What it takes is not taken from the request's own."""
-    began, outer, left = time.monotonic(), _end.get(), _provider_seconds.get()
-    token = _end.set(began + (PROVIDER_SECONDS if left is None else left))
+def elsewhere(seconds: float | None = None) -> Iterator[None]:
+    """Give everything inside what is left of the provider's time. What it takes is not taken from the request's own.
+
+    `seconds` is a provider's own setting, for all its calls in one request; PROVIDER_SECONDS where it is None.
+    """
+    began, outer, spent_before = time.monotonic(), _end.get(), _spent.get()
+    token = _end.set(began + (seconds or PROVIDER_SECONDS) - (spent_before or 0))
     try:
         yield
     finally:
         spent = time.monotonic() - began
         _end.reset(token)
         _end.set(outer + spent)
-        if left is not None:
-            _provider_seconds.set(left - spent)
+        if spent_before is not None:
+            _spent.set(spent_before + spent)
 
 
 def remaining() -> float:

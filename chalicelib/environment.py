@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 HOSTS_OF_THIS_MACHINE = {"localhost", "127.0.0.1", "[::1]"}
 
-
 # Scheme, host, port and path as they are compared, byte for byte: a host in ASCII, no user, no query. Placeholders and
 # wildcards match nothing that a browser or a token says, so they are refused here.
 URL = re.compile(
@@ -26,21 +25,23 @@ URL = re.compile(
 )
 DEFAULT_PORTS = {"https": "443", "http": "80"}
 
-# Each identity provider has these, with its name in capitals. Which names there are, chalicelib/providers knows.
+# Each identity provider has these, with its name in capitals, after OIDC_ where the operator has named it. Which names
+# there are, chalicelib/providers knows.
 PROVIDER_VARIABLE = re.compile(
-    r"KEYTURN_([A-Z][A-Z0-9]*)_(?:CLIENT_ID|CLIENT_SECRET_PARAMETER|ISSUER|NATIVE_CLIENT_IDS)"
+    r"KEYTURN_(OIDC_)?([A-Z][A-Z0-9]*)_"
+    r"(?:CLIENT_ID|CLIENT_SECRET_PARAMETER|ISSUER|NATIVE_CLIENT_IDS|TRUSTED_AUDIENCES|SECONDS|TEAM_ID|KEY_ID)"
 )
 # Where an app is called back (RFC 8252 section 7): a web address, or a scheme of its own, which holds a dot (7.1).
 APP_REDIRECT = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[\w./~-]*", re.ASCII)
-
 
 # A guard's name is a Lambda alias. AWS takes a name of digits for a version.
 GUARD = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,128}", re.ASCII)
 # The least that an invoke permission can name: one API, or every API of one account in one region.
 GUARDED_API = re.compile(r"arn:aws[a-z-]*:execute-api:[a-z0-9-]+:[0-9]{12}:(?:[a-z0-9]+|\*)", re.ASCII)
 
-
 LEAST_WORD = 3  # characters
+# With Keyturn's own 2.5 s it ends within the function's 10 s, and the person is still there.
+MOST_PROVIDER_SECONDS = 6
 MAX_URL = 2048  # characters of a page or a redirect URI, here and in requests that name one
 
 
@@ -48,13 +49,27 @@ MAX_URL = 2048  # characters of a page or a redirect URI, here and in requests t
 class ProviderSettings:
     """One identity provider's settings. `issuer` is empty where the provider's own is meant.
 
-    `native_clients`: the public client's id by the redirect URI that it is registered with (RFC 8252 section 8.4).
+    `profile`: the provider whose constants hold, empty where the provider's own name says it. `native_clients`: the
+    public client's id by the redirect URI that it is registered with (RFC 8252 section 8.4). `trusted_audiences`: who
+    may stand beside Keyturn's client in an ID token. `seconds`: for all calls of one request, None for the default.
+    `team_id` and `key_id`: of a key that signs client secrets.
     """
 
     client_id: str
     secret_parameter: str
+    profile: str = ""
     issuer: str = ""
     native_clients: Mapping[str, str] = field(default_factory=dict)
+    trusted_audiences: frozenset[str] = frozenset()
+    seconds: int | None = None
+    team_id: str = ""
+    key_id: str = ""
+
+
+def provider_variable(name: str, settings: ProviderSettings, suffix: str) -> str:
+    """The name of the variable that sets this of the provider."""
+    named = settings.profile == "oidc" != name
+    return f"KEYTURN_{'OIDC_' if named else ''}{name.upper()}_{suffix}"
 
 
 class Environment:
@@ -203,15 +218,25 @@ class Environment:
     def providers(self) -> dict[str, ProviderSettings]:
         """The settings of each identity provider that any variable names."""
         matches = (PROVIDER_VARIABLE.fullmatch(name) for name, value in self._environ.items() if value.strip())
-        return {name.lower(): self._provider(name) for name in sorted({match[1] for match in matches if match})}
+        found: dict[str, ProviderSettings] = {}
+        for prefix, name in sorted({(match[1] or "", match[2]) for match in matches if match}):
+            if name.lower() in found:
+                self.problem(f"KEYTURN_OIDC_{name}_CLIENT_ID", f"is beside KEYTURN_{name}_…, and a name is for one")
+            profile = "oidc" if prefix else name.lower()
+            found[name.lower()] = self._provider(f"KEYTURN_{prefix}{name}", profile)
+        return found
 
-    def _provider(self, name: str) -> ProviderSettings:
-        issuer = f"KEYTURN_{name}_ISSUER"
+    def _provider(self, prefix: str, profile: str) -> ProviderSettings:
         return ProviderSettings(
-            client_id=self.text(f"KEYTURN_{name}_CLIENT_ID"),
-            secret_parameter=self.text(f"KEYTURN_{name}_CLIENT_SECRET_PARAMETER"),
-            issuer=self._providers_issuer(issuer),
-            native_clients=self._native_clients(f"KEYTURN_{name}_NATIVE_CLIENT_IDS"),
+            client_id=self.text(f"{prefix}_CLIENT_ID"),
+            secret_parameter=self.text(f"{prefix}_CLIENT_SECRET_PARAMETER"),
+            profile=profile,
+            issuer=self._providers_issuer(f"{prefix}_ISSUER"),
+            native_clients=self._native_clients(f"{prefix}_NATIVE_CLIENT_IDS"),
+            trusted_audiences=frozenset(self._environ.get(f"{prefix}_TRUSTED_AUDIENCES", "").replace(",", " ").split()),
+            seconds=self.seconds(f"{prefix}_SECONDS", 0, 1, MOST_PROVIDER_SECONDS) or None,
+            team_id=self._environ.get(f"{prefix}_TEAM_ID", "").strip(),
+            key_id=self._environ.get(f"{prefix}_KEY_ID", "").strip(),
         )
 
     def _providers_issuer(self, name: str) -> str:

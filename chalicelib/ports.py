@@ -83,20 +83,28 @@ class IdTokenVerifier(Protocol):
         nonce: str,
         access_token: str,
         now: int,
+        trusted_audiences: frozenset[str] = frozenset(),
     ) -> Mapping[str, Any]:
         """Claims of an ID token that one of `issuers` made for this client, this nonce and this access token.
 
+        An issuer with `{tenantid}` stands for each of its tenants. `trusted_audiences` may stand beside the client.
         InvalidCode where the nonce is another one, ProviderError for everything else that is wrong with it. What the
         keys raise goes through.
         """
 
 
-class IdentityProvider(Protocol):
-    """One OpenID provider."""
+class ClientSecretIssuer(Protocol):
+    """Signs client secrets for a provider that takes a JWT for each call."""
 
-    @property
-    def issuer(self) -> str:
-        """The configured issuer, which identities are known by."""
+    def issue(self, private_key: str, *, key_id: str, team_id: str, client_id: str, audience: str, now: int) -> str:
+        """A secret that is good for a few minutes from `now`. ConfigurationError where the key cannot sign."""
+
+
+class IdentityProvider(Protocol):
+    """An identity provider that speaks OpenID Connect, or OAuth 2 with an API for the person."""
+
+    def knows_issuer(self, issuer: str) -> bool:
+        """Whether identities of this issuer log in at the provider as it is configured."""
 
     def authorization_url(
         self, *, redirect_uri: str, state: str, nonce: str, code_challenge: str, max_age: int | None
@@ -110,7 +118,7 @@ class IdentityProvider(Protocol):
         """Whether a native client is configured with this redirect."""
 
     def identify(self, code: AuthorizationCode) -> Identity:
-        """Redeem the code and verify the ID token. InvalidCode, ProviderError, Unavailable."""
+        """Redeem the code: who logged in. InvalidCode, ProviderError, Unavailable."""
 
     def with_email(self, identity: Identity) -> Identity:
         """The identity with address and `email_verified`, for which userinfo is asked if one is missing."""

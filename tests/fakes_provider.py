@@ -59,6 +59,10 @@ class FakeProvider:
             query["max_age"] = str(max_age)
         return f"{self.issuer}/authorize?{urlencode(query)}"
 
+    def knows_issuer(self, issuer: str) -> bool:
+        """As IdentityProvider."""
+        return issuer == self.issuer
+
     def check_issuer(self, iss: str | None) -> None:
         """As IdentityProvider."""
         if iss not in {None, self.issuer}:

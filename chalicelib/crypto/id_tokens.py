@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from hashlib import sha256, sha384, sha512
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -36,6 +37,8 @@ HASHES = {
     **dict.fromkeys(("RS512", "PS512", "ES512", "EdDSA"), sha512),
 }
 
+TENANT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)  # Microsoft's `tid`
+
 # RFC 9864 section 2.2: `Ed25519` is the new name of what `EdDSA` means here. Ed448 is refused by either name.
 NEW_NAMES = {"Ed25519": "EdDSA"}
 
@@ -59,7 +62,7 @@ class _Token(NamedTuple):
     header: dict[str, Any]
     algorithm: str  # by its name in HASHES
     signing_input: bytes
-    payload: bytes
+    claims: dict[str, Any]  # a claim that is null is an absent one
     signature: bytes
 
 
@@ -76,16 +79,19 @@ class JwtIdTokenVerifier:
         nonce: str,
         access_token: str,
         now: int,
+        trusted_audiences: frozenset[str] = frozenset(),
     ) -> Mapping[str, Any]:
         """Claims of an ID token that one of `issuers` made for this client, this nonce and this access token.
+
+        An issuer with `{tenantid}` stands for each of its tenants. `trusted_audiences` may stand beside the client.
 
         `access_token` is what came with it, empty where nothing did. InvalidCode where only the nonce is wrong or
         missing: the code is of another login then. ProviderError otherwise. What the keys raise goes through.
         """
         token = _parse(id_token)
         _require_signature(token, keys)
-        claims = _claims(token)
-        _check_parties(claims, issuers, client_id)
+        claims = token.claims
+        _check_parties(claims, issuers, client_id, trusted_audiences)
         _check_times(claims, now)
         _check_subject(claims)
         if "at_hash" in claims:
@@ -128,7 +134,11 @@ def _parse(id_token: str) -> _Token:
         _refuse("an algorithm that is not accepted")
     if not isinstance(header.get("kid", ""), str):
         _refuse("a key id that is no string")
-    return _Token(header, algorithm, signing_input.encode(), decoded, raw_signature)
+    try:
+        claims = present(json_object(decoded))
+    except (TypeError, ValueError, RecursionError) as error:
+        _refuse("unreadable claims", error)
+    return _Token(header, algorithm, signing_input.encode(), claims, raw_signature)
 
 
 def _require_signature(token: _Token, keys: JwkSource) -> None:
@@ -163,7 +173,7 @@ def _fitting_keys(jwks: Sequence[Jwk], token: _Token) -> list[AllowedPublicKeys]
     found: dict[bytes, AllowedPublicKeys] = {}
     for jwk in jwks:
         key = _public_key(jwk, kid, token.algorithm)
-        if key is not None:
+        if key is not None and _signs_for(jwk, token.claims):
             found[key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)] = key
     return list(found.values())
 
@@ -198,23 +208,42 @@ def _algorithm(jwk: Jwk) -> str | None:
     return named if named in fitting else None
 
 
-def _claims(token: _Token) -> dict[str, Any]:
-    """The claims of a token whose signature is verified; a claim that is null is an absent one."""
-    try:
-        return present(json_object(token.payload))
-    except (TypeError, ValueError, RecursionError) as error:
-        _refuse("unreadable claims", error)
+def _signs_for(jwk: Jwk, claims: dict[str, Any]) -> bool:
+    """Whether the key may sign for the token's issuer. Microsoft's keys of many tenants name theirs; other keys do not.
+
+    Without this, a key of personal accounts would speak for every organisation.
+    """
+    issuer = jwk.get("issuer")
+    return not isinstance(issuer, str) or claims.get("iss") in _of_tenant(frozenset({issuer}), claims.get("tid"))
 
 
-def _check_parties(claims: dict[str, Any], issuers: frozenset[str], client_id: str) -> None:
+def _check_parties(
+    claims: dict[str, Any], issuers: frozenset[str], client_id: str, trusted_audiences: frozenset[str]
+) -> None:
     """Who made it and for whom (OpenID Connect Core section 3.1.3.7, items 2 to 5)."""
-    if not isinstance(claims.get("iss"), str) or claims["iss"] not in issuers:
+    if not isinstance(claims.get("iss"), str) or claims["iss"] not in _of_tenant(issuers, claims.get("tid")):
         _refuse("another issuer")
-    # Item 3: an audience that is not trusted makes the token worthless. Nobody but this client is.
-    if claims.get("aud") not in (client_id, [client_id]):
+    # Item 3: an audience that is not trusted makes the token worthless.
+    audience = claims.get("aud")
+    named = [audience] if isinstance(audience, str) else audience
+    if not isinstance(named, list) or client_id not in named:
         _refuse("another audience")
-    if claims.get("azp", client_id) != client_id:
+    trusted = {client_id, *trusted_audiences}
+    if not all(isinstance(name, str) and name in trusted for name in named) or len(named) > len(trusted):
+        _refuse("an audience that is not trusted")
+    # Items 4 and 5: with several audiences, `azp` must say that this client asked for the token.
+    if claims.get("azp", client_id if len(named) == 1 else None) != client_id:
         _refuse("another authorized party")
+
+
+def _of_tenant(issuers: frozenset[str], tid: object) -> set[str]:
+    """The issuers, each with the token's tenant in its place; without a tenant's id, the issuers that need none."""
+    tenant = tid if isinstance(tid, str) and TENANT.fullmatch(tid) else None
+    return {
+        issuer.replace("{tenantid}", tenant or "")
+        for issuer in issuers
+        if tenant is not None or "{tenantid}" not in issuer
+    }
 
 
 def _check_times(claims: dict[str, Any], now: int) -> None:

@@ -1,4 +1,4 @@
-"""GET /login/{provider}, its callback, POST /login/{provider}/exchange."""
+"""GET /login/{provider}, its callback by GET and by form, POST /login/{provider}/exchange."""
 
 from __future__ import annotations
 
@@ -82,6 +82,17 @@ def finish(request: Request, services: Services, provider: str) -> Response:
     # A link renews the cookie that came. A login takes the other one's place.
     displaced = [] if returned.linked else displaced_cookies(request, services, grant.refresh.transport)
     return see_other(returned.return_to, [*grant_cookies(grant, services.config), *displaced, *over])
+
+
+def finish_by_form(request: Request, services: Services, provider: str) -> Response:
+    """303 to the same address with the answer in the query, for a provider that answers by a form (`form_post`).
+
+    The form comes from the provider's page, so that browsers send no cookie with it that is SameSite=Lax. The GET that
+    follows has them, and finishes the login. Here no cookie is read or set, and no Origin is asked for.
+    """
+    services.federation.provider(provider)
+    query = request.readable_form(FINISH_LOGIN)
+    return see_other(f"{services.config.issuer}/login/{provider}/callback?{urlencode(query)}", [])
 
 
 def exchange(request: Request, services: Services, provider: str) -> Response:

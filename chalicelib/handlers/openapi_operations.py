@@ -61,7 +61,9 @@ class Operation:
 
 _TOKENS = one_of("TokensInBody", "TokensWithCookie", "SessionByCookie")
 _COOKIES = ("Set-Cookie",)
-_PROVIDER: Mapping[str, Schema] = {"provider": {"type": "string", "enum": sorted(PROFILES)}}
+_PROVIDER: Mapping[str, Schema] = {
+    "provider": {"type": "string", "pattern": "^[a-z][a-z0-9]*$", "maxLength": 64, "examples": sorted(PROFILES)}
+}
 
 OPERATIONS: dict[str, Operation] = {
     "POST /signup": Operation(
@@ -137,6 +139,14 @@ OPERATIONS: dict[str, Operation] = {
         query=bodies.FINISH_LOGIN,
         headers=("Location",),
         sometimes=_COOKIES,
+        parameters=_PROVIDER,
+    ),
+    "POST /login/{provider}/callback": Operation(
+        federation.finish_by_form,
+        {303: None},
+        (errors.ProviderNotFound, errors.InvalidRequest),
+        form=bodies.FINISH_LOGIN,
+        headers=("Location",),
         parameters=_PROVIDER,
     ),
     "POST /login/{provider}/exchange": Operation(

@@ -105,16 +105,16 @@ class Request:
         Unknown ones are let pass, because servers MUST ignore them; one that is given twice is refused.
         UnsupportedMediaType, PayloadTooLarge or InvalidRequest otherwise.
         """
-        self._require_body("application/x-www-form-urlencoded")
-        parameters: dict[str, str] = {}
-        for pair in filter(None, self.body.split(b"&")):
-            if not FORM_PAIR.fullmatch(pair):
-                _malformed("The body is not form-encoded.")
-            name, _, value = (_decoded(part) for part in pair.partition(b"="))
-            if name in parameters:
-                _malformed("A parameter is given twice.")
-            parameters[name] = value
+        parameters = self._parameters()
         return _checked({name: parameters[name] for name in form.members if parameters.get(name)}, form)
+
+    def readable_form(self, form: Fields) -> dict[str, str]:
+        """As `form`, but what is malformed by its declaration is left out: who brings the form has not made it."""
+        return {
+            name: value
+            for name, value in self._parameters().items()
+            if name in form.members and value and not form.members[name].problem(value)
+        }
 
     def principal(self) -> Principal:
         """Whom the authorizer let in. InvalidToken where there is none: a route that nobody guards serves nobody."""
@@ -155,6 +155,18 @@ class Request:
         if not isinstance(members, dict):
             _malformed("The body must be a JSON object.")
         return members
+
+    def _parameters(self) -> dict[str, str]:
+        self._require_body("application/x-www-form-urlencoded")
+        parameters: dict[str, str] = {}
+        for pair in filter(None, self.body.split(b"&")):
+            if not FORM_PAIR.fullmatch(pair):
+                _malformed("The body is not form-encoded.")
+            name, _, value = (_decoded(part) for part in pair.partition(b"="))
+            if name in parameters:
+                _malformed("A parameter is given twice.")
+            parameters[name] = value
+        return parameters
 
     def _require_body(self, media_type: str) -> None:
         if not self.body:

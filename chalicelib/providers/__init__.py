@@ -7,50 +7,84 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.environment import provider_variable
 from chalicelib.errors import ConfigurationError
-from chalicelib.providers import google, oidc
+from chalicelib.providers import apple, github, google, microsoft, oidc
+from chalicelib.providers.client_secrets import Secret, SignedSecret
+from chalicelib.providers.github import GitHub
 from chalicelib.providers.openid import OpenIdProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from chalicelib.environment import ProviderSettings
-    from chalicelib.ports import Clock, IdTokenVerifier, ParameterSource
+    from chalicelib.ports import ClientSecretIssuer, Clock, IdentityProvider, IdTokenVerifier, ParameterSource
     from chalicelib.providers.profile import Profile
 
 PROFILES: dict[str, Profile] = {
-    "google": google.PROFILE,
-    "oidc": oidc.PROFILE,
+    profile.name: profile
+    for profile in (apple.PROFILE, github.PROFILE, google.PROFILE, microsoft.PROFILE, oidc.PROFILE)
 }
+# A session's `amr` names the provider that it was begun at, beside `pwd` for a password (RFC 8176).
+METHODS_OF_OTHERS = frozenset({"pwd"})
 
 
 def require_known(settings: Mapping[str, ProviderSettings]) -> None:
-    """ConfigurationError names every setting of a provider that does not exist, or has no issuer of its own."""
+    """ConfigurationError names every setting of a provider that does not exist, or that does not fit it."""
     problems: list[str] = []
     issuers: dict[str, str] = {}
     for name, given in settings.items():
-        if name not in PROFILES:
+        profile = PROFILES.get(given.profile or name)
+        if profile is None:
             problems.append(f"KEYTURN_{name.upper()}_CLIENT_ID names no provider")
             continue
-        issuer = given.issuer or PROFILES[name].issuer
+        problems.extend(_problems(name, given, profile))
+        issuer = given.issuer or profile.issuer
         if not issuer:
-            problems.append(f"KEYTURN_{name.upper()}_ISSUER is not set")
+            problems.append(f"{provider_variable(name, given, 'ISSUER')} is not set")
         elif issuer in issuers:
             # An identity is known by its issuer and opens one account: of two such providers, one could not be linked.
-            problems.append(f"KEYTURN_{name.upper()}_ISSUER is that of {issuers[issuer]} too")
+            problems.append(f"{provider_variable(name, given, 'ISSUER')} is that of {issuers[issuer]} too")
         issuers[issuer] = name
     if problems:
         raise ConfigurationError(debug="; ".join(problems))
 
 
 def connect(
-    settings: Mapping[str, ProviderSettings], parameters: ParameterSource, id_tokens: IdTokenVerifier, clock: Clock
-) -> dict[str, OpenIdProvider]:
+    settings: Mapping[str, ProviderSettings],
+    parameters: ParameterSource,
+    id_tokens: IdTokenVerifier,
+    signer: ClientSecretIssuer,
+    clock: Clock,
+) -> dict[str, IdentityProvider]:
     """The providers that are configured, by name. None is asked anything before it is needed.
 
     ConfigurationError as `require_known`.
     """
     require_known(settings)
-    return {
-        name: OpenIdProvider(PROFILES[name], given, parameters, id_tokens, clock) for name, given in settings.items()
-    }
+    made: dict[str, IdentityProvider] = {}
+    for name, given in settings.items():
+        profile = PROFILES[given.profile or name]
+        kept = Secret(name, given, parameters, clock)
+        if not profile.openid:
+            made[name] = GitHub(given, kept)
+            continue
+        signed = SignedSecret(kept, given, given.issuer or profile.issuer, signer, clock)
+        secret = signed if profile.key_secret else kept
+        made[name] = OpenIdProvider(name, profile, given, secret, id_tokens, clock)
+    return made
+
+
+def _problems(name: str, given: ProviderSettings, profile: Profile) -> Iterator[str]:
+    if name != profile.name and (name in PROFILES or name in METHODS_OF_OTHERS):
+        yield f"{provider_variable(name, given, 'CLIENT_ID')} has the name of something else: choose another name"
+    for suffix, value in (("TEAM_ID", given.team_id), ("KEY_ID", given.key_id)):
+        variable = provider_variable(name, given, suffix)
+        if profile.key_secret and not value:
+            yield f"{variable} is not set"
+        if value and not profile.key_secret:
+            yield f"{variable} is for a provider whose client secrets are signed, such as apple"
+    if given.native_clients and not profile.native_clients:
+        yield f"{provider_variable(name, given, 'NATIVE_CLIENT_IDS')} is set, and {profile.name} has no native clients"
+    if given.trusted_audiences and not profile.openid:
+        yield f"{provider_variable(name, given, 'TRUSTED_AUDIENCES')} is set, and {profile.name} has no audiences"

@@ -11,6 +11,7 @@ import logging
 import re
 import socket
 import ssl
+import zlib
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,35 +67,48 @@ class Answer:
 
     def require_ok(self, what: str) -> None:
         """Unavailable where the service fails or asks to come later, ProviderError for any other status but 200."""
-        if self.status == TOO_MANY_REQUESTS or self.status >= SERVER_ERROR:
-            raise Unavailable(debug=f"{what}: HTTP {self.status}")
+        self.require_served(what)
         if self.status != OK:
             raise ProviderError(debug=f"{what}: HTTP {self.status}")
 
-    def json(self, *content_types: str) -> dict[str, Any]:
-        """The members of the JSON object that the body is, less those that are null: they say no more than absent ones.
+    def require_served(self, what: str) -> None:
+        """Unavailable where the service fails or asks to come later, whatever else it says."""
+        if self.status == TOO_MANY_REQUESTS or self.status >= SERVER_ERROR:
+            raise Unavailable(debug=f"{what}: HTTP {self.status}")
 
-        ProviderError unless the answer says by one of these media types, too, that it is JSON.
+    def json(self) -> dict[str, Any]:
+        """The members of the JSON object that the body is, less those that are null or empty strings.
+
+        A null or empty member says no more than an absent member. The media type is not read: the URL is configured or
+        published by the provider, and servers name the same bytes `text/json`, `text/javascript` or not at all. A page
+        of HTML is no JSON object. ProviderError where the body is none.
         """
-        content_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if content_type not in (content_types or ("application/json",)):
-            raise ProviderError(debug=f"HTTP {self.status} is not JSON by its Content-Type")
-        try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise ProviderError(debug=f"HTTP {self.status} is not JSON") from error
+        value = self.parsed()
         if not isinstance(value, dict):
             raise ProviderError(debug=f"HTTP {self.status} is no JSON object")
-        return {name: member for name, member in value.items() if member is not None}
+        return {name: member for name, member in value.items() if member is not None and member != ""}
+
+    def parsed(self) -> Any:  # noqa: ANN401  # whatever JSON holds
+        """The JSON value that the body is. ProviderError where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise ProviderError(debug=f"HTTP {self.status} is not JSON") from error
 
 
-def call(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """GET the URL, or POST the form to it.
+def call(
+    url: str,
+    *,
+    form: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    patience: float | None = None,
+) -> Answer:
+    """GET the URL, or POST the form to it. `patience` are seconds for the call, CALL_SECONDS where it is None.
 
     Unavailable where no whole answer came in time, within the request's deadline. ProviderError for what is no HTTP and
     for more than 256 KiB.
     """
-    seconds = min(CALL_SECONDS, deadline.remaining())
+    seconds = min(patience or CALL_SECONDS, deadline.remaining())
     host = url.split("/")[2]
     if seconds <= 0:
         raise Unavailable(debug=f"{host}: the time for outside services is spent")
@@ -185,9 +199,32 @@ def _ask(connection: HTTPConnection, target: str, form: Mapping[str, str] | None
         content = b""
         while len(content) <= MAX_ANSWER and (part := response.read(MAX_ANSWER + 1 - len(content))):
             content += part
-        return Answer(response.status, response.headers, content)
+        return Answer(response.status, response.headers, _decoded(content, response.headers))
     finally:
         response.close()
+
+
+def _decoded(content: bytes, headers: Mapping[str, str]) -> bytes:
+    """The content without its coding: servers and the boxes before them send gzip though `identity` was asked for.
+
+    ValueError for another coding, for broken gzip, and for what is cut short. At most one byte more than MAX_ANSWER is
+    unpacked, so that a small answer cannot become a large one.
+    """
+    coding = headers.get("Content-Encoding", "").strip().lower()
+    if coding in {"", "identity"}:
+        return content
+    if coding not in {"gzip", "x-gzip"}:  # RFC 9110 section 8.4.1.3: the same
+        message = "a content coding that was not asked for"
+        raise ValueError(message)
+    unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        unpacked = unpacking.decompress(content, MAX_ANSWER + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not unpacking.eof and len(unpacked) <= MAX_ANSWER:
+        message = "gzip that breaks off"
+        raise ValueError(message)
+    return unpacked
 
 
 class _FinalResponse(HTTPResponse):

@@ -12,39 +12,27 @@ browser                     Keyturn                          provider
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from chalicelib import deadline
 from chalicelib.domain.records import Identity
-from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError, Unavailable
-from chalicelib.providers import http
-from chalicelib.providers.published import HOUR, Published
-from chalicelib.providers.remembered import Remembered
+from chalicelib.errors import ProviderError, Unavailable
+from chalicelib.providers import code_grant, http
+from chalicelib.providers.microsoft import tenants_issuer
+from chalicelib.providers.published import Published
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.domain.records import AuthorizationCode
     from chalicelib.environment import ProviderSettings
-    from chalicelib.ports import Clock, IdTokenVerifier, ParameterSource
-    from chalicelib.providers.http import Answer
+    from chalicelib.ports import Clock, IdTokenVerifier
+    from chalicelib.providers.code_grant import ClientSecret
     from chalicelib.providers.profile import Profile
-    from chalicelib.providers.published import Metadata
 
-SECRET_FRESH = 60  # seconds: how long a secret that was taken away is still sent
-SECRET_OUTLIVES = HOUR  # seconds that it goes on when the parameter store is away
 MAX_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 CLOCK_LEEWAY = 60  # seconds that the provider's clock may be ahead
-
-REFUSALS = {400, 401, 403}  # statuses that come with an error code
-CODE = re.compile(r"[ -~]{1,4096}")  # RFC 6749 appendix A.11
-ERROR_CODE = re.compile(r"[a-z_]{1,64}")  # what RFC 6749 and its extensions register
-# RFC 6749 appendix A.12, less the space, which no header value needs. No standard limits the length; the answer's does.
-ACCESS_TOKEN = re.compile(r"[!-~]+")
 
 
 class OpenIdProvider:
@@ -52,33 +40,37 @@ class OpenIdProvider:
 
     def __init__(
         self,
+        name: str,
         profile: Profile,
         settings: ProviderSettings,
-        parameters: ParameterSource,
+        secret: ClientSecret,
         id_tokens: IdTokenVerifier,
         clock: Clock,
     ) -> None:
+        self._name = name
         self._profile = profile
         self._settings = settings
-        self._parameters = parameters
+        self._secret = secret
         self._id_tokens = id_tokens
         self._clock = clock
         self._issuer = settings.issuer or profile.issuer
+        # The issuer of each tenant, where `issuer` stands for many.
+        self._named = tenants_issuer(self._issuer) if profile.name == "microsoft" else self._issuer
         # Issuer and keys come from configuration alone (CVE-2026-31813): the profile's spellings are its issuer's.
-        self._issuers = profile.spellings if self._issuer == profile.issuer else frozenset({self._issuer})
-        self._published = Published(self._issuer, clock)
-        self._secret = Remembered(self._fetch_secret, clock, outlives=SECRET_OUTLIVES)
+        spelled = profile.spellings if self._issuer == profile.issuer else frozenset()
+        self._issuers = spelled or frozenset({self._named})
+        self._published = Published(self._issuer, clock, named=self._named, patience=settings.seconds)
 
-    @property
-    def issuer(self) -> str:
-        """The configured issuer, which identities are known by."""
-        return self._issuer
+    def knows_issuer(self, issuer: str) -> bool:
+        """As ports.IdentityProvider. Identities of a provider with several spellings have the configured issuer."""
+        prefix, tenant, suffix = self._named.partition("{tenantid}")
+        return issuer == self._named if not tenant else issuer.startswith(prefix) and issuer.endswith(suffix)
 
     def authorization_url(
         self, *, redirect_uri: str, state: str, nonce: str, code_challenge: str, max_age: int | None
     ) -> str:
         """Where to send a browser to log in. Unavailable, ProviderError."""
-        with deadline.elsewhere():
+        with deadline.elsewhere(self._settings.seconds):
             endpoint = self._published.metadata().authorization_endpoint
         request = {
             "response_type": "code",
@@ -92,19 +84,17 @@ class OpenIdProvider:
         }
         if max_age is not None:
             request["max_age"] = str(max_age)
-        # RFC 6749 section 3.1: a query of the endpoint MUST be retained, and no parameter may come twice.
-        _, question, query = endpoint.partition("?")
-        if any(name in request for name, _ in parse_qsl(query, keep_blank_values=True)):
-            raise ProviderError(debug="the authorization endpoint's query has a parameter of the request")
-        return f"{endpoint}{'&' if query else '' if question else '?'}{urlencode(request)}"
+        if self._profile.form_post:
+            request["response_mode"] = "form_post"
+        return code_grant.authorization_url(endpoint, request)
 
     def check_issuer(self, iss: str | None) -> None:
         """ProviderError unless an authorization response with this `iss` can be the provider's. Unavailable."""
-        with deadline.elsewhere():
+        with deadline.elsewhere(self._settings.seconds):
             says_issuer = self._published.metadata().says_issuer
         # RFC 9207 section 2.4: compared with the issuer of the metadata, which is the configured one; where the
         # provider is known to say `iss`, a response without it MUST be rejected.
-        if iss != self._issuer and (iss is not None or says_issuer):
+        if (iss is not None or says_issuer) and not (iss is not None and self.knows_issuer(iss)):
             raise ProviderError(debug="the authorization response has another issuer, or none")
 
     def knows_redirect(self, redirect_uri: str) -> bool:
@@ -113,26 +103,37 @@ class OpenIdProvider:
 
     def identify(self, code: AuthorizationCode) -> Identity:
         """Redeem the code and verify the ID token. InvalidCode, ProviderError, Unavailable."""
-        if not all(CODE.fullmatch(value) for value in (code.code, code.code_verifier, code.redirect_uri)):
-            raise InvalidCode(debug="no authorization code, code_verifier or redirect_uri has such characters")
+        code_grant.require_readable(code)
         native_client = self._settings.native_clients.get(code.redirect_uri)
-        with deadline.elsewhere():
-            id_token, access_token = _tokens(self._redeem(code, native_client))
+        with deadline.elsewhere(self._settings.seconds):
+            metadata = self._published.metadata()
+            members = code_grant.redeem(
+                metadata.token_endpoint,
+                code,
+                self._settings,
+                self._secret,
+                secret_in_body=metadata.secret_in_body,
+                native_secret=self._profile.key_secret,
+            )
+            id_token, access_token = members.get("id_token"), code_grant.access_token(members)
+            if not isinstance(id_token, str):
+                raise ProviderError(debug="token endpoint: no ID token")
             claims = self._id_tokens.verify(
                 id_token,
                 self._published,
                 issuers=self._issuers,
                 client_id=native_client or self._settings.client_id,
+                trusted_audiences=self._settings.trusted_audiences,
                 nonce=code.nonce,
                 access_token=access_token,
                 now=self._clock.now(),
             )
         return Identity(
-            provider=self._profile.name,
-            issuer=self._issuer,
+            provider=self._name,
+            issuer=self._issuer if self._named == self._issuer else claims["iss"],
             subject=claims["sub"],
             email=_email(claims),
-            email_verified=_email_verified(claims),
+            email_verified=self._email_verified(claims),
             auth_time=self._auth_time(claims),
             access_token=access_token,
         )
@@ -147,55 +148,37 @@ class OpenIdProvider:
         if identity.email is not None and identity.email_verified is not None:
             return identity
         try:
-            with deadline.elsewhere():
+            with deadline.elsewhere(self._settings.seconds):
                 endpoint = self._published.metadata().userinfo_endpoint
-                claims = _userinfo(endpoint, identity) if endpoint and identity.access_token else {}
+                claims = self._userinfo(endpoint, identity) if endpoint and identity.access_token else {}
         except Unavailable:  # ProviderError is one
             if identity.email is None:
                 raise
             claims = {}
         email = _email(claims)
         # `email_verified` is about the address beside it. An address of one answer is never proven by the other's word.
-        verified = _email_verified(claims) is True and identity.email in {None, email}
+        verified = self._email_verified(claims) is True and identity.email in {None, email}
         return replace(
             identity,
             email=identity.email or email,
             email_verified=email is not None and verified and identity.email_verified is not False,
         )
 
-    def _redeem(self, code: AuthorizationCode, native_client: str | None) -> Answer:
-        metadata = self._published.metadata()
-        form = {
-            "grant_type": "authorization_code",
-            "code": code.code,
-            "redirect_uri": code.redirect_uri,
-            "code_verifier": code.code_verifier,
-        }
-        headers = {}
-        if native_client is not None:
-            # RFC 6749 section 4.1.3: a client that does not authenticate says who it is. It has no secret (RFC 8252).
-            form["client_id"] = native_client
-        else:
-            headers = self._authenticate(metadata, form)
-        return http.call(metadata.token_endpoint, form=form, headers=headers)
+    def _userinfo(self, endpoint: str, identity: Identity) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {identity.access_token}"}
+        answer = http.call(endpoint, headers=headers, patience=self._settings.seconds)
+        answer.require_ok("userinfo")
+        claims = answer.json()
+        # OpenID Connect Core section 5.3.2: if the `sub` values do not match, the answer MUST NOT be used.
+        if claims.get("sub") != identity.subject:
+            raise ProviderError(debug="userinfo: another subject")
+        return claims
 
-    def _authenticate(self, metadata: Metadata, form: dict[str, str]) -> dict[str, str]:
-        client_id, secret = self._settings.client_id, self._secret.get()
-        if metadata.secret_in_body:
-            form |= {"client_id": client_id, "client_secret": secret}
-            return {}
-        # RFC 6749 section 2.3.1: id and secret are form-encoded first, so that a colon in them does not part them.
-        credentials = f"{quote_plus(client_id)}:{quote_plus(secret)}"
-        return {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"}
-
-    def _fetch_secret(self) -> tuple[str, int]:
-        name = self._settings.secret_parameter
-        secret = self._parameters.fetch([name]).get(name, "").strip()
-        if not secret:
-            setting = f"KEYTURN_{self._profile.name.upper()}_CLIENT_SECRET_PARAMETER"
-            message = f"{setting} names {name}, which the parameter store does not have"
-            raise ConfigurationError(debug=message)
-        return secret, SECRET_FRESH
+    def _email_verified(self, claims: Mapping[str, Any]) -> bool | None:
+        # Where the profile does not say otherwise, a string "true" is not true: its sender has not read the
+        # specification, and is not believed.
+        said = claims.get(self._profile.proof)
+        return None if said is None else any(type(said) is type(word) and said == word for word in self._profile.proven)
 
     def _auth_time(self, claims: Mapping[str, Any]) -> int | None:
         auth_time, now = claims.get("auth_time"), self._clock.now()
@@ -208,47 +191,8 @@ class OpenIdProvider:
         return min(int(auth_time), now)
 
 
-def _tokens(answer: Answer) -> tuple[str, str]:
-    """The ID token and the access token, which may be empty, of a token response (OpenID Connect Core 3.1.3.3)."""
-    _refuse_failure(answer)
-    body = answer.json()
-    id_token, access_token = body.get("id_token"), body.get("access_token", "")
-    if not isinstance(id_token, str) or not isinstance(access_token, str):
-        raise ProviderError(debug="token endpoint: no ID token")
-    if access_token and not (ACCESS_TOKEN.fullmatch(access_token) and str(body.get("token_type")).lower() == "bearer"):
-        raise ProviderError(debug="token endpoint: the access token is no bearer token")
-    return id_token, access_token
-
-
-def _refuse_failure(answer: Answer) -> None:
-    """Raise what a token response other than 200 means (RFC 6749 section 5.2)."""
-    if answer.status not in REFUSALS:
-        answer.require_ok("token endpoint")
-        return
-    error = answer.json().get("error")
-    if error == "invalid_grant" and answer.status == http.BAD_REQUEST:
-        raise InvalidCode(debug="token endpoint: invalid_grant")
-    # Of what a provider writes the code alone is logged: the rest may repeat what was sent.
-    known = error if isinstance(error, str) and ERROR_CODE.fullmatch(error) else "no error code"
-    raise ProviderError(debug=f"token endpoint: HTTP {answer.status}, {known}")
-
-
-def _userinfo(endpoint: str, identity: Identity) -> dict[str, Any]:
-    answer = http.call(endpoint, headers={"Authorization": f"Bearer {identity.access_token}"})
-    answer.require_ok("userinfo")
-    claims = answer.json()
-    # OpenID Connect Core section 5.3.2: if the `sub` values do not match, the answer MUST NOT be used.
-    if claims.get("sub") != identity.subject:
-        raise ProviderError(debug="userinfo: another subject")
-    return claims
-
-
 def _email(claims: Mapping[str, Any]) -> str | None:
+    """The address, without the blanks that a directory may hold at its ends."""
     email = claims.get("email")
-    return email if isinstance(email, str) and 0 < len(email) <= MAX_EMAIL and email.isprintable() else None
-
-
-def _email_verified(claims: Mapping[str, Any]) -> bool | None:
-    # A string "true" is not true: whoever sends one has not read the specification, and is not believed.
-    verified = claims.get("email_verified")
-    return None if verified is None else verified is True
+    email = email.strip(" ") if isinstance(email, str) else ""
+    return email if 0 < len(email) <= MAX_EMAIL and email.isprintable() else None

@@ -23,6 +23,9 @@ class Profile:
     """A provider's constants. `issuer` is empty where each deployment names its own.
 
     `spellings` are the values of `iss` that tokens of `issuer` carry; tokens of any other issuer carry exactly that.
+    An address is proven where `proof`, a claim, is one of `proven`, of the same type. `form_post`: the provider answers
+    by a form alone. `key_secret`: the secret parameter holds a private key, which signs a client secret for each call.
+    `openid`: False where the provider speaks OAuth 2 alone, and has a class of its own.
     """
 
     name: str
@@ -30,3 +33,9 @@ class Profile:
     issuer: str = ""
     spellings: frozenset[str] = frozenset()
     scope: str = "openid email"
+    proof: str = "email_verified"
+    proven: tuple[object, ...] = (True,)
+    form_post: bool = False
+    key_secret: bool = False
+    native_clients: bool = True
+    openid: bool = True

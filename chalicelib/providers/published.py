@@ -49,8 +49,10 @@ class Metadata:
 class Published:
     """One provider's metadata and keys, remembered. ports.JwkSource."""
 
-    def __init__(self, issuer: str, clock: Clock) -> None:
+    def __init__(self, issuer: str, clock: Clock, *, named: str = "", patience: float | None = None) -> None:
         self._issuer = issuer
+        self._named = named or issuer  # the issuer that the metadata name: Microsoft's `common` names another
+        self._patience = patience
         self._metadata = Remembered(self._fetch_metadata, clock, outlives=OUTLIVES)
         self._jwks = Remembered(self._fetch_jwks, clock, outlives=OUTLIVES, cooldown=KEYS_COOLDOWN)
 
@@ -68,14 +70,16 @@ class Published:
 
     def _fetch_metadata(self) -> tuple[Metadata, int]:
         # Section 4.1: a terminating "/" of the issuer is removed first.
-        answer = http.call(self._issuer.removesuffix("/") + "/.well-known/openid-configuration")
+        url = self._issuer.removesuffix("/") + "/.well-known/openid-configuration"
+        answer = http.call(url, patience=self._patience)
         answer.require_ok("metadata")
-        return _parse(answer.json(), self._issuer), _lifetime(answer, *METADATA_FRESH)
+        return _parse(answer.json(), self._named), _lifetime(answer, *METADATA_FRESH)
 
     def _fetch_jwks(self) -> tuple[Sequence[Jwk], int]:
-        answer = http.call(self.metadata().jwks_uri, headers={"Accept": f"{', '.join(KEY_SET)}, */*;q=0.1"})
+        accept = {"Accept": f"{', '.join(KEY_SET)}, */*;q=0.1"}
+        answer = http.call(self.metadata().jwks_uri, headers=accept, patience=self._patience)
         answer.require_ok("keys")
-        keys = answer.json(*KEY_SET).get("keys")
+        keys = answer.json().get("keys")
         if not isinstance(keys, list):
             raise ProviderError(debug="the key set holds no keys")
         # RFC 7517 section 5: what is not understood SHOULD be ignored. Which keys can verify is the verifier's matter.

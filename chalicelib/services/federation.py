@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 TRANSACTION_SECONDS = 600
 CLOCK_LEEWAY = 60  # seconds that the provider's clock may be behind
 
+# The person gave up or said no. RFC 6749 has the first; Apple sends the second, LinkedIn the last two.
+REFUSED_BY_PERSON = frozenset({"access_denied", "user_cancelled_authorize", "user_cancelled_login"})
+
 # RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6. Any other text is the caller's, and not for the log.
 AUTHORIZATION_ERRORS = frozenset(
     {
@@ -230,7 +233,7 @@ class Federation:
     ) -> Grant | None:
         # RFC 9207 section 2.4: an error of another issuer is no answer to our request either.
         provider.check_issuer(callback.iss)
-        if callback.error == "access_denied":
+        if callback.error in REFUSED_BY_PERSON:
             raise AccessDenied(debug="the person or the provider refused")
         if callback.error is not None:
             known = callback.error if callback.error in AUTHORIZATION_ERRORS else "an unknown error"

@@ -143,7 +143,7 @@ class Identities:
         """Whether there is another way in that works today: an identity of a provider that is off is none."""
         others = (identity for identity in login.identities if identity.provider != provider)
         return login.password_digest is not None or any(
-            other.provider in self.providers and self.providers[other.provider].issuer == other.issuer
+            other.provider in self.providers and self.providers[other.provider].knows_issuer(other.issuer)
             for other in others
         )
 

@@ -28,6 +28,7 @@ from chalicelib import authorizers, bootstrap, chronicle, deadline, providers
 from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.clock import SystemClock
+from chalicelib.crypto.client_secrets import SignedClientSecrets
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.handlers.invocations import Api
 from infra import keys
@@ -193,7 +194,9 @@ class Server:
         """Requests go to a container that has not asked its providers anything yet."""
         warm = self.services
         config = warm.config.providers
-        fresh = providers.connect(config, SystemsManagerParameters(self.parameters), JwtIdTokenVerifier(), warm.clock)
+        fresh = providers.connect(
+            config, SystemsManagerParameters(self.parameters), JwtIdTokenVerifier(), SignedClientSecrets(), warm.clock
+        )
         forgetful = replace(warm, federation=replace(warm.federation, providers=fresh))
         with mock.patch.object(bootstrap, "services", return_value=forgetful):
             yield

@@ -14,7 +14,8 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
-from cryptography.hazmat.primitives.asymmetric import rsa
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm, get_default_algorithms
 
@@ -89,6 +90,8 @@ class StandIn:
     - `headers[KEYS] = {"Cache-Control": …}`: response headers of an endpoint;
     - `strict[KEYS] = "application/jwk-set+json"`: the one type that an endpoint has: 406 to who does not accept it;
     - `interim`: what comes before every answer, as bytes;
+    - `answers["/path"] = (status, value)`: what a provider of another kind answers there;
+    - `signed_by`: the public key that verifies client secrets, which are JWTs then, as Apple has them;
     - `person`: who logs in at `authorize`, `refuses`: whether the person refuses.
 
     `fetches` counts requests by path; `requests` keeps each one's path, headers and form.
@@ -113,6 +116,9 @@ class StandIn:
         self.published: list[int] = [0]
         self.extra_keys: list[Any] = []
         self.key_set: Any = None
+        self.issuer_path = ""
+        self.answers: dict[str, tuple[int, Any]] = {}
+        self.signed_by: ec.EllipticCurvePublicKey | None = None
         self.person = Person()
         self.refuses = False
         self.says_issuer = True
@@ -206,7 +212,9 @@ class StandIn:
 
     def answer(self, path: str, headers: Message, form: Mapping[str, str]) -> tuple[int, Any]:
         """Status and JSON of the honest answer, with the changes that a test asked for."""
-        if path == METADATA:
+        if path in self.answers:
+            return self.answers[path]
+        if path == self.issuer_path + METADATA:
             return 200, _changed(self._metadata(), self.metadata)
         if path == KEYS:
             keys = [*(self.jwk(number) for number in self.published), *self.extra_keys]
@@ -242,7 +250,8 @@ class StandIn:
         if (
             code is None
             or form.get("grant_type") != "authorization_code"
-            or (code.client_id, code.redirect_uri) != (client_id, form.get("redirect_uri"))
+            or code.client_id != client_id
+            or (code.redirect_uri != form.get("redirect_uri") and not self._is_app(client_id, form))
             or code.code_challenge != b64url(sha256(form.get("code_verifier", "").encode()).digest())
         ):
             return 400, {"error": "invalid_grant"}
@@ -258,6 +267,8 @@ class StandIn:
         return 200, _changed(answer, self.token_response)
 
     def _client(self, headers: Message, form: Mapping[str, str]) -> str | None:
+        if self.signed_by is not None:
+            return self._signed_client(self.signed_by, form)
         scheme, _, credentials = headers.get("Authorization", "").partition(" ")
         if scheme == "Basic":
             client_id, _, secret = b64decode(credentials).decode().partition(":")
@@ -267,6 +278,25 @@ class StandIn:
             return form["client_id"]
         given = (form.get("client_id", ""), form.get("client_secret", ""))
         return self.client_id if given == (self.client_id, self.client_secret) else None
+
+    def _is_app(self, client_id: str, form: Mapping[str, str]) -> bool:
+        """Whether an app redeems its code at Apple, where it asked without a redirect."""
+        return self.signed_by is not None and client_id in self.public_clients and "redirect_uri" not in form
+
+    def _signed_client(self, key: ec.EllipticCurvePublicKey, form: Mapping[str, str]) -> str | None:
+        """The client whose secret is a JWT by the team's key, for this issuer and these minutes."""
+        try:
+            claims = jwt.decode(
+                form.get("client_secret", ""),
+                key,
+                ["ES256"],
+                audience=self.url,
+                options={"verify_exp": False, "verify_iat": False},
+            )
+        except jwt.PyJWTError:
+            return None
+        fresh = claims["iat"] <= self.now() < claims["exp"]
+        return form.get("client_id") if fresh and claims["sub"] == form.get("client_id") else None
 
     def _id_token(self, code: _Code, access_token: str) -> str:
         if self.forgery.token is not None:

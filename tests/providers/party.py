@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from chalicelib import providers
+from chalicelib.crypto.client_secrets import SignedClientSecrets
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.domain.records import AuthorizationCode
@@ -16,7 +17,7 @@ from tests.providers.hostile import StandIn
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import Identity
-    from chalicelib.providers.openid import OpenIdProvider
+    from chalicelib.ports import IdentityProvider
 
 CALLBACK = "https://auth.example.com/prod/login/google/callback"
 NATIVE_REDIRECT = "com.example.app:/callback"
@@ -29,23 +30,38 @@ NONCE = "nonce-of-this-login"
 class Party:
     """One container's provider, the stand-in that it is configured with, and both their clock."""
 
-    def __init__(self, stand_in: StandIn | None = None, name: str = "google") -> None:
+    def __init__(
+        self,
+        stand_in: StandIn | None = None,
+        name: str = "google",
+        *,
+        path: str = "",
+        native: bool = True,
+        **settings: str,
+    ) -> None:
         self.name = name
+        self.settings = settings
+        self.native = native
         self.clock = FrozenClock()
         self.stand_in = stand_in or StandIn(self.clock.now)
+        self.stand_in.issuer_path = path
+        self.issuer = self.stand_in.url + path
         self.parameters = MemoryParameters()
         self.parameters.values[SECRET_PARAMETER] = self.stand_in.client_secret
         self.provider = self.container()
 
-    def container(self, issuer: str | None = None) -> OpenIdProvider:
+    def container(self, issuer: str | None = None) -> IdentityProvider:
         """A cold container's provider."""
         settings = ProviderSettings(
             client_id=self.stand_in.client_id,
             secret_parameter=SECRET_PARAMETER,
-            issuer=self.stand_in.url if issuer is None else issuer,
-            native_clients={NATIVE_REDIRECT: "native-client"},
+            issuer=self.issuer if issuer is None else issuer,
+            native_clients={NATIVE_REDIRECT: "native-client"} if self.native else {},
+            **self.settings,  # type: ignore[arg-type]  # texts alone
         )
-        made = providers.connect({self.name: settings}, self.parameters, JwtIdTokenVerifier(), self.clock)
+        made = providers.connect(
+            {self.name: settings}, self.parameters, JwtIdTokenVerifier(), SignedClientSecrets(), self.clock
+        )
         return made[self.name]
 
     def authorization_url(self, **changes: Any) -> str:

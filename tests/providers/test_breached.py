@@ -110,7 +110,7 @@ def test_second_is_all_it_gets() -> None:
 def test_spent_time_is_not_asked_for(ranges: Ranges) -> None:
     """Where the request has no time left for others' machines, none is asked."""
     with deadline.request():
-        deadline._provider_seconds.set(0)
+        deadline._spent.set(deadline.PROVIDER_SECONDS)
         with pytest.raises(Unavailable):
             look_up(ranges)
     assert not ranges.fetches

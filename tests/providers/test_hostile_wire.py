@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What a loaded machine may take on top; the bounds that are shown are bounds, not measurements.
 SLACK = 0.9
 
+HARMLESS = {Fault.HTML_TYPE, Fault.NO_TYPE}  # what JSON is called matters to no client
 AWAY = {
     Fault.ERROR_500,
     Fault.ERROR_503,
@@ -43,7 +44,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", sorted(set(Fault) - HARMLESS, key=str), ids=lambda fault: fault.name)
 def test_fault(party: Party, fault: Fault, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cold container ends in Unavailable or ProviderError within its budget, and logs in afterwards."""
     party.stand_in.person.claims = {}  # so that userinfo is asked

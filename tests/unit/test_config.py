@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.config import DAY, Config
 from chalicelib.crypto.passwords import PROFILES
 from chalicelib.domain.requirements import Requirement
-from chalicelib.environment import ProviderSettings
+from chalicelib.environment import PROVIDER_VARIABLE, ProviderSettings
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers import PROFILES as PROVIDERS
 
@@ -81,7 +81,7 @@ def test_needed_ones_are_named(name: str, empty: str | None) -> None:
 def test_all_problems_come_at_once() -> None:
     """One message names every variable that is wrong, so that one deployment mends all."""
     wrong = dict.fromkeys(variables_read(), "?")
-    any_text = ("KEYTURN_TABLE", "KEYTURN_AUDIENCE", "KEYTURN_GOOGLE_CLIENT_ID", "KEYTURN_OIDC_CLIENT_ID")
+    any_text = ("KEYTURN_TABLE", "KEYTURN_AUDIENCE", *(f"KEYTURN_{name.upper()}_CLIENT_ID" for name in PROVIDERS))
     wrong |= dict.fromkeys(any_text, "")
     message = "; ".join(problems(**wrong))
     assert [name for name in wrong if f"{name} " not in message] == []
@@ -434,6 +434,7 @@ def test_provider() -> None:
     )
     assert config.providers == {
         "google": ProviderSettings(
+            profile="google",
             client_id="123.apps.googleusercontent.com",
             secret_parameter="/keyturn/prod/provider/google",
             native_clients={
@@ -443,11 +444,54 @@ def test_provider() -> None:
             },
         ),
         "oidc": ProviderSettings(
+            profile="oidc",
             client_id="keyturn",
             secret_parameter="/keyturn/prod/provider/oidc",
             issuer="https://login.example.com/tenant/v2.0",
         ),
     }
+
+
+def test_several_providers_of_one_kind() -> None:
+    """An OpenID provider of the operator's own name is read beside `oidc`, with what only some providers need."""
+    named = {
+        "CLIENT_ID": "keyturn",
+        "CLIENT_SECRET_PARAMETER": "/keyturn/prod/provider/okta",
+        "ISSUER": "https://example.okta.com",
+        "TRUSTED_AUDIENCES": "project, other",
+        "SECONDS": "5",
+    }
+    config = read(**{f"KEYTURN_OIDC_OKTA_{suffix}": value for suffix, value in named.items()})
+    assert config.providers == {
+        "okta": ProviderSettings(
+            profile="oidc",
+            client_id="keyturn",
+            secret_parameter="/keyturn/prod/provider/okta",
+            issuer="https://example.okta.com",
+            trusted_audiences=frozenset({"project", "other"}),
+            seconds=5,
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"KEYTURN_OIDC_OKTA_CLIENT_ID": ""}, "KEYTURN_OIDC_OKTA_CLIENT_ID"),
+        ({"KEYTURN_OIDC_OKTA_CLIENT_SECRET_PARAMETER": "okta"}, "KEYTURN_OIDC_OKTA_CLIENT_SECRET_PARAMETER"),
+        ({"KEYTURN_OIDC_OKTA_ISSUER": "okta"}, "KEYTURN_OIDC_OKTA_ISSUER"),
+        ({"KEYTURN_OIDC_OKTA_SECONDS": "7"}, "KEYTURN_OIDC_OKTA_SECONDS"),
+        ({"KEYTURN_OKTA_CLIENT_ID": "x"}, "KEYTURN_OIDC_OKTA_CLIENT_ID"),
+    ],
+)
+def test_problem_of_a_named_provider(changes: dict[str, str], named: str) -> None:
+    """The problem names the variable as the operator has written it."""
+    settings = {
+        "KEYTURN_OIDC_OKTA_CLIENT_ID": "keyturn",
+        "KEYTURN_OIDC_OKTA_CLIENT_SECRET_PARAMETER": "/keyturn/prod/provider/okta",
+        "KEYTURN_OIDC_OKTA_ISSUER": "https://example.okta.com",
+    }
+    assert any(problem.startswith(f"{named} ") for problem in problems(**{**settings, **changes}))
 
 
 @pytest.mark.parametrize("left_out", sorted(GOOGLE))
@@ -543,7 +587,7 @@ class Watched(Mapping[str, str]):
 
 def variables_read() -> set[str]:
     """The names of all variables that the product's settings come from."""
-    variables = ("CLIENT_ID", "CLIENT_SECRET_PARAMETER", "ISSUER", "NATIVE_CLIENT_IDS")
+    variables = ("CLIENT_ID", "CLIENT_SECRET_PARAMETER", "ISSUER", "NATIVE_CLIENT_IDS", "SECONDS")
     of_providers = {f"KEYTURN_{name.upper()}_{variable}" for name in PROVIDERS for variable in variables}
     environ = Watched(LEAST)
     Config.from_env(environ)
@@ -557,8 +601,16 @@ def documented() -> dict[str, str]:
 
 def test_readme_documents_every_variable() -> None:
     """The README's table has one line for each variable, and no line more."""
-    assert set(documented()) == variables_read()
-    assert len(re.findall(r"^\| `KEYTURN_", README, re.MULTILINE)) == len(variables_read())
+    of_providers = {name for name in variables_read() if PROVIDER_VARIABLE.fullmatch(name)}
+    assert set(documented()) == variables_read() - of_providers
+    assert len(re.findall(r"^\| `KEYTURN_", README, re.MULTILINE)) == len(documented())
+
+
+def test_page_documents_every_variable_of_a_provider() -> None:
+    """The page of providers has one line for each variable that a provider has, by the end of its name."""
+    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+    suffixes = re.findall(r"[A-Z]+(?:_[A-Z]+)*", PROVIDER_VARIABLE.pattern.rpartition("(?:")[2])
+    assert re.findall(r"^\| `…_([A-Z_]+)` \|", page, re.MULTILINE) == suffixes
 
 
 def test_readme_states_the_defaults() -> None:

@@ -47,6 +47,7 @@ USED = {
     "jwt.PyJWK": "`jwt`",
     "jwt.PyJWS": "`jwt`",
     "jwt.algorithms.AllowedPrivateKeys": "`jwt`",
+    "jwt.encode": "`jwt`",
     "jwt.algorithms.AllowedPublicKeys": "`jwt`",
     "argon2.PasswordHasher": "argon2id",
     "argon2.Type": "argon2id",
