@@ -28,7 +28,7 @@ def github() -> Iterator[Party]:
     party.stand_in.answers = {
         TOKEN: (
             200,
-            {"access_token": "gho_16C7e42F292c6912E7710c838347Ae178B4a", "scope": "user:email", "token_type": "bearer"},
+            {"access_token": "gho_of-this-login", "scope": "user:email", "token_type": "bearer"},
         ),
         USER: (200, {"login": "octocat", "id": 583231, "email": None, "name": "The Octocat"}),
         EMAILS: (200, ADDRESSES),
