@@ -72,9 +72,9 @@ def request() -> Iterator[None]:
 
 @contextmanager
 def elsewhere(seconds: float | None = None) -> Iterator[None]:
-    """Give everything inside what is left of the provider's time. What it takes is not taken from the request's own.
+    """Give everything inside the rest of the provider's time. The request's own time stays as it is.
 
-    `seconds` is a provider's own setting, for all its calls in one request; PROVIDER_SECONDS where it is None.
+    `seconds` is a provider's own setting, for all its calls in one request; without it, PROVIDER_SECONDS.
     """
     began, outer, spent_before = time.monotonic(), _end.get(), _spent.get()
     token = _end.set(began + (seconds or PROVIDER_SECONDS) - (spent_before or 0))

@@ -51,7 +51,7 @@ class ProviderSettings:
 
     `profile`: the provider whose constants hold, empty where the provider's own name says it. `native_clients`: the
     public client's id by the redirect URI that it is registered with (RFC 8252 section 8.4). `trusted_audiences`: who
-    may stand beside Keyturn's client in an ID token. `seconds`: for all calls of one request, None for the default.
+    may stand beside Keyturn's client in an ID token. `seconds`: for all calls in a request, without it the default.
     `team_id` and `key_id`: of a key that signs client secrets.
     """
 

@@ -37,7 +37,7 @@ HASHES = {
     **dict.fromkeys(("RS512", "PS512", "ES512", "EdDSA"), sha512),
 }
 
-TENANT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)  # Microsoft's `tid`
+TENANT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)  # a tenant of Microsoft's
 
 # RFC 9864 section 2.2: `Ed25519` is the new name of what `EdDSA` means here. Ed448 is refused by either name.
 NEW_NAMES = {"Ed25519": "EdDSA"}
@@ -214,14 +214,14 @@ def _signs_for(jwk: Jwk, claims: dict[str, Any]) -> bool:
     Without this, a key of personal accounts would speak for every organisation.
     """
     issuer = jwk.get("issuer")
-    return not isinstance(issuer, str) or claims.get("iss") in _of_tenant(frozenset({issuer}), claims.get("tid"))
+    return not isinstance(issuer, str) or _is_issued_by(claims, issuer)
 
 
 def _check_parties(
     claims: dict[str, Any], issuers: frozenset[str], client_id: str, trusted_audiences: frozenset[str]
 ) -> None:
     """Who made it and for whom (OpenID Connect Core section 3.1.3.7, items 2 to 5)."""
-    if not isinstance(claims.get("iss"), str) or claims["iss"] not in _of_tenant(issuers, claims.get("tid")):
+    if not any(_is_issued_by(claims, issuer) for issuer in issuers):
         _refuse("another issuer")
     # Item 3: an audience that is not trusted makes the token worthless.
     audience = claims.get("aud")
@@ -236,14 +236,16 @@ def _check_parties(
         _refuse("another authorized party")
 
 
-def _of_tenant(issuers: frozenset[str], tid: object) -> set[str]:
-    """The issuers, each with the token's tenant in its place; without a tenant's id, the issuers that need none."""
-    tenant = tid if isinstance(tid, str) and TENANT.fullmatch(tid) else None
-    return {
-        issuer.replace("{tenantid}", tenant or "")
-        for issuer in issuers
-        if tenant is not None or "{tenantid}" not in issuer
-    }
+def _is_issued_by(claims: dict[str, Any], issuer: str) -> bool:
+    """Whether `iss` is this issuer or, where the issuer has `{tenantid}`, a tenant of it, and the same as `tid`.
+
+    Entra ID leaves `tid` out of tokens that were asked for without the scope `profile`, so `iss` names the tenant.
+    """
+    iss, (prefix, many, suffix) = claims.get("iss"), issuer.partition("{tenantid}")
+    if not many or not isinstance(iss, str):
+        return bool(iss == issuer)
+    tenant = iss.removeprefix(prefix).removesuffix(suffix)
+    return bool(TENANT.fullmatch(tenant)) and iss == prefix + tenant + suffix and claims.get("tid", tenant) == tenant
 
 
 def _check_times(claims: dict[str, Any], now: int) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
+from chalicelib.errors import InvalidRequest
 from chalicelib.handlers import cookies
 from chalicelib.handlers.bodies import BEGIN_LOGIN, EXCHANGE, FINISH_LOGIN
 from chalicelib.handlers.browsers import require_navigation
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
     from chalicelib.services.login_requests import Departure
+
+# Characters. API Gateway takes 10,240 bytes of headers in an answer, and turns a larger answer into a 502.
+LONGEST_LOCATION = 8000
 
 
 def begin(request: Request, services: Services, provider: str) -> Response:
@@ -92,7 +96,11 @@ def finish_by_form(request: Request, services: Services, provider: str) -> Respo
     """
     services.federation.provider(provider)
     query = request.readable_form(FINISH_LOGIN)
-    return see_other(f"{services.config.issuer}/login/{provider}/callback?{urlencode(query)}", [])
+    url = f"{services.config.issuer}/login/{provider}/callback?{urlencode(query)}"
+    if len(url) > LONGEST_LOCATION:
+        detail = "The provider's answer is too long."
+        raise InvalidRequest(detail)
+    return see_other(url, [])
 
 
 def exchange(request: Request, services: Services, provider: str) -> Response:

@@ -25,8 +25,12 @@ PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (apple.PROFILE, github.PROFILE, google.PROFILE, microsoft.PROFILE, oidc.PROFILE)
 }
-# A session's `amr` names the provider that it was begun at, beside `pwd` for a password (RFC 8176).
-METHODS_OF_OTHERS = frozenset({"pwd"})
+# A session's `amr` names the provider that the session was begun at. The registered values mean other methods (RFC 8176
+# section 2): a provider of such a name would be taken for a password, or for a second factor.
+REGISTERED_METHODS = {
+    *("face", "fpt", "geo", "hwk", "iris", "kba", "mca", "mfa", "otp", "pin", "pop", "pwd", "rba", "retina"),
+    *("sc", "sms", "swk", "tel", "user", "vbm", "wia"),
+}
 
 
 def require_known(settings: Mapping[str, ProviderSettings]) -> None:
@@ -76,7 +80,7 @@ def connect(
 
 
 def _problems(name: str, given: ProviderSettings, profile: Profile) -> Iterator[str]:
-    if name != profile.name and (name in PROFILES or name in METHODS_OF_OTHERS):
+    if name != profile.name and (name in PROFILES or name in REGISTERED_METHODS):
         yield f"{provider_variable(name, given, 'CLIENT_ID')} has the name of something else: choose another name"
     for suffix, value in (("TEAM_ID", given.team_id), ("KEY_ID", given.key_id)):
         variable = provider_variable(name, given, suffix)

@@ -114,6 +114,6 @@ def _members(answer: Answer) -> dict[str, Any]:
         raise InvalidCode(debug=f"token endpoint: {error}")
     if error is None and answer.status == http.OK:
         return members
-    # Of what a provider writes the code alone is logged: the rest may repeat what was sent.
+    # The log gets the error code alone: the rest of the answer may repeat a secret of the request.
     known = error if isinstance(error, str) and ERROR_CODE.fullmatch(error) else "no error code"
     raise ProviderError(debug=f"token endpoint: HTTP {answer.status}, {known}")

@@ -103,7 +103,7 @@ def call(
     headers: Mapping[str, str] | None = None,
     patience: float | None = None,
 ) -> Answer:
-    """GET the URL, or POST the form to it. `patience` are seconds for the call, CALL_SECONDS where it is None.
+    """GET the URL, or POST the form to it. `patience` are seconds for the call; without it, CALL_SECONDS.
 
     Unavailable where no whole answer came in time, within the request's deadline. ProviderError for what is no HTTP and
     for more than 256 KiB.
@@ -207,7 +207,7 @@ def _ask(connection: HTTPConnection, target: str, form: Mapping[str, str] | None
 def _decoded(content: bytes, headers: Mapping[str, str]) -> bytes:
     """The content without its coding: servers and the boxes before them send gzip though `identity` was asked for.
 
-    ValueError for another coding, for broken gzip, and for what is cut short. At most one byte more than MAX_ANSWER is
+    ValueError for another coding, for broken gzip, and for gzip that is cut short. At most MAX_ANSWER + 1 bytes are
     unpacked, so that a small answer cannot become a large one.
     """
     coding = headers.get("Content-Encoding", "").strip().lower()

@@ -1,7 +1,7 @@
 """Microsoft Entra ID and personal Microsoft accounts. Source: learn.microsoft.com/entra/identity-platform.
 
 `common` and `organizations` are issuers of many tenants: their metadata name the issuer `…/{tenantid}/v2.0`, and a
-token names its tenant in `tid` and `iss`. An identity is known by the issuer of its own tenant.
+token names its tenant in `iss`. An identity is known by the issuer of its own tenant.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ PROFILE = Profile(
     issuer="https://login.microsoftonline.com/common/v2.0",
     # `email` may hold any text that a tenant's administrator likes (the attack "nOAuth"). It is proven only where the
     # optional claim `xms_edov` says that the tenant owns the address's domain; Microsoft spells it in these ways.
+    many_tenants=True,
     proof="xms_edov",
     proven=(True, 1, "1", "true"),
     claims={
@@ -31,7 +32,7 @@ PROFILE = Profile(
         "email": Use.USED,
         "xms_edov": Use.USED,
         "auth_time": Use.USED,
-        # Checked against `iss` where the issuer is that of many tenants (crypto/id_tokens.py).
+        # Must be the tenant of `iss` where the issuer is that of many tenants (crypto/id_tokens.py).
         "tid": Use.IGNORED,
         # Not a claim of Entra ID's own: a tenant can map any value to it.
         "email_verified": Use.IGNORED,

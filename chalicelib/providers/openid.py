@@ -55,7 +55,7 @@ class OpenIdProvider:
         self._clock = clock
         self._issuer = settings.issuer or profile.issuer
         # The issuer of each tenant, where `issuer` stands for many.
-        self._named = tenants_issuer(self._issuer) if profile.name == "microsoft" else self._issuer
+        self._named = tenants_issuer(self._issuer) if profile.many_tenants else self._issuer
         # Issuer and keys come from configuration alone (CVE-2026-31813): the profile's spellings are its issuer's.
         spelled = profile.spellings if self._issuer == profile.issuer else frozenset()
         self._issuers = spelled or frozenset({self._named})

@@ -25,7 +25,8 @@ class Profile:
     `spellings` are the values of `iss` that tokens of `issuer` carry; tokens of any other issuer carry exactly that.
     An address is proven where `proof`, a claim, is one of `proven`, of the same type. `form_post`: the provider answers
     by a form alone. `key_secret`: the secret parameter holds a private key, which signs a client secret for each call.
-    `openid`: False where the provider speaks OAuth 2 alone, and has a class of its own.
+    `many_tenants`: an issuer may stand for many. `native_clients`: apps can redeem codes. `openid`: False where the
+    provider speaks OAuth 2 alone, and has a class of its own.
     """
 
     name: str
@@ -37,5 +38,6 @@ class Profile:
     proven: tuple[object, ...] = (True,)
     form_post: bool = False
     key_secret: bool = False
+    many_tenants: bool = False
     native_clients: bool = True
     openid: bool = True

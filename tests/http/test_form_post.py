@@ -34,10 +34,11 @@ def test_form_becomes_the_query(server: Server, client: Client) -> None:
         ("/login/google/callback", [("Content-Type", "application/json")], b"{}", 415),
         ("/login/google/callback", [FORM], b"state=a&state=b", 400),
         ("/login/google/callback", [FORM], b"state=%ff", 400),
+        ("/login/google/callback", [FORM], b"state=" + b"%00" * 4000, 400),
     ],
 )
 def test_form_that_is_refused(
     client: Client, path: str, headers: list[tuple[str, str]], body: bytes, status: int
 ) -> None:
-    """A provider that is off, another content type, a doubled parameter, and a form that is no text."""
+    """A provider that is off, another content type, and forms that are doubled, no text, or too long to send on."""
     assert client.send("POST", path, headers, body).status == status

@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.errors import ProviderError
 from tests.fakes import START
+from tests.providers.hostile import ABSENT
 from tests.providers.party import Party
 
 if TYPE_CHECKING:
@@ -41,12 +42,24 @@ def test_identity_is_of_its_tenant(microsoft: Party) -> None:
     assert not microsoft.provider.knows_issuer("https://login.example.com/x/v2.0")
 
 
+def test_tenant_is_that_of_the_issuer(microsoft: Party) -> None:
+    """Entra ID tells no `tid` without the scope `profile`: the token's `iss` names the tenant."""
+    microsoft.stand_in.forgery.claims["tid"] = ABSENT
+    key = {**microsoft.stand_in.jwk(0), "issuer": f"{microsoft.stand_in.url}/{{tenantid}}/v2.0"}
+    microsoft.stand_in.key_set = {"keys": [key]}
+    assert microsoft.log_in().issuer == issuer(microsoft)
+
+
 @pytest.mark.parametrize(
     "claims",
     [
         {"tid": OTHER},
-        {"tid": None},
         {"tid": ""},
+        {"iss": "{}/" + TENANT + "/v1.0", "tid": None},
+        {"iss": "{}/" + TENANT.upper() + "/v2.0", "tid": None},
+        {"iss": "{}/common/v2.0", "tid": None},
+        {"iss": "{}/" + TENANT + "/../" + OTHER + "/v2.0", "tid": None},
+        {"iss": [], "tid": None},
         {"tid": TENANT.upper()},
         {"tid": "common"},
         {"tid": [TENANT]},

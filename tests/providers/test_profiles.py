@@ -140,3 +140,12 @@ def test_providers_have_issuers_of_their_own(issuer: str) -> None:
 def test_providers_are_off_without_settings() -> None:
     """Nothing that is not configured exists."""
     assert connect({}) == {}
+
+
+@pytest.mark.parametrize("name", ["pwd", "otp", "mfa", "hwk", "google", "github"])
+def test_name_that_means_something_else(name: str) -> None:
+    """A provider that the operator names must not be taken for a factor in `amr`, or for a provider that is shipped."""
+    given = ProviderSettings(client_id="c", secret_parameter="/p", profile="oidc", issuer="https://idp.example.com")
+    with pytest.raises(ConfigurationError, match=f"KEYTURN_OIDC_{name.upper()}_CLIENT_ID has the name"):
+        connect({name: given})
+    assert connect({"okta": given})
