@@ -65,9 +65,13 @@ ROUTES = [
     if method not in {"OPTIONS", "HEAD"}
 ]
 
-# What the routes take that RFCs want form-encoded.
-FORMS = {"/token/introspect": ("token", "token_type_hint"), "/token/revoke": ("token", "token_type_hint")}
-WITH_FORM = [route for route in ROUTES if route.path in FORMS]
+# What the routes take that RFCs want form-encoded, and what a provider posts.
+FORMS = {
+    "/token/introspect": ("token", "token_type_hint"),
+    "/token/revoke": ("token", "token_type_hint"),
+    "/login/{provider}/callback": ("state", "code", "iss"),
+}
+WITH_FORM = [route for route in ROUTES if route.method == "POST" and route.path in FORMS]
 WITH_BODY = [route for route in ROUTES if route.method in {"POST", "PUT", "PATCH"} and route not in WITH_FORM]
 
 # What each other route takes in its body.
@@ -86,7 +90,10 @@ MEMBERS = {
 MEMBERS_OF_DELETE = {"/sessions/{session_id}": (), "/identities/{provider}": ("refresh_token",)}
 
 every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
-every_route_with_form = pytest.mark.parametrize("route", WITH_FORM, ids=str)
+# test_form_post.py has the other form.
+every_token_route = pytest.mark.parametrize(
+    "route", [route for route in WITH_FORM if route.path.startswith("/token/")], ids=str
+)
 every_route_with_body = pytest.mark.parametrize("route", WITH_BODY, ids=str)
 
 
@@ -97,8 +104,14 @@ def assert_harmless(reply: Reply) -> None:
 
 def form_for(route: Route, held: Held) -> bytes | None:
     """A right form for the route, of this account; None for one that takes none."""
-    right = {"token": held.refresh_token, "token_type_hint": "refresh_token"}
-    return urlencode(right).encode() if route.path in FORMS else None
+    right = {
+        "token": held.refresh_token,
+        "token_type_hint": "refresh_token",
+        "state": "state",
+        "code": "code",
+        "iss": "https://accounts.example.com",
+    }
+    return urlencode({name: right[name] for name in FORMS[route.path]}).encode() if route in WITH_FORM else None
 
 
 def members_for(route: Route, held: Held) -> dict[str, str] | None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.http.client import JSON, Client, Held, assert_answer, assert_problem, log_in, sign_up
-from tests.http.hostile import FORM, SIGNATURE, Route, assert_harmless, every_route_with_form
+from tests.http.hostile import FORM, SIGNATURE, Route, assert_harmless, every_token_route
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
@@ -251,7 +251,7 @@ MALFORMED = {
 }
 
 
-@every_route_with_form
+@every_token_route
 def test_malformed_form(app_user: Held, route: Route) -> None:
     """What is no form with one token is malformed, in OAuth's own words, and nothing happens."""
     for name, form in MALFORMED.items():
@@ -284,7 +284,7 @@ def test_form_in_every_spelling(app_user: Held, form: str) -> None:
     app_user.assert_dead()
 
 
-@every_route_with_form
+@every_token_route
 def test_refused_content_type(app_user: Held, route: Route) -> None:
     """A body whose essence is not exactly the form's is not read, JSON included, whatever it holds."""
     form = urlencode({"token": app_user.refresh_token}).encode()
@@ -333,7 +333,7 @@ def test_accepted_content_type(app_user: Held, content_type: str) -> None:
     assert (reply.status, reply.json["active"]) == (200, True)
 
 
-@every_route_with_form
+@every_token_route
 def test_large_form(app_user: Held, route: Route) -> None:
     """16 KB are read, whatever fills them; a byte more is not."""
     largest = b"token=".ljust(16 * 1024, b"x")
@@ -344,7 +344,7 @@ def test_large_form(app_user: Held, route: Route) -> None:
         assert_oauth_error(route.send(app_user, [FORM], body), 400, "invalid_request")
 
 
-@every_route_with_form
+@every_token_route
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200) | st.binary(max_size=60).map(lambda value: b"token=" + value))
 def test_any_form(app_user: Held, route: Route, body: bytes) -> None:
@@ -352,7 +352,7 @@ def test_any_form(app_user: Held, route: Route, body: bytes) -> None:
     assert_harmless(route.send(app_user, [FORM], body))
 
 
-@every_route_with_form
+@every_token_route
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(token=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200))
 def test_any_token(app_user: Held, route: Route, token: str) -> None:
