@@ -35,7 +35,7 @@ SIGNED = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20300101/eu-central-1/execute-api/aws4_request",
 }
 NOBODYS = "A" * 22
-FORMS = {"/token/introspect", "/token/revoke"}
+FORMS = {"/token/introspect", "/token/revoke", "/login/{provider}/callback"}
 # What takes the session's refresh token in a body beside the bearer token.
 RENEWING = {
     ("POST", "/password/change"),
@@ -395,6 +395,7 @@ OWN: dict[tuple[str, str], dict[int, Case]] = {
         400: get("/login/google/callback?state=x&code=x"),
         403: get("/login/google/callback?state=x&code=x", **PICTURE),
     },
+    ("POST", "/login/{provider}/callback"): {303: form("/login/google/callback", b"state=x&code=x", {})},
     ("POST", "/login/{provider}/exchange"): {
         200: exchange(World.person),
         401: exchange(World.person, code="nobodys"),
