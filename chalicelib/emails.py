@@ -1,4 +1,4 @@
-"""Email addresses: which strings can be one, and the one spelling that accounts are unique by.
+"""Email addresses: which strings can be one, the spelling that accounts are unique by, and which two are one mailbox.
 
 The rules are those of the package email-validator. Almost every address is plain ASCII, for which the same rules stand
 here in two patterns: reading the package costs a cold start 27 ms, most of it for IDNA's tables. A test holds the two
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from string import ascii_lowercase, ascii_uppercase
+from typing import NamedTuple
 
 from chalicelib.errors import InvalidEmail
 
@@ -31,23 +33,55 @@ INVISIBLE = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\uf
 # reached, and within the team's network mail to it would go to whoever answers to the name (RFC 6761, RFC 6762).
 SPECIAL_USE = ("arpa", "invalid", "local", "localhost", "onion", "test")
 
+# Letters of everyday Thai, Lao and Armenian that Unicode calls compositions of two others. Keyboards have no other.
+COMPOSED_LETTERS = frozenset("\u0e33\u0eb3\u0edc\u0edd\u0587")
+# The parts of the first two are drawn as the letter itself. Those of the others are not joined, and look different.
+DRAWN_ALIKE = {"\u0e4d\u0e32": "\u0e33", "\u0ecd\u0eb2": "\u0eb3"}
+
+_ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+class Address(NamedTuple):
+    """An email address in two spellings.
+
+    Accounts are unique by `canonical`, and mail goes to `as_typed`: NFC, with the domain in its canonical form.
+    """
+
+    canonical: str
+    as_typed: str
+
+    @property
+    def other_spelling(self) -> str | None:
+        """`as_typed` where it is not the canonical spelling, else None: what an account keeps beside that."""
+        return None if self.as_typed == self.canonical else self.as_typed
+
 
 def canonical_email(email: str) -> str:
-    """The address in the spelling that accounts are unique by: NFC, lower case, its domain in Unicode.
+    """The spelling that accounts are unique by: NFC, lower case, a final sigma as any other, the domain in Unicode.
 
-    InvalidEmail where it cannot be one: lists, display names, quoted local parts, IP addresses in place of a domain.
-    Upper and lower case are one mailbox here. RFC 5321 lets a local part differ by case, no provider does, and two
+    InvalidEmail as `parse_email`.
+    """
+    return parse_email(email).canonical
+
+
+def parse_email(email: str) -> Address:
+    """The address in both spellings.
+
+    InvalidEmail where it cannot be one: lists, display names, quoted local parts, IP addresses in place of a domain,
+    and local parts with other drawings of characters that there are.
+
+    Upper and lower case are one account here. RFC 5321 lets a local part differ by case, no provider does, and two
     accounts that look alike help an attacker alone.
     """
     # Normalising takes the square of the time for a long run of accents, and shortens nothing to less than a quarter.
     if len(email) > 4 * MAX_LENGTH:
         raise InvalidEmail
     if not email.isascii():
-        return _canonical_unicode(email)
+        return _parse_unicode(email)
     plain = email.lower()
     local, _, domain = plain.rpartition("@")
     if domain.startswith("xn--") or ".xn--" in domain:
-        return _canonical_unicode(email)
+        return _parse_unicode(email)
     valid = (
         len(plain) <= MAX_LENGTH
         and len(local) <= MAX_LOCAL_LENGTH
@@ -57,18 +91,27 @@ def canonical_email(email: str) -> str:
     )
     if not valid:
         raise InvalidEmail
-    return plain
+    return Address(plain, f"{email[: len(local)]}@{domain}")
 
 
-def _canonical_unicode(email: str) -> str:
-    canonical = _canonical_once(email)
+def same_mailbox(address: str, other: str) -> bool:
+    """Whether two addresses, each as typed or canonical, are one mailbox, so that a proof of one proves both.
+
+    ASCII letters may differ by case in the local part. Any other letter must be the same: a provider may give
+    `\u03b1\u03c2` to one person and `\u03b1\u03c3` to another, though both have one canonical form.
+    """
+    return address.translate(_ASCII_LOWER) == other.translate(_ASCII_LOWER)
+
+
+def _parse_unicode(email: str) -> Address:
+    address = _parse_once(email)
     # Lower case is another string, which has to be an address as well, and its own canonical form.
-    if _canonical_once(canonical) != canonical:
+    if _parse_once(address.canonical).canonical != address.canonical:
         raise InvalidEmail
-    return canonical
+    return address
 
 
-def _canonical_once(email: str) -> str:
+def _parse_once(email: str) -> Address:
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  # 27 ms, for one address in thousands
 
     try:
@@ -86,18 +129,24 @@ def _canonical_once(email: str) -> str:
         )
     except EmailNotValidError:
         raise InvalidEmail from None
-    if re.search(INVISIBLE, address.local_part) or any(_redraws(character) for character in address.local_part):
+    local = unicodedata.normalize("NFC", address.local_part)
+    if re.search(INVISIBLE, local) or any(_redraws(character) for character in local):
         raise InvalidEmail
+    return Address(f"{_folded(local)}@{address.domain}", f"{local}@{address.domain}")
+
+
+def _folded(local: str) -> str:
     # A sigma ends a word in another form; which one it had is lost in capitals.
-    local = unicodedata.normalize("NFC", address.local_part.lower().replace("\u03c2", "\u03c3"))
-    return f"{local}@{address.domain}"
+    folded = unicodedata.normalize("NFC", local.lower().replace("\u03c2", "\u03c3"))
+    for parts, letter in DRAWN_ALIKE.items():
+        folded = folded.replace(parts, letter)
+    return folded
 
 
 def _redraws(character: str) -> bool:
-    """Whether it is another drawing of a character that there is: full or half width, bold, circled, raised.
+    """Whether it is another drawing of characters that there are: full width, bold, raised, a ligature, a numeral.
 
     A mailbox of its own it may be, and looks like somebody else's. The domain has none: IDNA maps them (UTS #46).
-    Compositions of several letters have the tag `<compat>`; Thai and Lao need those.
     """
-    tag = unicodedata.decomposition(character).partition(" ")[0]
-    return tag.startswith("<") and tag != "<compat>"
+    decomposed, drawn = (unicodedata.normalize(form, character) for form in ("NFD", "NFKD"))
+    return decomposed != drawn and character not in COMPOSED_LETTERS

@@ -121,9 +121,9 @@ class FakeStore:
             return marker[0] if marker else None
 
     def link_identity(
-        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, session: Renewal | Session | None
+        self, login: Login, identity: LinkedIdentity, *, proves: str | None, session: Renewal | Session | None
     ) -> AccessChanged:
-        """Change marker, login and session, and for proves_email the account, together."""
+        """Change marker, login and session, and the account where its address is proven, together."""
         account = login.account
         with self._lock:
             if (identity.issuer, identity.subject) in self.markers:
@@ -142,11 +142,11 @@ class FakeStore:
             held = self.logins[account.email]
             given_up = tuple(name for name in held.given_up if name != identity.provider)
             self.logins[account.email] = replace(held, identities=(*held.identities, identity), given_up=given_up)
-            if proves_email:
-                self._verify_email(account)
+            if proves is not None:
+                self._prove_address(account, proves)
             return AccessChanged.CHANGED
 
-    def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
+    def take_over_account(self, login: Login, identity: LinkedIdentity, *, proves: str, deny_until: int) -> bool:
         """Change login, account, blacklist and markers together."""
         account = login.account
         with self._lock:
@@ -158,7 +158,7 @@ class FakeStore:
             self._raise_epoch(account, deny_until, disabled=self.accounts[account.sub].disabled)
             held = self.logins[account.email]
             self.logins[account.email] = replace(held, password_digest=None, identities=(identity,), given_up=())
-            self._verify_email(account)
+            self._prove_address(account, proves)
             return True
 
     def unlink_identity(self, login: Login, provider: str, renewal: Renewal) -> AccessChanged:
@@ -373,10 +373,10 @@ class FakeStore:
         for identity in identities:
             del self.markers[identity.issuer, identity.subject]
 
-    def _verify_email(self, account: Account) -> None:
+    def _prove_address(self, account: Account, address: str) -> None:
         login, state = self.logins[account.email], self.accounts[account.sub]
-        self.logins[account.email] = replace(login, account=replace(login.account, email_verified=True))
-        self.accounts[account.sub] = replace(state, email_verified=True)
+        self.logins[account.email] = replace(login, account=login.account.proven(address))
+        self.accounts[account.sub] = state.proven(address)
 
     def _raise_epoch(self, account: Account, deny_until: int, *, disabled: bool) -> None:
         raised = account.epoch + 1

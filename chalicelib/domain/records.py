@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person's account. `epoch` counts revocations: tokens and sessions of an older epoch are dead."""
+    """A person's account. `epoch` counts revocations: tokens and sessions of an older epoch are dead.
+
+    Accounts are unique by `email`, the canonical address. `address` is the address as it was typed or proven, where
+    that is another spelling.
+    """
 
     sub: str
     email: str
@@ -33,6 +37,16 @@ class Account:
     disabled: bool = False
     roles: tuple[str, ...] = ()
     email_verified: bool = False
+    address: str | None = None
+
+    @property
+    def held_address(self) -> str:
+        """The address that the account holds: where its mail goes, and what its owner is shown."""
+        return self.email if self.address is None else self.address
+
+    def proven(self, address: str) -> Account:
+        """The account with its address as it has been proven."""
+        return replace(self, email_verified=True, address=None if address == self.email else address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def me(request: Request, services: Services) -> Response:
     return json_response(
         {
             "sub": account.sub,
-            "email": account.email,
+            "email": account.held_address,
             "email_verified": account.email_verified,
             "roles": account.roles,
             "session_id": principal.sid,

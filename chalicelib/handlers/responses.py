@@ -53,7 +53,7 @@ def token_response(grant: Grant, config: Config, status: int = 200, *, displaced
         "session_id": grant.session_id,
         "user": {
             "sub": account.sub,
-            "email": account.email,
+            "email": account.held_address,
             "email_verified": account.email_verified,
             "roles": account.roles,
         },

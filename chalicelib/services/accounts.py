@@ -10,7 +10,7 @@ from chalicelib.crypto.refresh_tokens import ID_BYTES
 from chalicelib.domain.passwords import normalised
 from chalicelib.domain.records import Account, Login
 from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
-from chalicelib.emails import canonical_email
+from chalicelib.emails import canonical_email, parse_email
 from chalicelib.errors import (
     ConfigurationError,
     EmailTaken,
@@ -75,13 +75,15 @@ class Accounts:
 
         EmailTaken after the same hash where the address has one; InvalidEmail, PasswordRejected, TooManyRequests.
         """
-        email = canonical_email(credentials.email)
+        typed = parse_email(credentials.email)
+        email = typed.canonical
         password = normalised(credentials.password)
         self.passwords.accept_new(password, email)
         now = self.clock.now()
         attempt = self.attempts.sign_up(client)
         self.passwords.require_unbreached(password, client)
-        account = Account(b64url(self.source.token(ID_BYTES)), email, roles=NEW_ACCOUNT_ROLES)
+        sub = b64url(self.source.token(ID_BYTES))
+        account = Account(sub, email, roles=NEW_ACCOUNT_ROLES, address=typed.other_spelling)
         who = self._authenticated(account, credentials, client, now)
         new = self.new_sessions.prepare(who, now)
         if not self.store.create_account(Login(account, self._hash(password, attempt)), new.session):

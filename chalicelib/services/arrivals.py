@@ -5,6 +5,7 @@ What holds, from the top:
     the identity opens an account            that one
     nobody has its address                   a new account, without a password
     the provider has not verified it         refused: whoever has the account logs in and links it
+    the account holds another spelling       refused too: by emails.same_mailbox it is another mailbox
     the account has not verified it          taken over: its password, sessions and other identities are gone
     both have                                linked to the account that has it
 """
@@ -18,7 +19,7 @@ from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
 from chalicelib.domain.records import Account, LinkedIdentity, Login
 from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
-from chalicelib.emails import canonical_email
+from chalicelib.emails import parse_email, same_mailbox
 from chalicelib.errors import AccessDenied, EmailRequired, EmailTaken, InvalidEmail, Unavailable
 from chalicelib.services.begin import Authenticated
 from chalicelib.store.protocol import AccessChanged
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Client, Identity, Session, Transport
+    from chalicelib.emails import Address
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
     from chalicelib.services.begin import NewSession, NewSessions
     from chalicelib.services.grants import Grant
@@ -100,24 +102,28 @@ class Arrivals:
     def _first_arrival(self, identity: Identity, visit: Visit) -> Grant | None:
         """None where somebody else's write came between: read again."""
         linked = link_of(identity, self.clock.now())
-        email = _usable_email(identity)
-        login = self.store.find_login(email)
+        proven = _usable_email(identity)
+        login = self.store.find_login(proven.canonical)
         if login is None:
-            return self._make_account(email, identity, linked, visit)
+            return self._make_account(proven, identity, linked, visit)
         if any((held.issuer, held.subject) == (linked.issuer, linked.subject) for held in login.identities):
             # Another first arrival of this very identity, between the two reads.
             return None
         if not identity.email_verified:
             raise EmailTaken(LINK_IT, debug="the provider has not verified the address")
+        if not same_mailbox(proven.as_typed, login.account.held_address):
+            # Also where nobody has proven the account's address: it may be its owner's, who is another person.
+            raise EmailTaken(LINK_IT, debug="the account holds another spelling of the address")
         if login.account.disabled:
             raise AccessDenied(debug="disabled")
-        account = self._join(login, linked, visit.client)
+        account = self._join(login, linked, proven.as_typed, visit.client)
         return None if account is None else self._begin(account, identity, visit)
 
-    def _make_account(self, email: str, identity: Identity, linked: LinkedIdentity, visit: Visit) -> Grant | None:
+    def _make_account(self, told: Address, identity: Identity, linked: LinkedIdentity, visit: Visit) -> Grant | None:
         account = Account(
             sub=b64url(self.source.token(ID_BYTES)),
-            email=email,
+            email=told.canonical,
+            address=told.other_spelling,
             roles=NEW_ACCOUNT_ROLES,
             email_verified=identity.email_verified is True,
         )
@@ -128,7 +134,7 @@ class Arrivals:
         self.new_sessions.end_carried(new.who)
         return new.grant
 
-    def _join(self, login: Login, linked: LinkedIdentity, client: Client) -> Account | None:
+    def _join(self, login: Login, linked: LinkedIdentity, address: str, client: Client) -> Account | None:
         """The account of the address as the identity opens it from now on; None where it changed meanwhile."""
         now = self.clock.now()
         account = login.account
@@ -136,14 +142,15 @@ class Arrivals:
             if login.identity(linked.provider) is not None or linked.provider in login.given_up:
                 # An address is given to another person at times; and who removed an identity meant it.
                 raise EmailTaken(LINK_IT, debug="the account has, or had, another identity of this provider")
-            outcome = self.store.link_identity(login, linked, proves_email=False, session=None)
+            outcome = self.store.link_identity(login, linked, proves=None, session=None)
             if outcome is not AccessChanged.CHANGED:
                 return None
             self.audit.record("identity_linked", client, sub=account.sub, provider=linked.provider, by="email")
             return account
         # Whoever signed up with the address never proved it, and may have done so to wait for its owner (pre-hijack).
         try:
-            taken = self.store.take_over_account(login, linked, deny_until=self.sessions.deny_until(now))
+            deny_until = self.sessions.deny_until(now)
+            taken = self.store.take_over_account(login, linked, proves=address, deny_until=deny_until)
         except Unavailable:
             # Done or not: were the answer lost, the person's next login would find nothing to tell.
             self.audit.record("account_may_be_taken_over", client, sub=account.sub, provider=linked.provider)
@@ -151,7 +158,7 @@ class Arrivals:
         if not taken:
             return None
         self.audit.record("account_taken_over", client, sub=account.sub, provider=linked.provider)
-        return replace(account, epoch=account.epoch + 1, email_verified=True)
+        return replace(account.proven(address), epoch=account.epoch + 1)
 
     def _begin(self, account: Account, identity: Identity, visit: Visit) -> Grant:
         new = self._prepare(account, identity, visit)
@@ -182,8 +189,8 @@ def link_of(identity: Identity, now: int) -> LinkedIdentity:
     return LinkedIdentity(identity.provider, identity.issuer, identity.subject, identity.email or "", now)
 
 
-def _usable_email(identity: Identity) -> str:
+def _usable_email(identity: Identity) -> Address:
     try:
-        return canonical_email(identity.email or "")
+        return parse_email(identity.email or "")
     except InvalidEmail:
         raise EmailRequired(debug="no address, or none that can be one") from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.emails import canonical_email
+from chalicelib.emails import parse_email, same_mailbox
 from chalicelib.errors import (
     CredentialRequired,
     IdentityNotFound,
@@ -81,15 +81,15 @@ class Identities:
             if held is not None and (held.issuer, held.subject) != (identity.issuer, identity.subject):
                 detail = "The account has another identity of this provider; remove that one first."
                 raise IdentityTaken(detail)
-            proves_email = held is None and not login.account.email_verified and _proves(identity, account.email)
-            proven = replace(login.account, email_verified=login.account.email_verified or proves_email)
+            proves = _proven_address(identity, login.account) if held is None else None
+            proven = login.account if proves is None else login.account.proven(proves)
             grant, renewal = self.renewals.prepare(proven, session, client, now) if renews else (None, None)
             if held is not None:
                 if renewal is None or self.store.renew_session(renewal):
                     return grant
                 continue
             with self.renewals.told("identity_linked", session, client):
-                outcome = self.store.link_identity(login, linked, proves_email=proves_email, session=renewal or session)
+                outcome = self.store.link_identity(login, linked, proves=proves, session=renewal or session)
             if outcome is AccessChanged.CHANGED:
                 self.audit.record("identity_linked", client, sub=sub, sid=sid, provider=identity.provider, by="user")
                 return grant
@@ -154,8 +154,12 @@ class Identities:
         return login
 
 
-def _proves(identity: Identity, email: str) -> bool:
+def _proven_address(identity: Identity, account: Account) -> str | None:
+    """The account's unproven address as the provider has verified it; None where the provider has verified another."""
+    if account.email_verified or identity.email_verified is not True:
+        return None
     try:
-        return identity.email_verified is True and canonical_email(identity.email or "") == email
+        told = parse_email(identity.email or "").as_typed
     except InvalidEmail:
-        return False
+        return None
+    return told if same_mailbox(told, account.held_address) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from chalicelib.store import denials, epochs, identities, items, keys, limits, requests, sessions
+from chalicelib.store import denials, epochs, identities, items, keys, limits, login_transactions, requests, sessions
 from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact, write_batch
 from chalicelib.store.protocol import AccessChanged, NotRotated, Rotated
 from chalicelib.store.values import binary, number, text
@@ -111,10 +111,10 @@ class DynamoDBStore:
         return marker["sub"]["S"] if marker else None
 
     def link_identity(
-        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, session: Renewal | Session | None
+        self, login: Login, identity: LinkedIdentity, *, proves: str | None, session: Renewal | Session | None
     ) -> AccessChanged:
-        """Put the marker and update login and, for `proves_email`, state: 4 or 6 write units; 2 more for a session."""
-        writes = identities.link(self._table, login, identity, proves_email=proves_email, session=session)
+        """Put the marker and update login and, with a proof, state: 4 or 6 write units; 2 more for a session."""
+        writes = identities.link(self._table, login, identity, proves=proves, session=session)
         try:
             transact(self._client, writes)
         except TransactionRefused as refused:
@@ -123,9 +123,9 @@ class DynamoDBStore:
             return _moved(refused, asked=session is not None)
         return AccessChanged.CHANGED
 
-    def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
+    def take_over_account(self, login: Login, identity: LinkedIdentity, *, proves: str, deny_until: int) -> bool:
         """Update login, state and blacklist, write and delete markers: 8 write units, and 2 an identity of before."""
-        return self._all_hold(identities.take_over(self._table, login, identity, deny_until=deny_until))
+        return self._all_hold(identities.take_over(self._table, login, identity, proves=proves, deny_until=deny_until))
 
     def unlink_identity(self, login: Login, provider: str, renewal: Renewal) -> AccessChanged:
         """Update login and session and delete the marker in one transaction: 6 write units."""
@@ -138,7 +138,8 @@ class DynamoDBStore:
     def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
         """Put the transaction. It is never put over one that is there: that one may be taken by now."""
         try:
-            send(self._client.put_item, requests.put_new(self._table, items.transaction_item(digest, transaction)))
+            item = login_transactions.transaction_item(digest, transaction)
+            send(self._client.put_item, requests.put_new(self._table, item))
         except ConditionFailed:
             return  # a digest is fresh: this very call has written it and its answer was lost
 
@@ -157,8 +158,8 @@ class DynamoDBStore:
             response = send(self._client.update_item, {**request, "ReturnValues": "ALL_NEW"})
         except ConditionFailed as refused:
             taken_by_this_call = refused.held.get("taken_by") == text(attempt)
-            return items.transaction_from(refused.held) if taken_by_this_call else None
-        return items.transaction_from(response["Attributes"])
+            return login_transactions.transaction_from(refused.held) if taken_by_this_call else None
+        return login_transactions.transaction_from(response["Attributes"])
 
     def create_session(self, session: Session) -> None:
         """Put the session. It is never put over one that is there: a late attempt would undo its first rotation."""

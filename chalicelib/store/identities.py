@@ -27,23 +27,23 @@ MARKER = -1  # of `link`: the last one
 _SAME_EPOCH = "#epoch = :epoch"
 _SAME_FLOOR = "(attribute_not_exists(#floor) OR #floor = :floor)"
 _OURS = "#sub = :sub"
+_PROVEN = "#email_verified = :verified, #address = :address"
 
 
 def link(
-    table: str, login: Login, identity: LinkedIdentity, *, proves_email: bool, session: Renewal | Session | None
+    table: str, login: Login, identity: LinkedIdentity, *, proves: str | None, session: Renewal | Session | None
 ) -> list[Request]:
     """Put the identity's marker and add it to the login; see Store.link_identity."""
     account = login.account
     condition, values = _as_read(login)
-    verified = {":verified": flag(value=True)}
     change = "SET #identities = :linked"
     values[":linked"] = items.identity_list((*login.identities, identity))
     if identity.provider in login.given_up:
         change += ", #given_up = :given_up"
         values[":given_up"] = text_list(name for name in login.given_up if name != identity.provider)
-    if proves_email:
-        change += ", #email_verified = :verified"
-        values |= verified
+    if proves is not None:
+        change += f", {_PROVEN}"
+        values |= _proven(proves)
     writes = [{"Update": requests.update_if(table, keys.login(account.email), condition, change, values)}]
     match session:
         case Renewal():
@@ -53,22 +53,23 @@ def link(
             # A renewal since then has another floor: what was proven with a credential of before is dead.
             as_read = {":epoch": number(account.epoch), ":floor": number(session.floor)}
             writes.append({"ConditionCheck": requests.check(table, here, f"{_SAME_EPOCH} AND {_SAME_FLOOR}", as_read)})
-    if proves_email:
-        change = "SET #email_verified = :verified"
+    if proves is not None:
         epoch = {":epoch": number(account.epoch)}
         state = keys.state(account.sub)
-        writes.append({"Update": requests.update_if(table, state, _SAME_EPOCH, change, {**epoch, **verified})})
+        writes.append(
+            {"Update": requests.update_if(table, state, _SAME_EPOCH, f"SET {_PROVEN}", {**epoch, **_proven(proves)})}
+        )
     writes.append({"Put": requests.put_new(table, items.marker_item(account.sub, identity))})
     return writes
 
 
-def take_over(table: str, login: Login, identity: LinkedIdentity, *, deny_until: int) -> list[Request]:
+def take_over(table: str, login: Login, identity: LinkedIdentity, *, proves: str, deny_until: int) -> list[Request]:
     """Leave nothing of the account's ways in but the identity, in a new epoch; see Store.take_over_account."""
     account = login.account
     condition, values = _as_read(login)
     unproven = "#email_verified = :unproven"  # whoever read it as proven has no reason to take it
-    raised = {":next_epoch": number(account.epoch + 1), ":verified": flag(value=True)}
-    change = "SET #epoch = :next_epoch, #email_verified = :verified"
+    raised = {":next_epoch": number(account.epoch + 1), **_proven(proves)}
+    change = f"SET #epoch = :next_epoch, {_PROVEN}"
     login_update = requests.update_if(
         table,
         keys.login(account.email),
@@ -120,6 +121,10 @@ def _as_read(login: Login) -> tuple[str, dict[str, Value]]:
         ":identities": items.identity_list(login.identities),
     }
     return f"{_OURS} AND {_SAME_EPOCH} AND {same_standing} AND {same_identities}", values
+
+
+def _proven(address: str) -> dict[str, Value]:
+    return {":verified": flag(value=True), ":address": text(address)}
 
 
 def _same(one: LinkedIdentity, other: LinkedIdentity) -> bool:

@@ -13,7 +13,6 @@ from chalicelib.domain.records import (
     Account,
     LinkedIdentity,
     Login,
-    LoginTransaction,
     SecurityEvent,
     Session,
 )
@@ -51,23 +50,6 @@ def marker_item(sub: str, identity: LinkedIdentity) -> Item:
         "sub": text(sub),
         "linked_at": number(identity.linked_at),
     }
-
-
-def transaction_item(digest: bytes, transaction: LoginTransaction) -> Item:
-    """A login that has begun; garbage as soon as it has expired. Who may link holds `sub`, `sid` and `generation`."""
-    item = {
-        **keys.transaction(digest),
-        "provider": text(transaction.provider),
-        "return_to": text(transaction.return_to),
-        "transport": text(transaction.transport),
-        "expires_at": number(transaction.expires_at),
-    }
-    if transaction.linking is not None:
-        sub, sid, generation = transaction.linking
-        item |= {"sub": text(sub), "sid": text(sid), "generation": number(generation)}
-    if transaction.max_age is not None:
-        item["max_age"] = number(transaction.max_age)
-    return item
 
 
 def state_item(account: Account) -> Item:
@@ -144,21 +126,6 @@ def login_from(item: Mapping[str, Any]) -> Login:
 def account_from(item: Mapping[str, Any]) -> Account:
     """The account that the state item holds."""
     return _account(item, sub=keys.sub_of(item), email=item["email"]["S"])
-
-
-def transaction_from(item: Mapping[str, Any]) -> LoginTransaction:
-    """The login that the item says has begun."""
-    transport: Transport = item["transport"]["S"]
-    # One of a version before does not say which credential asked: as if it was under every floor.
-    generation = int(item["generation"]["N"]) if "generation" in item else -1
-    return LoginTransaction(
-        provider=item["provider"]["S"],
-        return_to=item["return_to"]["S"],
-        transport=transport,
-        expires_at=int(item["expires_at"]["N"]),
-        linking=(item["sub"]["S"], item["sid"]["S"], generation) if "sid" in item else None,
-        max_age=int(item["max_age"]["N"]) if "max_age" in item else None,
-    )
 
 
 def is_session(item: Mapping[str, Any]) -> bool:
@@ -250,10 +217,13 @@ def _standing(account: Account) -> Item:
         "disabled": flag(value=account.disabled),
         "roles": text_list(account.roles),
         "email_verified": flag(value=account.email_verified),
+        # Both items hold it, because refreshing and /me read the state alone. Without it the canonical one is meant.
+        **({} if account.address is None else {"address": text(account.address)}),
     }
 
 
 def _account(item: Mapping[str, Any], *, sub: str, email: str) -> Account:
+    address = item["address"]["S"] if "address" in item else email
     return Account(
         sub=sub,
         email=email,
@@ -261,6 +231,7 @@ def _account(item: Mapping[str, Any], *, sub: str, email: str) -> Account:
         disabled=item["disabled"]["BOOL"],
         roles=tuple(value["S"] for value in item["roles"]["L"]),
         email_verified=item["email_verified"]["BOOL"],
+        address=None if address == email else address,
     )
 
 

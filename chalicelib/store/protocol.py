@@ -149,23 +149,23 @@ class Store(Protocol):
         """The sub of the account that the identity opens."""
 
     def link_identity(
-        self, login: Login, identity: LinkedIdentity, *, proves_email: bool, session: Renewal | Session | None
+        self, login: Login, identity: LinkedIdentity, *, proves: str | None, session: Renewal | Session | None
     ) -> AccessChanged:
         """Let the identity open the account, which then has not given its provider up, in one transaction.
 
         Conditions: the login is as it was read (account, epoch, `email_verified`, identities); the identity opens no
         account; the session, where one asks, is there in that epoch, and as it was read if its credentials are renewed
-        with it. With `proves_email` the account's address counts as verified from the same write on. A retry of its own
-        lost write may say IDENTITY_TAKEN.
+        with it. Where the identity `proves` the account's address, the account holds that spelling, as
+        verified, from the same write on. A retry of its own lost write may say IDENTITY_TAKEN.
         """
 
-    def take_over_account(self, login: Login, identity: LinkedIdentity, *, deny_until: int) -> bool:
+    def take_over_account(self, login: Login, identity: LinkedIdentity, *, proves: str, deny_until: int) -> bool:
         """Give an account whose address nobody had proven to the identity that has proven it, in one transaction.
 
         The password and every other identity are gone, the epoch is raised (so that every session and access token of
-        before is dead), `email_verified` is True and the identity opens the account. Conditions: the login is as it was
-        read, with `email_verified` False; the identity opens no other account. False otherwise; a retry of its own lost
-        write may say False too.
+        before is dead), the account holds the address that the identity `proves`, as verified, and the identity opens
+        it. Conditions: the login is as it was read, with `email_verified` False; the identity opens no other account.
+        False otherwise; a retry of its own lost write may say False too.
         """
 
     def unlink_identity(self, login: Login, provider: str, renewal: Renewal) -> AccessChanged:

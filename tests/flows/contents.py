@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chalicelib.store import items, keys
+from chalicelib.store import items, keys, login_transactions
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests.fakes_store import FakeStore
 
@@ -84,7 +84,7 @@ def contents(store: Store) -> Contents:
                 issuer, _, subject = rest.partition("#")
                 held.markers[issuer, subject] = row["sub"]["S"], int(row["linked_at"]["N"])
             case "once", "login":
-                held.transactions[bytes.fromhex(rest)] = items.transaction_from(row)
+                held.transactions[bytes.fromhex(rest)] = login_transactions.transaction_from(row)
             case kind:
                 assert kind[0] in {"limit", "events"}
     return held

@@ -72,6 +72,17 @@ def test_user(app_user: Held) -> None:
     assert again.session_id != app_user.session_id
 
 
+def test_address_is_told_as_it_was_typed(client: Client) -> None:
+    """Sign-up, login in another spelling, refresh and `/me` name the address as the account holds it."""
+    held = sign_up(client, "body", new_email().title())
+    local, _, domain = held.email.partition("@")
+    told = f"{local}@{domain.lower()}"
+    again = log_in(client, held.email.lower())
+    replies = [held.reply, again.reply, again.refresh(), again.me()]
+    emails = [reply.json.get("user", reply.json)["email"] for reply in replies]
+    assert emails == [told] * 4
+
+
 @pytest.mark.parametrize("spelling", [str, str.upper, str.title])
 def test_known_address(app_user: Held, spelling: type[str]) -> None:
     """A second account with an address is refused, however it is spelled, and the first one's password stays."""

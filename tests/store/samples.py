@@ -18,6 +18,7 @@ from chalicelib.domain.records import (
 from chalicelib.store.protocol import Renewal, Rotation
 
 NOW = 1_800_000_000
+PROVEN = "Proven@example.com"  # an address as a provider has proven it
 CLIENT = Client(address="203.0.113.7", user_agent="curl/8.5")
 
 

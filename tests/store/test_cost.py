@@ -240,22 +240,22 @@ def test_identities_cost_two_units_more_each(costs: Costs) -> None:
 
     assert_cost(6, partial(store.unlink_identity, login, "google", renewal()))
     bare = an_arrival(sub=sub, email=login.account.email)
-    assert_cost(4, partial(store.link_identity, bare, identity, proves_email=False, session=None))
+    assert_cost(4, partial(store.link_identity, bare, identity, proves=None, session=None))
     store.unlink_identity(login, "google", renewal())
-    assert_cost(6, partial(store.link_identity, bare, identity, proves_email=False, session=session))
+    assert_cost(6, partial(store.link_identity, bare, identity, proves=None, session=session))
     store.unlink_identity(login, "google", renewal())
-    assert_cost(6, partial(store.link_identity, bare, identity, proves_email=False, session=renewal()))
+    assert_cost(6, partial(store.link_identity, bare, identity, proves=None, session=renewal()))
     assert_cost(8, partial(store.change_password, login, "$first", renewal(1), deny_until=DENY_UNTIL))
 
     unproven, other = a_login(elsewhere()), a_login()
     for account in (unproven, other):
         store.create_account(account, a_session(account.account.sub, sid="only"))
     asking = a_renewal(a_session(other.account.sub, sid="only"))
-    link = partial(store.link_identity, other, an_identity(), proves_email=True, session=asking)
+    link = partial(store.link_identity, other, an_identity(), proves=EMAIL, session=asking)
     assert_cost(8, link)
     assert_cost(8, link)  # refused
-    assert_cost(10, partial(store.take_over_account, unproven, an_identity(), deny_until=DENY_UNTIL))
-    assert_cost(8, partial(store.take_over_account, costs.login, an_identity(), deny_until=DENY_UNTIL))
+    assert_cost(10, partial(store.take_over_account, unproven, an_identity(), proves=EMAIL, deny_until=DENY_UNTIL))
+    assert_cost(8, partial(store.take_over_account, costs.login, an_identity(), proves=EMAIL, deny_until=DENY_UNTIL))
 
 
 def test_events_cost_a_unit_each_to_keep_and_half_a_unit_for_4_kb_to_read(costs: Costs) -> None:

@@ -19,6 +19,7 @@ from tests import engines
 from tests.store.fault_proxy import Fault, FaultProxy
 from tests.store.samples import (
     NOW,
+    PROVEN,
     a_login,
     a_renewal,
     a_rotation,
@@ -153,7 +154,7 @@ WRITES: dict[str, Verb] = {
         lambda raised: raised is False,  # the caller reads the account again and raises the epoch that it finds
     ),
     "link_identity": Verb(
-        lambda s: s.store.link_identity(s.login, s.identity, proves_email=True, session=s.renewal),
+        lambda s: s.store.link_identity(s.login, s.identity, proves=PROVEN, session=s.renewal),
         lambda outcome: outcome is AccessChanged.CHANGED,
         lambda s: (
             s.identity_now == s.sub
@@ -163,7 +164,7 @@ WRITES: dict[str, Verb] = {
         lambda outcome: outcome is AccessChanged.IDENTITY_TAKEN,  # the caller reads the login again and finds it there
     ),
     "take_over_account": Verb(
-        lambda s: s.store.take_over_account(s.login, s.identity, deny_until=DENY_UNTIL),
+        lambda s: s.store.take_over_account(s.login, s.identity, proves=PROVEN, deny_until=DENY_UNTIL),
         lambda taken: taken is True,
         lambda s: s.identity_now == s.sub and s.login_now.identities == (s.identity,) and s.account_now.epoch == 1,
         lambda taken: taken is False,  # the caller finds that the identity opens the account

@@ -11,7 +11,7 @@ from chalicelib.domain.denials import Denials
 from chalicelib.store import keys
 from chalicelib.store.protocol import AccessChanged, Renewal
 from tests.flows.contents import contents
-from tests.store.samples import NOW, a_login, a_renewal, a_session, an_arrival, an_identity, elsewhere
+from tests.store.samples import NOW, PROVEN, a_login, a_renewal, a_session, an_arrival, an_identity, elsewhere
 from tests.store.test_renewals import renewed
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def link(
     login: Login,
     identity: LinkedIdentity,
     *,
-    proves_email: bool = False,
+    proves: str | None = None,
     session: Renewal | Session | None = None,
 ) -> AccessChanged:
     """Link the identity."""
-    return store.link_identity(login, identity, proves_email=proves_email, session=session)
+    return store.link_identity(login, identity, proves=proves, session=session)
 
 
 def unlink(store: Store, login: Login, provider: str) -> AccessChanged:
@@ -172,9 +172,9 @@ def test_identity_is_issuer_and_subject_exactly(store: Store, subject: str) -> N
 
 @EVERY_LOGIN
 @pytest.mark.parametrize("asked", ["renewal", "session", None])
-@pytest.mark.parametrize("proves_email", [True, False])
+@pytest.mark.parametrize("proves", [PROVEN, None])
 def test_linked_identity_opens_the_account(
-    store: Store, make: Callable[[], Login], asked: str | None, *, proves_email: bool
+    store: Store, make: Callable[[], Login], asked: str | None, *, proves: str | None
 ) -> None:
     """It stands last in the list; with proof the address is verified in both items; a renewal renews its session.
 
@@ -187,8 +187,8 @@ def test_linked_identity_opens_the_account(
     before = contents(store)
     renewal = a_renewal(session, auth_time=NOW + 50)
     asking = {"renewal": renewal, "session": session, None: None}[asked]
-    assert link(store, login, identity, proves_email=proves_email, session=asking) is AccessChanged.CHANGED
-    account = replace(login.account, email_verified=proves_email)
+    assert link(store, login, identity, proves=proves, session=asking) is AccessChanged.CHANGED
+    account = login.account if proves is None else login.account.proven(proves)
     assert owner(store, identity) == account.sub
     assert store.find_login(account.email) == replace(login, account=account, identities=(*login.identities, identity))
     assert store.find_account(account.sub) == account
@@ -243,8 +243,8 @@ def test_taken_over_account_is_the_identitys_alone(store: Store) -> None:
     login, neighbour = a_login(*old), a_login(elsewhere())
     sid = held_by(store, login).sid
     held_by(store, neighbour)
-    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
-    account = replace(login.account, epoch=1, email_verified=True)
+    assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is True
+    account = replace(login.account.proven(PROVEN), epoch=1)
     assert store.find_login(account.email) == replace(
         login, account=account, password_digest=None, identities=(identity,)
     )
@@ -265,7 +265,7 @@ def test_account_is_taken_over_by_an_identity_that_it_has(store: Store) -> None:
     login = a_login(identity, other)
     held_by(store, login)
     again = replace(identity, email="now-proven@example.com", linked_at=NOW)
-    assert store.take_over_account(login, again, deny_until=DENY_UNTIL) is True
+    assert store.take_over_account(login, again, proves=PROVEN, deny_until=DENY_UNTIL) is True
     held = store.find_login(login.account.email)
     assert held
     assert (held.password_digest, held.identities) == (None, (again,))
@@ -281,7 +281,7 @@ def test_take_over_needs_the_login_that_was_read(store: Store, make: Callable[[]
     held_by(store, login)
     read = stale(store, login)
     before = contents(store)
-    assert store.take_over_account(read, an_identity(), deny_until=DENY_UNTIL) is False
+    assert store.take_over_account(read, an_identity(), proves=PROVEN, deny_until=DENY_UNTIL) is False
     assert contents(store) == before
 
 
@@ -292,7 +292,7 @@ def test_proven_account_is_not_taken_over(store: Store, *, read: bool) -> None:
     held_by(store, login)
     before = contents(store)
     stale = replace(login, account=replace(login.account, email_verified=read))
-    assert store.take_over_account(stale, an_identity(), deny_until=DENY_UNTIL) is False
+    assert store.take_over_account(stale, an_identity(), proves=PROVEN, deny_until=DENY_UNTIL) is False
     assert contents(store) == before
 
 
@@ -302,7 +302,7 @@ def test_take_over_needs_an_identity_that_opens_no_other_account(store: Store) -
     held_by(store, an_arrival(identity))
     held_by(store, login)
     before = contents(store)
-    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
+    assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is False
     assert contents(store) == before
 
 
@@ -365,9 +365,9 @@ def test_verbs_that_are_repeated_change_nothing_more(store: Store) -> None:
     assert store.unlink_identity(both, "google", renewal) is AccessChanged.LOGIN_MOVED
     assert session_of(store, login) == renewed(renewal)
     assert store.find_login(login.account.email) == replace(login, given_up=("google",))
-    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
-    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
-    assert store.find_account(login.account.sub) == replace(login.account, epoch=1, email_verified=True)
+    assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is True
+    assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is False
+    assert store.find_account(login.account.sub) == replace(login.account.proven(PROVEN), epoch=1)
 
 
 @pytest.mark.parametrize("provider", ["google", "oidc"])
@@ -385,7 +385,7 @@ def test_given_up_until_it_is_linked_again(store: Store, provider: str) -> None:
     other = tuple(name for name in ("google", "oidc") if name != provider)
     linked = replace(login, identities=(gone,), given_up=other)
     assert store.find_login(login.account.email) == linked
-    assert store.take_over_account(linked, gone, deny_until=DENY_UNTIL) is True
+    assert store.take_over_account(linked, gone, proves=PROVEN, deny_until=DENY_UNTIL) is True
     taken = store.find_login(login.account.email)
     assert taken
     assert taken.given_up == ()
@@ -399,7 +399,7 @@ def test_login_from_before_there_were_identities(table: Table, *, taken_over: bo
     set_attribute(table, keys.login(login.account.email), "identities", None)
     assert store.find_login(login.account.email) == login
     if taken_over:
-        assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is True
+        assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is True
     else:
         assert link(store, login, identity) is AccessChanged.CHANGED
     held = store.find_login(login.account.email)
@@ -414,7 +414,7 @@ def test_list_that_is_gone_is_not_the_one_that_was_read(table: Table) -> None:
     held_by(store, login)
     set_attribute(table, keys.login(login.account.email), "identities", None)
     assert link(store, login, an_identity()) is AccessChanged.LOGIN_MOVED
-    assert store.take_over_account(login, an_identity(), deny_until=DENY_UNTIL) is False
+    assert store.take_over_account(login, an_identity(), proves=PROVEN, deny_until=DENY_UNTIL) is False
     assert unlink(store, login, "oidc") is AccessChanged.LOGIN_MOVED
 
 
@@ -425,8 +425,8 @@ def test_state_of_another_epoch_than_its_login_is_left_alone(table: Table) -> No
     set_attribute(table, keys.state(login.account.sub), "epoch", {"N": "1"})
     before = contents(store)
     for asking in (session, a_renewal(session), None):
-        assert link(store, login, identity, proves_email=True, session=asking) is AccessChanged.LOGIN_MOVED
-    assert store.take_over_account(login, identity, deny_until=DENY_UNTIL) is False
+        assert link(store, login, identity, proves=PROVEN, session=asking) is AccessChanged.LOGIN_MOVED
+    assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is False
     assert contents(store) == before
 
 
@@ -441,7 +441,7 @@ def test_marker_of_another_account_is_left_alone(table: Table, provider: str) ->
     set_attribute(table, keys.identity(foreign.issuer, foreign.subject), "sub", {"S": "another"})
     before = contents(store)
     assert unlink(store, login, provider) is AccessChanged.LOGIN_MOVED
-    assert store.take_over_account(login, google, deny_until=DENY_UNTIL) is False
+    assert store.take_over_account(login, google, proves=PROVEN, deny_until=DENY_UNTIL) is False
     assert contents(store) == before
 
 

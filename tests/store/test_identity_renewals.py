@@ -9,15 +9,15 @@ import pytest
 
 from chalicelib.store.protocol import AccessChanged
 from tests.flows.contents import contents
-from tests.store.samples import NOW, a_login, a_renewal, a_session, an_arrival, an_identity, elsewhere
+from tests.store.samples import NOW, PROVEN, a_login, a_renewal, a_session, an_arrival, an_identity, elsewhere
 from tests.store.test_identities import DENY_UNTIL, held_by, link
 
 if TYPE_CHECKING:
     from chalicelib.store.protocol import Store
 
 
-@pytest.mark.parametrize("proves_email", [True, False])
-def test_link_needs_a_session_of_its_epoch(store: Store, *, proves_email: bool) -> None:
+@pytest.mark.parametrize("proves", [PROVEN, None])
+def test_link_needs_a_session_of_its_epoch(store: Store, *, proves: str | None) -> None:
     """A session that is gone, of another epoch or of another account links nothing, with a renewal or without."""
     login, identity = a_login(epoch=3), an_identity()
     living = held_by(store, login)
@@ -28,10 +28,10 @@ def test_link_needs_a_session_of_its_epoch(store: Store, *, proves_email: bool) 
     foreign = replace(dead[-1], sub=living.sub)
     for session in (replace(living, sid="gone"), foreign, *dead[:2]):
         for asking in (session, a_renewal(session, epoch=3)):
-            outcome = link(store, login, identity, proves_email=proves_email, session=asking)
+            outcome = link(store, login, identity, proves=proves, session=asking)
             assert outcome is AccessChanged.SESSION_MOVED
     assert contents(store) == before
-    assert link(store, login, identity, proves_email=proves_email, session=living) is AccessChanged.CHANGED
+    assert link(store, login, identity, proves=proves, session=living) is AccessChanged.CHANGED
 
 
 EVERY_MOVE = pytest.mark.parametrize(
@@ -42,15 +42,15 @@ EVERY_MOVE = pytest.mark.parametrize(
 
 
 @EVERY_MOVE
-@pytest.mark.parametrize("proves_email", [True, False])
+@pytest.mark.parametrize("proves", [PROVEN, None])
 def test_link_needs_the_renewed_session_that_was_read(
-    store: Store, moved: dict[str, Any], *, proves_email: bool
+    store: Store, moved: dict[str, Any], *, proves: str | None
 ) -> None:
     """Where its key was turned, or its credentials were renewed, it is to be read again; nothing is linked."""
     login, identity = a_login(), an_identity()
     read = replace(held_by(store, login, **{"generation": 4, **moved}), generation=4, digest=bytes(32), epoch=0)
     before = contents(store)
-    outcome = link(store, login, identity, proves_email=proves_email, session=a_renewal(read))
+    outcome = link(store, login, identity, proves=proves, session=a_renewal(read))
     assert outcome is AccessChanged.SESSION_MOVED
     assert contents(store) == before
 

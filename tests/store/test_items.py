@@ -11,10 +11,11 @@ from chalicelib.domain.denials import Denials, deny_until, entry
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import TRANSPORTS
 from chalicelib.providers import PROFILES
-from chalicelib.store import items, keys
+from chalicelib.store import items, keys, login_transactions
 from chalicelib.store.protocol import LateAnswer
 from tests.store.samples import (
     NOW,
+    PROVEN,
     a_login,
     a_renewal,
     a_rotation,
@@ -256,7 +257,7 @@ def test_denials_and_counters_outlive_what_they_guard(table: Table) -> None:
     table.store.raise_epoch(login.account, deny_until=DENY_UNTIL)
     taken = a_login()
     table.store.create_account(taken, a_session(taken.account.sub))
-    table.store.take_over_account(taken, an_identity(), deny_until=DENY_UNTIL + 1)
+    table.store.take_over_account(taken, an_identity(), proves=PROVEN, deny_until=DENY_UNTIL + 1)
     table.store.count_attempt(LimitPolicy("test", 600, (), 60), "value", NOW)
     rows = held(table)
     assert rows[f"deny#{taken.account.sub}", "deny"]["expires_at"] == {"N": str(DENY_UNTIL + 1)}
@@ -335,7 +336,8 @@ def test_records_survive_the_round_trip() -> None:
     arrival = an_arrival(an_identity(email=""), elsewhere())
     assert items.login_from(items.login_item(arrival)) == arrival
     for transaction in (a_transaction(), a_transaction(transport="body", linking=("sub", "sid", 7))):
-        assert items.transaction_from(items.transaction_item(b"digest", transaction)) == transaction
+        item = login_transactions.transaction_item(b"digest", transaction)
+        assert login_transactions.transaction_from(item) == transaction
     assert items.account_from(items.state_item(login.account)) == login.account
     assert items.session_from(items.session_item(session)) == session
     assert items.session_from(items.session_item(replace(session, amr=()))) == replace(session, amr=())

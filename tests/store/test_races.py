@@ -20,6 +20,7 @@ from tests.fakes import FrozenClock, RecordingAudit
 from tests.flows.contents import contents
 from tests.store.samples import (
     NOW,
+    PROVEN,
     a_login,
     a_renewal,
     a_rotation,
@@ -286,9 +287,7 @@ def test_one_identity_is_linked_to_one_account(store: Store) -> None:
     identity, logins = an_identity(), [a_login() for _ in range(CALLERS)]
     for login in logins:
         store.create_account(login, a_session(login.account.sub))
-    outcomes = at_once(
-        partial(store.link_identity, login, identity, proves_email=False, session=None) for login in logins
-    )
+    outcomes = at_once(partial(store.link_identity, login, identity, proves=None, session=None) for login in logins)
     assert outcomes.count(AccessChanged.CHANGED) == 1
     assert outcomes.count(AccessChanged.IDENTITY_TAKEN) == CALLERS - 1
     winner = logins[outcomes.index(AccessChanged.CHANGED)]
@@ -302,8 +301,8 @@ def test_account_is_linked_or_taken_over(store: Store) -> None:
     store.create_account(login, a_session(login.account.sub))
     linked = [an_identity() for _ in range(CALLERS // 2)]
     taking = [elsewhere() for _ in range(CALLERS // 2)]
-    link = partial(store.link_identity, login, proves_email=False, session=None)
-    take_over = partial(store.take_over_account, login, deny_until=DENY_UNTIL)
+    link = partial(store.link_identity, login, proves=None, session=None)
+    take_over = partial(store.take_over_account, login, proves=PROVEN, deny_until=DENY_UNTIL)
     outcomes: list[AccessChanged | bool] = at_once(
         [*(partial(link, identity) for identity in linked), *(partial(take_over, identity) for identity in taking)]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import unicodedata
 
 import email_validator
 import idna
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.emails import MAX_LENGTH, MAX_LOCAL_LENGTH, SPECIAL_USE, canonical_email
+from chalicelib.emails import MAX_LENGTH, MAX_LOCAL_LENGTH, SPECIAL_USE, canonical_email, parse_email, same_mailbox
 from chalicelib.errors import InvalidEmail
 
 bounded = settings(max_examples=200, deadline=None)
@@ -131,6 +132,22 @@ def test_addresses_have_one_spelling(email: str, canonical: str) -> None:
         "\u24d0da@example.com",
         "ad\u00aa@example.com",
         "\uff76@example.com",
+        "\u217eda@example.com",  # Roman numerals: fifty, and one
+        "\u2170@example.com",
+        "u\u017fer@example.com",  # the long s
+        "\u00b5@example.com",  # the micro sign, a Greek letter
+        "\u03d0@example.com",  # a curled beta, and a lunate sigma
+        "\u03f2@example.com",
+        "\ufb01n@example.com",  # ligatures, and letters of two
+        "\ufb01@example.com",
+        "\u01c6@example.com",
+        "\u0133@example.com",
+        "\u0149@example.com",
+        "\u1e9a@example.com",
+        "\u2121@example.com",  # a word
+        "\u3131@example.com",  # a Korean consonant of its own
+        "\ufe8d@example.com",  # an Arabic letter as it stands alone
+        "\u2f00@example.com",  # a radical, which is drawn as the character
         # Names that nobody on the internet has.
         "ada@localhost",
         "ada@mail.localhost",
@@ -300,3 +317,49 @@ def test_no_two_addresses_differ_by_nothing_that_is_seen(code_point: int, form: 
     assert canonical == "ada@example.com"
     assert form.endswith("ple.com")
     assert "exam" in form.partition("{}")[0]
+
+
+# Letters of everyday Thai, Lao and Armenian that Unicode takes for compositions.
+COMPOSED = "\u0e33\u0eb3\u0edc\u0edd\u0587"
+
+
+@pytest.mark.parametrize("plane", range(4))
+def test_no_character_is_another_drawing(plane: int) -> None:
+    """Each character that passes in a local part is itself under NFKC, but for letters of three alphabets."""
+    drawn = {
+        character
+        for code in range(plane << 16, (plane + 1) << 16)
+        if unicodedata.normalize("NFKD", character := chr(code)) != unicodedata.normalize("NFD", character)
+        and not refused(f"a{character}b@example.com")
+    }
+    assert drawn == (set(COMPOSED) if plane == 0 else set())
+
+
+@bounded
+@given(st.one_of(addresses, st.emails(), st.builds("{}@example.com".format, anything)))
+def test_typed_spelling_is_an_address_of_the_same_account(email: str) -> None:
+    """It is a spelling of the canonical one and stays as it is, so that mail to it reaches whom the person meant."""
+    if refused(email):
+        return
+    canonical, as_typed = parse_email(email)
+    assert parse_email(as_typed) == (canonical, as_typed)
+    assert same_mailbox(as_typed, as_typed)
+    assert unicodedata.normalize("NFC", email.rpartition("@")[0]) == as_typed.rpartition("@")[0]
+    assert canonical.rpartition("@")[2] == as_typed.rpartition("@")[2]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ada@example.com", "Ada@example.com", True),
+        ("ada@example.com", "ada@example.net", False),
+        ("ας@example.com", "ασ@example.com", False),  # noqa: RUF001  # a final sigma
+        ("\u00e5@example.com", "\u00c5@example.com", False),
+        ("k@example.com", "\u212a@example.com", False),
+        ("ada@B\u00fccher.example", "ada@b\u00fccher.example", True),
+    ],
+)
+def test_which_addresses_are_one_mailbox(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    """ASCII case is no difference. Every other letter is."""
+    assert same_mailbox(one, other) is same
+    assert same_mailbox(other, one) is same

@@ -1,0 +1,47 @@
+"""Logins that have begun at a provider as DynamoDB items and back; as items.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.records import LoginTransaction
+from chalicelib.store import keys
+from chalicelib.store.values import number, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.domain.records import Transport
+    from chalicelib.store.values import Item
+
+
+def transaction_item(digest: bytes, transaction: LoginTransaction) -> Item:
+    """A login that has begun; garbage as soon as it has expired. Who may link holds `sub`, `sid` and `generation`."""
+    item = {
+        **keys.transaction(digest),
+        "provider": text(transaction.provider),
+        "return_to": text(transaction.return_to),
+        "transport": text(transaction.transport),
+        "expires_at": number(transaction.expires_at),
+    }
+    if transaction.linking is not None:
+        sub, sid, generation = transaction.linking
+        item |= {"sub": text(sub), "sid": text(sid), "generation": number(generation)}
+    if transaction.max_age is not None:
+        item["max_age"] = number(transaction.max_age)
+    return item
+
+
+def transaction_from(item: Mapping[str, Any]) -> LoginTransaction:
+    """The login that the item says has begun."""
+    transport: Transport = item["transport"]["S"]
+    # One of a version before does not say which credential asked: as if it was under every floor.
+    generation = int(item["generation"]["N"]) if "generation" in item else -1
+    return LoginTransaction(
+        provider=item["provider"]["S"],
+        return_to=item["return_to"]["S"],
+        transport=transport,
+        expires_at=int(item["expires_at"]["N"]),
+        linking=(item["sub"]["S"], item["sid"]["S"], generation) if "sid" in item else None,
+        max_age=int(item["max_age"]["N"]) if "max_age" in item else None,
+    )
