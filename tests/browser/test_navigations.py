@@ -27,7 +27,8 @@ PATIENCE = 15  # seconds
 
 # Each has the browser ask for the URL, as a part of the page or ahead of the person.
 ELEMENTS = {
-    "img": "url => { new Image().src = url; }",
+    # Kept, because Chromium drops a picture that is collected before it is loaded, and asks for nothing then.
+    "img": "url => { (window.pictures ??= []).push(Object.assign(new Image(), {src: url})); }",
     "script": "url => document.head.append(Object.assign(document.createElement('script'), {src: url}))",
     "stylesheet": """url => document.head.append(
         Object.assign(document.createElement("link"), {rel: "stylesheet", href: url}))""",
@@ -145,7 +146,7 @@ def test_pictures_take_no_login_away(api: Api, new_browser: NewBrowser, elsewher
     before = api.refused()
     for number in range(2 * ATTEMPTS):
         page.evaluate(ELEMENTS["img"], f"{api.login}&number={number}")
-    api.wait_for_refusals(before + 2 * ATTEMPTS)
+    api.wait_for_refusals(before + ATTEMPTS + 1)
 
     members = {"email": f"{elsewhere.rpartition(':')[2]}@example.com", "password": PASSWORD, "transport": "body"}
     assert browser.request.post(f"{api.url}/signup", data=members).status == 201
