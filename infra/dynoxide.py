@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 PACKAGES = Path(__file__).parent / "npm" / "node_modules" / "@dynoxide"
 START_SECONDS = 10
 
-# Runs a command until the caller is gone, however it goes: its end of the pipe then closes.
-UNTIL_CALLER_ENDS = '"$@" & read -r _; kill "$!"; wait "$!"'
+# Runs a command until it ends by itself or the caller is gone, however it goes: its end of the pipe then closes.
+UNTIL_CALLER_ENDS = 'exec 3<&0; "$@" 3<&- & command=$!; { read -r _ <&3; kill "$command"; } & wait "$command"'
 
 
 def binary() -> Path:

@@ -58,7 +58,7 @@ class Handler(ChaliceRequestHandler):
     turn = Lock()
     audit = LocalLog()
     gateway_responses: ClassVar[Mapping[str, Any]]
-    timeout = SILENCE
+    timeout: float = SILENCE
     body = b""
 
     def setup(self) -> None:

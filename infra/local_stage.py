@@ -154,7 +154,9 @@ def _kept_parameters() -> list[dict[str, Any]]:
         raise Failure(message) from error
     try:
         kept = json.loads(KEPT.read_bytes()) if KEPT.exists() else []
-        damaged = not all(p.keys() == MEMBERS and all(isinstance(part, str) for part in p.values()) for p in kept)
+        damaged = not isinstance(kept, list) or not all(
+            p.keys() == MEMBERS and all(isinstance(part, str) for part in p.values()) for p in kept
+        )
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         damaged = True
     if damaged:
@@ -179,10 +181,11 @@ def _keep_parameters(ssm: SSMClient, prefix: str) -> None:
     found = [parameter for page in pages for parameter in page["Parameters"]]
     content = json.dumps([{name: p[name] for name in ("Name", "Value", "Type")} for p in found])
     try:
-        descriptor, partial = tempfile.mkstemp(dir=STATE, prefix="parameters.")  # which has mode 0600
-        with os.fdopen(descriptor, "w") as file:
-            file.write(content)
-        Path(partial).replace(KEPT)
+        with tempfile.TemporaryDirectory(dir=STATE) as folder:
+            partial = Path(folder) / KEPT.name
+            partial.touch(mode=0o600)
+            partial.write_text(content)
+            partial.replace(KEPT)
     except OSError as error:
         message = f"{KEPT} cannot be written: {error.strerror or error}"
         raise Failure(message) from error

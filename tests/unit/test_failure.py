@@ -34,7 +34,7 @@ def raising(error: BaseException) -> object:
 @pytest.mark.parametrize(
     ("error", "status"), [(Failure("two\nlines"), 1), (KeyboardInterrupt(), 130)], ids=["failure", "ctrl-c"]
 )
-def test_command_says_a_line(  # noqa: PLR0913  # what pytest hands over
+def test_command_says_a_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     module: ModuleType,
