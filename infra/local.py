@@ -10,18 +10,27 @@ infra/local_settings.py.
 
 from __future__ import annotations
 
+# As little as there can be: until main() runs, Ctrl-C is a traceback.
 import os
 import signal
 import sys
-from contextlib import ExitStack, suppress
-from queue import SimpleQueue
-from threading import Thread
+from typing import TYPE_CHECKING
 
-from infra.failure import INTERRUPTED, Failure, one_line
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+    from queue import SimpleQueue
 
 
 def main() -> None:
     """Serve until SIGINT or SIGTERM, which end it with a line and status 0. A line and status 1 where it cannot."""
+    _on_signals(_leave)
+    from contextlib import ExitStack, suppress  # noqa: PLC0415  # once signals are heard, as the next
+    from queue import SimpleQueue  # noqa: PLC0415
+    from threading import Thread  # noqa: PLC0415
+
+    from infra.failure import INTERRUPTED, Failure, one_line  # noqa: PLC0415
+
     children = ExitStack()  # the processes beside this one: the stand-in and the engine
     failed: SimpleQueue[Exception] = SimpleQueue()
 
@@ -30,9 +39,7 @@ def main() -> None:
         _on_signals(lambda *_: os._exit(INTERRUPTED))
         with suppress(Exception):
             children.close()
-        with suppress(OSError):
-            os.write(1, b"\nKeyturn has ended.\n")
-        os._exit(0)  # whatever the other threads are doing
+        _leave()
 
     _on_signals(end)
     Thread(target=_work, args=(children, failed), daemon=True).start()
@@ -43,10 +50,18 @@ def main() -> None:
     raise error
 
 
-def _on_signals(handler: object) -> None:
+def _on_signals(handler: Callable[..., object]) -> None:
     # Said for SIGINT too, because a shell starts what runs in its background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)  # type: ignore[arg-type]  # a handler is a callable
+        signal.signal(number, handler)
+
+
+def _leave(*_: object) -> None:
+    """Say that it has ended, and end, whatever the other threads are doing."""
+    try:
+        os.write(1, b"\nKeyturn has ended.\n")
+    finally:
+        os._exit(0)
 
 
 def _work(children: ExitStack, failed: SimpleQueue[Exception]) -> None:
