@@ -52,8 +52,9 @@ $(CHROMIUM):
 	@test "$$(id -u)" = 0 || { echo "Install Chromium, or name yours: make browse CHROMIUM=/path/to/chromium"; exit 1; }
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium
 
+# Python would answer Ctrl-C with a traceback until infra/local.py runs, which hears it then.
 run: .venv/.synced $(if $(filter dynoxide,$(ENGINE)),infra/npm/node_modules/.synced) ## Serve everything at http://localhost:8000 (ENGINE=dynoxide keeps accounts; PORT=…)
-	@exec $(PY) -m infra.local
+	@trap '' INT; exec $(PY) -m infra.local
 
 test: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.synced ## Run the whole suite
 	$(PY) -m pytest

@@ -19,7 +19,7 @@ from chalicelib.config import Config
 from chalicelib.errors import AuthError
 from infra import chalice_deployment, edge, events, guards, keys, package, table
 from infra.destroy import delete_function
-from infra.failure import Failure
+from infra.failure import Failure, command
 from infra.stage import Stage
 
 if TYPE_CHECKING:
@@ -145,17 +145,15 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
-    """Deploy; one line and exit code 1 where that fails."""
+    """Deploy. How it fails: infra/failure.py."""
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description="Deploy a stage.")
     parser.add_argument("--stage", required=True)
     stage_name = parser.parse_args().stage
-    try:
-        url = deploy(package.ROOT, stage_name)
-    except (Failure, AuthError, BotoCoreError, ClientError, ChaliceDeploymentError) as error:
-        print(f"deploy: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    _say(f"{stage_name} is at {url}")
-    return 0
+
+    def run() -> None:
+        _say(f"{stage_name} is at {deploy(package.ROOT, stage_name)}")
+
+    return command("deploy", run, AuthError, BotoCoreError, ClientError, ChaliceDeploymentError)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import edge, events
-from infra.failure import Failure
+from infra.failure import command
 from infra.package import ROOT
 from infra.stage import Stage
 
@@ -104,17 +105,13 @@ def _delete_parameters(ssm: SSMClient, prefix: str) -> None:
 
 
 def main() -> int:
-    """Destroy; one line and exit code 1 where that fails."""
+    """Destroy. How it fails: infra/failure.py."""
     parser = argparse.ArgumentParser(prog="python -m infra.destroy", description="Take a stage down.")
     parser.add_argument("--stage", required=True)
     parser.add_argument("--with-table", action="store_true", help="delete the accounts and the keys too")
     arguments = parser.parse_args()
-    try:
-        destroy(ROOT, arguments.stage, with_table=arguments.with_table)
-    except (Failure, BotoCoreError, ClientError) as error:
-        print(f"destroy: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    return 0
+    run = partial(destroy, ROOT, arguments.stage, with_table=arguments.with_table)
+    return command("destroy", run, BotoCoreError, ClientError)
 
 
 if __name__ == "__main__":

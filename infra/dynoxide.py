@@ -8,7 +8,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 PACKAGES = Path(__file__).parent / "npm" / "node_modules" / "@dynoxide"
 START_SECONDS = 10
 
-# Runs a command until the caller is gone, however it goes: its end of the pipe then closes.
-UNTIL_CALLER_ENDS = '"$@" & read -r _; kill "$!"; wait "$!"'
+# Runs a command until it ends by itself or the caller is gone, however it goes: its end of the pipe then closes.
+UNTIL_CALLER_ENDS = 'exec 3<&0; "$@" 3<&- & command=$!; { read -r _ <&3; kill "$command"; } & wait "$command"'
 
 
 def binary() -> Path:
@@ -32,9 +32,29 @@ def binary() -> Path:
     return path
 
 
+class Engine(NamedTuple):
+    """The engine's process, which may not answer yet."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def wait(self) -> str:
+        """Wait until the engine answers; return its endpoint URL. RuntimeError where it does not start."""
+        end = time.monotonic() + START_SECONDS
+        while self.process.poll() is None and time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return f"http://127.0.0.1:{self.port}"
+        message = "dynoxide did not start"
+        raise RuntimeError(message)
+
+
 @contextmanager
-def serve(database: Path | None = None) -> Iterator[str]:
-    """Run the engine and yield its endpoint URL; it ends with the block. Without a database file it keeps nothing."""
+def running(database: Path | None = None) -> Iterator[Engine]:
+    """Start the engine; it ends with the block. Without a database file it keeps nothing."""
     port = _free_port()
     command = [str(binary()), "serve", "--host", "127.0.0.1", "--port", str(port)]
     if database is not None:
@@ -49,26 +69,19 @@ def serve(database: Path | None = None) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        _wait(process, port)
-        yield f"http://127.0.0.1:{port}"
+        yield Engine(process, port)
     finally:
         process.communicate(timeout=START_SECONDS)  # closes the pipe and waits for the end
+
+
+@contextmanager
+def serve(database: Path | None = None) -> Iterator[str]:
+    """As `running`; yields the endpoint URL once the engine answers."""
+    with running(database) as engine:
+        yield engine.wait()
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    end = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    message = "dynoxide did not start"
-    raise RuntimeError(message)

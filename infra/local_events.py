@@ -27,8 +27,9 @@ class LocalLog:
         self._written = 0
 
     def write(self, line: str) -> None:
-        """Write the line to standard output, and keep it for `deliver`."""
-        write_to_stdout(line)
+        """Write the line to standard output, as long as that is open, and keep it for `deliver`."""
+        with suppress(OSError):  # `make run | head`: a pipe that is read no more is no reason to refuse a request
+            write_to_stdout(line)
         self._written += 1
         # As long as CloudWatch's, and growing as those do.
         self._lines.append((f"{self._written:056d}", line))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.failure import Failure
+from infra.failure import Failure, command
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path("build")
@@ -235,14 +235,13 @@ def _run(command: list[str], cwd: Path, failure: str) -> str:
 
 
 def main() -> int:
-    """Build, and say what was built."""
-    try:
+    """Build, and say what was built. How it fails: infra/failure.py."""
+
+    def run() -> None:
         package = build()
-    except Failure as error:
-        print(f"package: {error}", file=sys.stderr)
-        return 1
-    print(f"{package.path}  {package.path.stat().st_size / 1e6:.1f} MB  sha256 {package.digest}")
-    return 0
+        print(f"{package.path}  {package.path.stat().st_size / 1e6:.1f} MB  sha256 {package.digest}")
+
+    return command("package", run)
 
 
 if __name__ == "__main__":

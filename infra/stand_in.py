@@ -60,7 +60,8 @@ def serve(port: int = 0, *options: str) -> Iterator[str]:
     try:
         yield f"http://localhost:{port}"
     finally:
-        process.communicate(timeout=END_SECONDS)  # closes the pipe and waits for the end
+        process.terminate()  # at once: in its first moments it does not notice yet that the pipe closes
+        process.communicate(timeout=END_SECONDS)
 
 
 def application(*, registered_clients: bool) -> flask.Flask:
@@ -137,12 +138,17 @@ def _claims(email: str) -> dict[str, object]:
 
 def main() -> None:
     """Serve on the listening socket that the caller hands over, until the caller's end of the pipe closes."""
+    threading.Thread(target=_end_with_caller, daemon=True).start()
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # http, which is this machine's alone
     descriptor, *options = sys.argv[1:]
     provider = application(registered_clients=REGISTERED_CLIENTS in options)
-    server = make_server("127.0.0.1", 0, provider, threaded=True, request_handler=Silent, fd=int(descriptor))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    make_server("127.0.0.1", 0, provider, threaded=True, request_handler=Silent, fd=int(descriptor)).serve_forever()
+
+
+def _end_with_caller() -> None:
+    """End this process when the caller's end of the pipe closes, whatever the main thread imports or answers then."""
     sys.stdin.buffer.read()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,8 +39,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def make_run(port: int, settings: Mapping[str, str] = NOTHING) -> Iterator[subprocess.Popen[str]]:
-    """What `make run` runs, in a process group of its own."""
+def make_run(
+    port: int | str, settings: Mapping[str, str] = NOTHING, project: Path = ROOT
+) -> Iterator[subprocess.Popen[str]]:
+    """What `make run` runs, in a process group of its own. `project`: a copy of the project, as `copy` makes it."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("KEYTURN_", "AWS_", "COV_"))
     }
@@ -46,7 +50,7 @@ def make_run(port: int, settings: Mapping[str, str] = NOTHING) -> Iterator[subpr
     environment |= settings
     with subprocess.Popen(
         [sys.executable, "-m", "infra.local"],
-        cwd=ROOT,
+        cwd=project,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -73,3 +77,20 @@ def said_before_serving(process: subprocess.Popen[str]) -> str:
 def forget_its_log(process: subprocess.Popen[str]) -> None:
     """Read what it prints from now on, to nowhere: a pipe that nobody empties fills up, and the server waits for it."""
     Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
+
+
+def copy(project: Path) -> Path:
+    """Make a copy of what `make run` runs, with a .local of its own; return it."""
+    shutil.copytree(ROOT / "infra", project / "infra", ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
+    for name in ("app.py", "chalicelib", "README.md", ".chalice"):
+        (project / name).symlink_to(ROOT / name)
+    return project
+
+
+def ended(process: subprocess.Popen[str], by: signal.Signals = signal.SIGINT) -> str:
+    """End it with a signal; return what it has printed since it was last read, and its status must be 0."""
+    process.send_signal(by)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in said
+    return said

@@ -6,16 +6,28 @@ import os
 import re
 import signal
 import socket
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.http.client import Client, assert_no_content, assert_problem, sign_up
-from tests.http.make_run import ROOT, STAND_IN_OFFSET, free_port, make_run, said_before_serving
+from tests.http.make_run import ROOT, STAND_IN_OFFSET, copy, ended, free_port, make_run, said_before_serving
 from tests.http.server import ORIGIN
 from tests.openid.browser import Browser, Person
 
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+
+    Moment = Callable[[subprocess.Popen[str], int], bool]
+
 PAGE_JS = ROOT / "infra" / "page" / "page.js"
 ORIGINS = {"KEYTURN_ALLOWED_ORIGINS": ORIGIN}
+ENDED = "\nKeyturn has ended.\n"
+PROC = Path("/proc")
 
 
 def assert_refused(port: int) -> None:
@@ -85,21 +97,6 @@ def answers_to_head_and_get(port: int, path: str) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def answers_to_unreadable_length(port: int, length: str) -> list[bytes]:
-    """Statuses of what comes back where a second request hides in a body that cannot be read: its own and no other."""
-    hidden = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    request = f"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{hidden}"
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(request.encode())
-        answer = b""
-        try:
-            while part := connection.recv(65536):
-                answer += part
-        except ConnectionResetError:
-            pass  # closed with the hidden request unread, which is the point
-    return re.findall(rb"^HTTP/1\.1 (\d+)", answer, re.MULTILINE)
-
-
 def test_make_run() -> None:
     """It prints the curl session, serves it, refuses in our form what API Gateway would, and ends with Ctrl-C."""
     port = free_port()
@@ -126,17 +123,11 @@ def test_make_run() -> None:
             assert first.startswith(b"HTTP/1.1 200 ")
             assert f"\r\nContent-Length: {length}".encode() in first
             assert second.startswith(b"HTTP/1.1 200 ")
-        assert answers_to_unreadable_length(port, "abc") == [b"400"]
-        assert answers_to_unreadable_length(port, "99999999999") == [b"413"]
         assert_guards_by_cookie(client)
         assert_is_read_across_origins(client)
         assert_tells_owner(client)
         assert_logs_in(port)
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert "Keyturn has ended." in rest
-    assert "Traceback" not in rest
+        assert ENDED in ended(process)
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
     assert_refused(port)
@@ -164,3 +155,176 @@ def test_taken_port() -> None:
     assert said.count("\n") == 1
     assert f"port {taken}, 1000 above PORT: Address already in use" in said
     assert "make run PORT=" in said
+
+
+def assert_refuses(settings: dict[str, str], *said: str, project: Path = ROOT) -> None:
+    """It ends with 1 after a line that says all of this, and before it serves anything."""
+    with make_run(settings.get("PORT") or free_port(), settings, project) as process:
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, printed
+    assert printed.count("\n") == 1, printed
+    assert [part for part in said if part not in printed] == [], printed
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"PORT": "abc"}, ("PORT must be a number from 1 to 64535, not 'abc'",)),
+        ({"ENGINE": "sqlite"}, ("ENGINE must be one of moto, dynoxide, not 'sqlite'",)),
+        (
+            {"KEYTURN_ACCESS_TTL": "soon", "KEYTURN_SIGNING_ALGORITHM": "HS256"},
+            ("KEYTURN_ACCESS_TTL", "KEYTURN_SIGNING_ALGORITHM"),
+        ),
+        ({"KEYTURN_NOWHERE_CLIENT_ID": "x"}, ("KEYTURN_NOWHERE_CLIENT_SECRET_PARAMETER",)),
+    ],
+    ids=["port", "engine", "settings", "provider"],
+)
+def test_wrong_setting_is_a_line(settings: dict[str, str], said: tuple[str, ...]) -> None:
+    """Whatever is set wrong, a line names it."""
+    assert_refuses(settings, *said)
+
+
+@contextmanager
+def untouched() -> Iterator[int]:
+    """A port of this machine that listens, and to which nothing connects."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+        listening.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def misleading(port: int, folder: Path) -> dict[str, str]:
+    """What a shell may hold for other work: each of these led AWS clients, or moto, elsewhere or into an error."""
+    elsewhere = f"http://127.0.0.1:{port}"
+    garbage = folder / "garbage"
+    garbage.write_text("]\nendpoint_url = [")
+    endpoints = ("URL", "URL_DYNAMODB", "URL_SSM", "URL_STS", "URL_LAMBDA")
+    proxies = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    return {
+        **{f"AWS_ENDPOINT_{name}": elsewhere for name in endpoints},
+        **dict.fromkeys(proxies, elsewhere),
+        "AWS_PROFILE": "nobody",
+        "AWS_DEFAULT_PROFILE": "nobody",
+        "AWS_CONFIG_FILE": str(garbage),
+        "AWS_SHARED_CREDENTIALS_FILE": str(garbage),
+        "AWS_ACCESS_KEY_ID": "",
+        "AWS_SESSION_TOKEN": "theirs",
+        "AWS_DEFAULT_REGION": "no region!",
+        "AWS_REGION": "no region!",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "AWS_USE_DUALSTACK_ENDPOINT": "perhaps",
+        "AWS_CA_BUNDLE": "/nothing/here",
+        "AWS_MAX_ATTEMPTS": "none",
+        "AWS_RETRY_MODE": "none",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "much",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": elsewhere,
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": elsewhere,
+        "TEST_SERVER_MODE": "true",
+        "TEST_SERVER_MODE_ENDPOINT": elsewhere,
+        "INITIAL_NO_AUTH_ACTION_COUNT": "0",
+        "MOTO_ACM_VALIDATION_WAIT": "abc",
+        "MOTO_PORT": "abc",
+        "BOTO_CONFIG": str(garbage),
+    }
+
+
+def test_nothing_of_the_shell_is_obeyed(tmp_path: Path) -> None:
+    """Variables for AWS, moto and proxies change nothing, and no connection goes where they point."""
+    port = free_port()
+    with untouched() as elsewhere, make_run(port, misleading(elsewhere, tmp_path) | ORIGINS) as process:
+        said_before_serving(process)
+        assert sign_up(Client(f"http://localhost:{port}")).me().status == 200
+        assert_logs_in(port)
+        assert ENDED in ended(process)
+
+
+def processes_of(project: Path) -> list[str]:
+    """Command lines of all processes that name something under this folder."""
+    found = []
+    for listed in PROC.glob("[0-9]*/cmdline"):
+        try:
+            command = listed.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if str(project) in command:
+            found.append(command)
+    return found
+
+
+def test_lasting_engine(tmp_path: Path) -> None:
+    """Accounts and keys survive a restart. Keys that cannot be used are a line with the remedy, and so is a setting."""
+    project, port = copy(tmp_path / "project"), free_port()
+    state, kept, lasting = project / ".local", project / ".local" / "parameters.json", {"ENGINE": "dynoxide"}
+    client = Client(f"http://localhost:{port}")
+    with untouched() as elsewhere, make_run(port, lasting | misleading(elsewhere, tmp_path), project) as process:
+        said_before_serving(process)
+        held = sign_up(client)
+        assert ENDED in ended(process, signal.SIGTERM)
+    assert processes_of(project) == []
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in state.iterdir() if "dynoxide.db" not in path.name} == {kept.name}
+    with make_run(port, lasting, project) as process:
+        said_before_serving(process)
+        assert held.me().status == 200
+        assert held.refreshed().me().status == 200
+        assert ENDED in ended(process)
+
+    whole = kept.read_text()
+    no_keys = whole.replace('"Value": "', '"Value": "x')
+    for damaged in (whole[:-30], no_keys):
+        kept.write_text(damaged)
+        assert_refuses(lasting, f"Delete {kept}", project=project)
+        assert kept.read_text() == damaged  # which is the operator's to delete
+    kept.unlink()
+    # A setting that AWS alone knows to be wrong
+    assert_refuses(lasting | {"KEYTURN_TABLE": "no table!"}, "KEYTURN_TABLE", "no table!", project=project)
+    assert processes_of(project) == []
+
+
+def hears_signals(process: subprocess.Popen[str], _port: int) -> bool:
+    """It has said what is to happen at SIGTERM, which is the first thing that it does."""
+    status = (PROC / str(process.pid) / "status").read_text()
+    return bool(int(re.findall(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)[0], 16) >> signal.SIGTERM - 1 & 1)
+
+
+def has_stand_in(_process: subprocess.Popen[str], port: int) -> bool:
+    """The stand-in for Google listens: the slow imports are over, and the keys are being made."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port + STAND_IN_OFFSET)) == 0
+
+
+def wait_for(moment: Moment, process: subprocess.Popen[str], port: int) -> None:
+    """Look often, so that the moment has just come."""
+    end = time.monotonic() + 30
+    while not moment(process, port):
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.002)
+
+
+@pytest.mark.skipif(not PROC.exists(), reason="what a process does about signals is read from /proc")
+@pytest.mark.parametrize("moment", [hears_signals, has_stand_in], ids=["at once", "half started"])
+def test_start_is_interrupted(moment: Moment) -> None:
+    """Ctrl-C and SIGTERM end it at any time, with the one line, and nothing is left."""
+    ports = {by: free_port() for by in (signal.SIGINT, signal.SIGTERM)}
+    with ExitStack() as stack:
+        processes = {by: stack.enter_context(make_run(port)) for by, port in ports.items()}
+        for by, process in processes.items():
+            wait_for(moment, process, ports[by])
+            assert ended(process, by) == ENDED
+            assert_refused(ports[by])
+            assert_refused(ports[by] + STAND_IN_OFFSET)
+
+
+def test_second_signal_ends_it_at_once() -> None:
+    """Who presses Ctrl-C many times sees no traceback either."""
+    port = free_port()
+    with make_run(port) as process:
+        wait_for(has_stand_in, process, port)
+        for _ in range(20):
+            process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode in {0, 130}
+    assert said.strip() in {"", ENDED.strip()}
+    assert_refused(port + STAND_IN_OFFSET)

@@ -612,6 +612,26 @@ OWN_FAULTS = {
         "providers/test_github.py::test_person_logs_in",
         "unit/test_config.py::test_several_providers_of_one_kind",
     ),
+    "make run left a chunked body unread, and parsed it as the connection's next request": (
+        "http/test_framing.py::test_whole_body_is_read",
+        "http/test_framing.py::test_body_that_no_route_wants_is_read",
+        "http/test_framing.py::test_request_in_doubt_is_refused",
+        "http/test_framing.py::test_client_that_leaves_has_asked_nothing",
+        "http/test_framing.py::test_slow_bodies_hold_nobody_up",
+        "unit/test_local_framing.py::test_chunks_are_the_body_and_nothing_after_it",
+    ),
+    "make run answered a wrong setting, a damaged file and Ctrl-C with a traceback": (
+        "http/test_make_run.py::test_wrong_setting_is_a_line",
+        "http/test_make_run.py::test_start_is_interrupted",
+        "http/test_make_run.py::test_lasting_engine",
+        "unit/test_local_settings.py::test_port_is_plain_digits",
+        "unit/test_local_stage.py::test_damaged_file_is_named_with_the_remedy",
+        "unit/test_failure.py::test_command_says_a_line",
+    ),
+    "make run made its table and keys in the engine that the shell's AWS_ENDPOINT_URL named": (
+        "http/test_make_run.py::test_nothing_of_the_shell_is_obeyed",
+        "unit/test_local_settings.py::test_shell_leads_nowhere",
+    ),
     "a session could grow beyond one write unit": ("store/test_items.py::test_longest_session_is_one_write_unit",),
 }
 
