@@ -29,8 +29,9 @@ SECRET = "a%secret+/&="  # pragma: allowlist secret
 PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 FIRST, SECOND = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-aaaaaaaaaaaa"
 
-# People of each kind. emulate has no sign-up, so that each test takes people whom no other test of the process has.
-CROWD = 40
+# How many people there are of the kind "public", and of each other kind. emulate has no sign-up, so that each test takes
+# people whom no other test of the process has; its page lists all of them, so that more people make each login slower.
+PUBLIC, OTHERS = 24, 6
 # Members of a user in emulate's seed, beside the address, by provider and kind.
 KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "apple": {"public": {}, "relayed": {"is_private_email": True}},
@@ -54,7 +55,7 @@ class Emulated:
     def somebody(self, name: str, kind: str = "public") -> Person:
         """A person who has an account at the provider and whom no other test has."""
         person = next(self._crowds[name, kind], None)
-        assert person is not None, f"CROWD is too small for {name}"
+        assert person is not None, f"too few people of the kind {kind} at {name}"
         return person
 
 
@@ -105,5 +106,5 @@ def arrive(keyturn: Keyturn, emulated: Emulated, kind: str = "public") -> tuple[
 
 
 def _crowd(name: str, kind: str) -> list[Person]:
-    logins = [f"{kind}{number}-{name}" for number in range(CROWD)]
+    logins = [f"{kind}{number}-{name}" for number in range(PUBLIC if kind == "public" else OTHERS)]
     return [Person(login, f"{login}@example.com") for login in logins]

@@ -9,15 +9,16 @@ import pytest
 
 from tests.http.client import assert_problem, new_email
 from tests.openid.browser import Browser, query
-from tests.openid.emulated import PERSONAL, arrive, new_key
+from tests.openid.emulated import NAMES, PERSONAL, arrive, new_key
 from tests.openid.keyturn import PAGE, has_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.http.server import Server
+    from tests.openid.browser import Person
     from tests.openid.emulated import Emulated
-    from tests.openid.keyturn import Keyturn
+    from tests.openid.keyturn import Keyturn, Session
 
 # What each provider documents that it sends of a person who gives up. emulate's pages have no button for that.
 REFUSALS = {
@@ -39,6 +40,13 @@ def issuer(keyturn: Keyturn, emulated: Emulated, tenant: str = PERSONAL) -> str:
 def changed(callback: str, **parameters: str) -> str:
     """The callback with other parameters."""
     return urlsplit(callback)._replace(query=urlencode(query(callback) | parameters)).geturl()
+
+
+def link(keyturn: Keyturn, session: Session, person: Person) -> None:
+    """Link the person's identity to the session's account."""
+    asked = session.renew("POST", f"/identities/{keyturn.name}/authorization", {"return_to": PAGE})
+    callback = session.browser.log_in(asked.json["authorization_url"], person)
+    assert keyturn.finish(session.browser, callback) == PAGE
 
 
 def test_first_arrival(each: Keyturn, emulated: Emulated) -> None:
@@ -135,14 +143,24 @@ def test_link(each: Keyturn, emulated: Emulated) -> None:
     """An account with a password links the identity, and the person comes in by it afterwards; unlinked, no more."""
     person = emulated.somebody(each.name)
     session = each.sign_up(Browser(), new_email())
-    asked = session.renew("POST", f"/identities/{each.name}/authorization", {"return_to": PAGE})
-    callback = session.browser.log_in(asked.json["authorization_url"], person)
-    assert each.finish(session.browser, callback) == PAGE
+    link(each, session, person)
     (identity,) = session.ways_in()["identities"]
     assert (identity["provider"], identity["issuer"]) == (each.name, issuer(each, emulated))
     assert each.log_in(Browser(), person).sub == session.sub
     assert session.renew("DELETE", f"/identities/{each.name}").status == 200
     assert each.log_in(Browser(), person).sub != session.sub
+
+
+def test_two_providers(each: Keyturn, named: dict[str, Keyturn], emulated: Emulated) -> None:
+    """An identity of another provider lets the first identity go, and then is the last way in, which stays."""
+    other = named[NAMES[NAMES.index(each.name) - 1]]
+    session, person = each.log_in(Browser(), emulated.somebody(each.name)), emulated.somebody(other.name)
+    assert_problem(session.renew("DELETE", f"/identities/{each.name}"), 409, "last_way_in")
+    link(other, session, person)
+    session = other.log_in(session.browser, person)
+    assert session.renew("DELETE", f"/identities/{each.name}").status == 200
+    assert_problem(session.renew("DELETE", f"/identities/{other.name}"), 409, "last_way_in")
+    assert [identity["provider"] for identity in session.ways_in()["identities"]] == [other.name]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("microsoft", "public"), ("microsoft", "first"), ("github", "unproven")])
