@@ -16,6 +16,7 @@ from tests.rehearsal.client import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from urllib.request import OpenerDirector
 
 STEPS = 12  # redirects and forms; a login takes at most eight
 
@@ -34,6 +35,10 @@ class Form:
 
     action: str
     fields: dict[str, str] = field(default_factory=dict)
+
+    def names(self, person: Person) -> bool:
+        """Whether the form is the button of this person, on a page that lists those who can log in."""
+        return not {person.name, person.email}.isdisjoint(self.fields.values())
 
 
 class Page(HTMLParser):
@@ -78,14 +83,23 @@ class Browser:
         return self._send(method, url, {"Content-Type": "application/json", **sent}, json.dumps(members).encode())
 
     def log_in(self, authorization_url: str, person: Person) -> str:
-        """Log in at the provider and consent; the URL it redirects back to."""
-        return self._through(authorization_url, {"login": person.name, "password": "any", "sub": person.email})
+        """Log in at the provider and consent; the URL it redirects back to, also by way of a form that it posts."""
+        return self._through(authorization_url, person)
 
     def refuse(self, authorization_url: str) -> str:
         """Press what cancels; the URL it redirects back to."""
         return self._through(authorization_url, None)
 
-    def _through(self, url: str, answers: Mapping[str, str] | None) -> str:
+    def post(self, url: str, fields: Mapping[str, str]) -> Reply:
+        """Post a form."""
+        return self._submit(url, fields)
+
+    def post_across(self, url: str, fields: Mapping[str, str]) -> Reply:
+        """Post the form of another site's page. Browsers send no SameSite cookie with it."""
+        across = {"Origin": "https://appleid.apple.com", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        return self._submit(url, fields, across, build_opener(ProxyHandler({}), _AsItComes))
+
+    def _through(self, url: str, person: Person | None) -> str:
         provider = urlsplit(url).netloc
         reply = self._send("GET", url)
         for _ in range(STEPS):
@@ -97,8 +111,13 @@ class Browser:
                 continue
             assert reply.status == 200, reply
             page = Page(url, reply.body.decode())
-            if answers is not None:
-                form = page.forms[0]
+            if person is not None:
+                form = next((form for form in page.forms if form.names(person)), page.forms[0])
+                if urlsplit(form.action).netloc != provider:
+                    reply = self.post_across(form.action, form.fields)
+                    assert reply.status == 303, reply
+                    return urljoin(form.action, reply.header("Location") or "")
+                answers = {"login": person.name, "password": "any", "sub": person.email}
                 fields = {name: answers.get(name, value) for name, value in form.fields.items()}
                 url, reply = form.action, self._submit(form.action, fields)
             elif aborts := [link for link in page.links if link.endswith("/abort")]:
@@ -109,16 +128,27 @@ class Browser:
         message = f"no way out of {url}"
         raise AssertionError(message)
 
-    def _submit(self, url: str, fields: Mapping[str, str]) -> Reply:
-        content_type = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._send("POST", url, content_type, urlencode(fields).encode())
+    def _submit(
+        self,
+        url: str,
+        fields: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        opener: OpenerDirector | None = None,
+    ) -> Reply:
+        sent = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+        return self._send("POST", url, sent, urlencode(fields).encode(), opener)
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        opener: OpenerDirector | None = None,
     ) -> Reply:
         sent = {ADDRESS: self._address, **(headers or {})}
         request = Request(url, body, sent, method=method)  # noqa: S310  # http, on this machine
-        with self._opener.open(request, timeout=30) as response:
+        with (opener or self._opener).open(request, timeout=30) as response:
             return Reply(response.status, response.getheaders(), response.read())
 
 

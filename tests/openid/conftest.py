@@ -1,6 +1,7 @@
 """Keyturn over HTTP, and the real providers; each started once for a test process.
 
-A test that takes `keyturn` runs with both providers, each as `google` with another issuer and as `oidc`.
+A test that takes `keyturn` runs with both providers, each as `google` with another issuer and as `oidc`. A test that
+takes `each` runs with Apple, Microsoft and GitHub, as emulate plays them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.server import Containers, Server, serve
+from tests.openid import emulated as emulation
 from tests.openid import providers
 from tests.openid.keyturn import EXCHANGE_REDIRECT, NATIVE_REDIRECT, PAGE, Keyturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from tests.openid.emulated import Emulated
     from tests.openid.providers import RealProvider
 
 NAMES = ("google", "oidc")
@@ -93,3 +96,46 @@ def keyturn(
     one_server.parameters.put_parameter(Name=secret, Value=provider.client_secret, Type="SecureString", Overwrite=True)
     with one_server.running(containers(kind, name), environment):
         yield Keyturn(one_server.url, name, provider, tells_subject="email" if kind == "mock" else "name")
+
+
+@pytest.fixture(scope="session")
+def emulated(one_server: Server) -> Iterator[Emulated]:
+    """Apple, Microsoft and GitHub, and their secrets in the parameter store."""
+    with emulation.emulate({name: f"{one_server.url}/login/{name}/callback" for name in emulation.NAMES}) as emulated:
+        for name, provider in emulated.providers.items():
+            parameter = f"{one_server.prefix}/provider/{name}"
+            one_server.parameters.put_parameter(Name=parameter, Value=provider.client_secret, Type="SecureString")
+        yield emulated
+
+
+@pytest.fixture(scope="session")
+def named_settings(one_server: Server, emulated: Emulated) -> Mapping[str, str]:
+    """Settings that switch the three on."""
+    settings = {"KEYTURN_APPLE_TEAM_ID": emulation.TEAM, "KEYTURN_APPLE_KEY_ID": emulation.KEY_ID}
+    for name, provider in emulated.providers.items():
+        prefix = f"KEYTURN_{name.upper()}"
+        settings[f"{prefix}_CLIENT_ID"] = provider.client_id
+        settings[f"{prefix}_CLIENT_SECRET_PARAMETER"] = f"{one_server.prefix}/provider/{name}"
+        settings[f"{prefix}_ISSUER"] = provider.issuer
+    return settings | {"KEYTURN_RETURN_TO": PAGE}
+
+
+@pytest.fixture
+def named(
+    one_server: Server,
+    emulated: Emulated,
+    named_settings: Mapping[str, str],
+    containers: Callable[[str, str], Containers],
+) -> Iterator[dict[str, Keyturn]]:
+    """Keyturn, set up for the three; by each name, as it is used with that provider."""
+    with one_server.running(containers("emulate", "common"), named_settings):
+        yield {
+            name: Keyturn(one_server.url, name, provider, tells_subject="email")
+            for name, provider in emulated.providers.items()
+        }
+
+
+@pytest.fixture(params=emulation.NAMES)
+def each(request: pytest.FixtureRequest, named: dict[str, Keyturn]) -> Keyturn:
+    """Keyturn, as it is used with one of the three."""
+    return named[request.param]

@@ -174,6 +174,11 @@ def somebody(prefix: str = "p") -> Person:
     return Person(name, f"{name}@example.com")
 
 
+def has_session(browser: Browser) -> bool:
+    """Whether Keyturn has begun a session in the browser."""
+    return REFRESH in {cookie.name for cookie in browser.cookies}
+
+
 def _redirected(reply: Reply) -> str:
     assert (reply.status, reply.body) == (303, b""), reply
     assert reply.header("Cache-Control") == "no-store", reply

@@ -56,19 +56,26 @@ def panva(redirects: Sequence[str], native_redirects: Sequence[str]) -> Iterator
         "token_endpoint_auth_method": "none",
         "redirect_uris": native_redirects,
     }
-    process = subprocess.Popen(  # noqa: S603  # the script beside this module
-        [_node(), str(PANVA), json.dumps([web, native])],
+    with running(PANVA, json.dumps([web, native])) as issuers:
+        at_userinfo, in_id_token = (
+            RealProvider(issuers[kind], CLIENT, SECRET, "native") for kind in ("userinfo", "idToken")
+        )
+        yield at_userinfo, in_id_token
+
+
+@contextmanager
+def running(script: Path, *arguments: str) -> Iterator[dict[str, str]]:
+    """Run a script of this folder by Node.js until the end of the block; yields the JSON line that it prints."""
+    process = subprocess.Popen(  # noqa: S603  # a script beside this module
+        [_node(), str(script), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     try:
         assert process.stdout
-        issuers = json.loads(process.stdout.readline())
-        at_userinfo, in_id_token = (
-            RealProvider(issuers[kind], CLIENT, SECRET, "native") for kind in ("userinfo", "idToken")
-        )
-        yield at_userinfo, in_id_token
+        printed: dict[str, str] = json.loads(process.stdout.readline())
+        yield printed
     finally:
         process.communicate(timeout=END_SECONDS)  # closes the pipe, at which it ends
 
