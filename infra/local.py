@@ -19,20 +19,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
-    from queue import SimpleQueue
 
 
 def main() -> None:
     """Serve until SIGINT or SIGTERM, which end it with a line and status 0. A line and status 1 where it cannot."""
     _on_signals(_leave)
     from contextlib import ExitStack, suppress  # noqa: PLC0415  # once signals are heard, as the next
-    from queue import SimpleQueue  # noqa: PLC0415
     from threading import Thread  # noqa: PLC0415
 
     from infra.failure import INTERRUPTED, Failure, one_line  # noqa: PLC0415
 
     children = ExitStack()  # the processes beside this one: the stand-in and the engine
-    failed: SimpleQueue[Exception] = SimpleQueue()
+    failed: list[Exception] = []
+    reading, writing = os.pipe()
 
     def end(*_: object) -> None:
         # Where ending takes too long, the next signal ends this process at once. The children notice, and end too.
@@ -42,8 +41,13 @@ def main() -> None:
         _leave()
 
     _on_signals(end)
-    Thread(target=_work, args=(children, failed), daemon=True).start()
-    error = failed.get()
+    # Each signal writes a byte, whichever thread the kernel hands it to: a lock would go on waiting in this thread.
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    Thread(target=_work, args=(children, failed, writing), daemon=True).start()
+    while not failed:
+        os.read(reading, 1)
+    (error,) = failed
     children.close()
     if isinstance(error, Failure | OSError):
         sys.exit(one_line(error))
@@ -64,7 +68,7 @@ def _leave(*_: object) -> None:
         os._exit(0)
 
 
-def _work(children: ExitStack, failed: SimpleQueue[Exception]) -> None:
+def _work(children: ExitStack, failed: list[Exception], writing: int) -> None:
     try:
         from infra import local_settings  # noqa: PLC0415  # once signals are heard
 
@@ -73,7 +77,8 @@ def _work(children: ExitStack, failed: SimpleQueue[Exception]) -> None:
 
         local_stage.serve(settings, children)
     except Exception as error:  # noqa: BLE001  # the main thread says it
-        failed.put(error)
+        failed.append(error)
+        os.write(writing, b"\0")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ PAGE_JS = ROOT / "infra" / "page" / "page.js"
 ORIGINS = {"KEYTURN_ALLOWED_ORIGINS": ORIGIN}
 ENDED = "\nKeyturn has ended.\n"
 PROC = Path("/proc")
+READS_PROC = pytest.mark.skipif(not PROC.exists(), reason="what a process does is read from /proc")
 
 
 def assert_refused(port: int) -> None:
@@ -290,8 +291,8 @@ def hears_signals(process: subprocess.Popen[str], _port: int) -> bool:
 
 def has_stand_in(_process: subprocess.Popen[str], port: int) -> bool:
     """The stand-in for Google listens: the slow imports are over, and the keys are being made."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port + STAND_IN_OFFSET)) == 0
+    listening = f" 0100007F:{port + STAND_IN_OFFSET:04X} 00000000:0000 0A "
+    return listening in (PROC / "net" / "tcp").read_text()
 
 
 def wait_for(moment: Moment, process: subprocess.Popen[str], port: int) -> None:
@@ -303,7 +304,7 @@ def wait_for(moment: Moment, process: subprocess.Popen[str], port: int) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.skipif(not PROC.exists(), reason="what a process does about signals is read from /proc")
+@READS_PROC
 @pytest.mark.parametrize("moment", [hears_signals, has_stand_in], ids=["at once", "half started"])
 def test_start_is_interrupted(moment: Moment) -> None:
     """Ctrl-C and SIGTERM end it at any time, with the one line, and nothing is left."""
@@ -317,6 +318,7 @@ def test_start_is_interrupted(moment: Moment) -> None:
             assert_refused(ports[by] + STAND_IN_OFFSET)
 
 
+@READS_PROC
 def test_second_signal_ends_it_at_once() -> None:
     """Who presses Ctrl-C many times sees no traceback either."""
     port = free_port()

@@ -29,8 +29,8 @@ SECRET = "a%secret+/&="  # pragma: allowlist secret
 PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 FIRST, SECOND = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-aaaaaaaaaaaa"
 
-# How many people there are of the kind "public", and of each other kind. emulate has no sign-up, so that each test takes
-# people whom no other test of the process has; its page lists all of them, so that more people make each login slower.
+# How many people there are of the kind "public", and of each other kind. emulate has no sign-up, so that each test
+# takes people whom no other test of the process has; its page lists all of them, so that more people make each login slower.
 PUBLIC, OTHERS = 24, 6
 # Members of a user in emulate's seed, beside the address, by provider and kind.
 KINDS: dict[str, dict[str, dict[str, Any]]] = {
