@@ -72,7 +72,7 @@ check: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.sync
 rehearse: .venv/.synced infra/npm/node_modules/.synced ## Deploy into an AWS that moto plays, and drive what was deployed
 	$(PY) -m pytest tests/rehearsal -p no:randomly -n 0 --timeout 600
 
-browse: .venv/.browser $(CHROMIUM) ## Log in with Chromium at a running Keyturn; keeps screenshots
+browse: .venv/.browser tests/npm/node_modules/.synced $(CHROMIUM) ## Log in with Chromium at a running Keyturn; keeps screenshots
 	$(PY) -m pytest tests/browser -p no:randomly -n 0 -s
 
 bench: .venv/.synced infra/npm/node_modules/.synced ## Measure round trips, units, CPU and cold starts

@@ -32,6 +32,7 @@ PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
+LOG_INS = "/page.json"  # what the page asks for: with whom there is a login
 PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -58,6 +59,7 @@ class Handler(ChaliceRequestHandler):
     turn = Lock()
     audit = LocalLog()
     gateway_responses: ClassVar[Mapping[str, Any]]
+    log_ins: ClassVar[Mapping[str, Any]]
     timeout: float = SILENCE
     body = b""
 
@@ -134,12 +136,17 @@ class Handler(ChaliceRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802  # as above
         """Serve a part of the page, or what the app has."""
-        part = PAGE.get(self.path.partition("?")[0])
-        if part is None:
+        path = self.path.partition("?")[0]
+        if path == LOG_INS:
+            self._send_part("application/json", json.dumps(self.log_ins).encode())
+        elif path in PAGE:
+            name, content_type = PAGE[path]
+            self._send_part(content_type, (PAGES / name).read_bytes())
+        else:
             self._generic_handle()
-            return
-        name, content_type = part
-        self._send_http_response(200, {"Content-Type": content_type, **PAGE_HEADERS}, (PAGES / name).read_bytes())
+
+    def _send_part(self, content_type: str, content: bytes) -> None:
+        self._send_http_response(200, {"Content-Type": content_type, **PAGE_HEADERS}, content)
 
     do_HEAD = do_GET  # noqa: N815  # as above
 

@@ -1,5 +1,8 @@
 """What `make run` takes from its environment: PORT, ENGINE and KEYTURN_… alone. AWS is played here, and nowhere else.
 
+A deployed stage has each provider's client secret in the parameter store, put there by the operator. Here the store
+begins empty, so that the secret comes from a variable of this command alone: KEYTURN_APPLE_CLIENT_SECRET and its like.
+
 Imports neither boto3 nor moto: moto reads variables when it is imported, and by then they must be gone.
 """
 
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib import providers
 from chalicelib.config import Config
+from chalicelib.environment import provider_variable
 from chalicelib.errors import ConfigurationError
 from infra.failure import Failure, one_line
 
@@ -33,11 +37,23 @@ class Settings(NamedTuple):
     engine: str
     port: int
     config: Config
+    secrets: dict[str, str]  # of clients at identity providers, by the name of the parameter
 
     @property
     def url(self) -> str:
         """Where Keyturn is served."""
         return f"http://localhost:{self.port}"
+
+    @property
+    def stand_in(self) -> str:
+        """Where the stand-in for Google is served."""
+        return f"http://localhost:{self.port + STAND_IN_OFFSET}"
+
+    @property
+    def plays_google(self) -> bool:
+        """Whether the stand-in is what Keyturn logs in at as Google."""
+        google = self.config.providers.get("google")
+        return google is not None and google.issuer == self.stand_in
 
 
 def read(environ: MutableMapping[str, str]) -> Settings:
@@ -64,7 +80,20 @@ def read(environ: MutableMapping[str, str]) -> Settings:
         providers.require_known(config.providers)
     except ConfigurationError as error:
         raise Failure(one_line(error)) from error
-    return Settings(engine, number, config)
+    return Settings(engine, number, config, _take_secrets(environ, config))
+
+
+def _take_secrets(environ: MutableMapping[str, str], config: Config) -> dict[str, str]:
+    """Take the client secrets out of the environment, where the app is not to find them."""
+    variables = {
+        given.secret_parameter: provider_variable(name, given, "CLIENT_SECRET")
+        for name, given in config.providers.items()
+    }
+    secrets = {parameter: environ.pop(variable, "") for parameter, variable in variables.items()}
+    if missing := [variables[parameter] for parameter, secret in secrets.items() if not secret]:
+        message = f"{' and '.join(missing)} must hold what the provider gave: a client secret, for Apple a private key"
+        raise Failure(message)
+    return secrets
 
 
 def forget_shell(environ: MutableMapping[str, str]) -> None:
@@ -98,6 +127,7 @@ def _fill_in(environ: MutableMapping[str, str], port: int) -> None:
         "KEYTURN_GOOGLE_ISSUER": f"http://localhost:{port + STAND_IN_OFFSET}",
         "KEYTURN_GOOGLE_CLIENT_ID": NAME,
         "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": f"{prefix}/provider/google",
+        "KEYTURN_GOOGLE_CLIENT_SECRET": "local",  # pragma: allowlist secret  # the stand-in takes any
     }
     for name, value in defaults.items():
         environ.setdefault(name, value)

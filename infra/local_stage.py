@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from types_boto3_ssm import SSMClient
 
-    from chalicelib.config import Config
     from infra.local_settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +37,8 @@ STATE = ROOT / ".local"
 KEPT = STATE / "parameters.json"
 DATABASE = STATE / "dynoxide.db"
 MEMBERS = {"Name", "Value", "Type"}  # of a parameter that is kept
+# As the providers write their own names
+TITLES = {"apple": "Apple", "github": "GitHub", "google": "Google", "microsoft": "Microsoft"}
 WITHOUT_KEYS = f"Delete {KEPT}: new keys are made at the next start, accounts stay, and everybody logs in again"
 
 
@@ -56,8 +57,8 @@ def serve(settings: Settings, children: ExitStack) -> None:
         with _failing(f"The table {settings.config.table!r} (KEYTURN_TABLE) cannot be made"):
             table.ensure(boto3.client("dynamodb"), settings.config.table)
         with _failing("The keys cannot be made", WITHOUT_KEYS if kept else ""):
-            _ensure_parameters(ssm, settings.config)
-            server = _server(settings.port)
+            _ensure_parameters(ssm, settings)
+            server = _server(settings)
         if lasting:
             _keep_parameters(ssm, settings.config.parameters)
         sys.stdout.write(_greeting(settings))
@@ -101,15 +102,15 @@ def _start_engine(children: ExitStack) -> str:
         raise Failure(message) from error
 
 
-def _ensure_parameters(ssm: SSMClient, config: Config) -> None:
-    """Make the keys, and give Google's client a secret, unless an earlier run kept them. The stand-in takes any."""
+def _ensure_parameters(ssm: SSMClient, settings: Settings) -> None:
+    """Make the keys, unless an earlier run kept them, and put in the client secrets of the identity providers."""
+    config = settings.config
     keys.ensure(ssm, config.parameters, config.signing_algorithm, int(time.time()))
-    if "google" in config.providers:
-        with suppress(ssm.exceptions.ParameterAlreadyExists):
-            ssm.put_parameter(Name=config.providers["google"].secret_parameter, Value="local", Type="SecureString")
+    for parameter, secret in settings.secrets.items():
+        ssm.put_parameter(Name=parameter, Value=secret, Type="SecureString", Overwrite=True)
 
 
-def _server(port: int) -> LocalDevServer:
+def _server(settings: Settings) -> LocalDevServer:
     sys.path.insert(0, str(ROOT))
     factory = CLIFactory(str(ROOT))
     config = factory.create_config_obj(chalice_stage_name="dev")
@@ -120,19 +121,32 @@ def _server(port: int) -> LocalDevServer:
     bootstrap.audit = authorizers.audit = JsonAuditLog(bootstrap.clock, Handler.audit.write)
     bootstrap.services()
     Handler.gateway_responses = gateway.gateway_responses(bootstrap.config().allowed_origins)
+    Handler.log_ins = _log_ins(settings)
     try:
-        return LocalDevServer(app, config, "127.0.0.1", port, handler_cls=Handler)
+        return LocalDevServer(app, config, "127.0.0.1", settings.port, handler_cls=Handler)
     except OSError as error:
-        message = f"Cannot serve on port {port}: {error.strerror or error}. Choose another one: make run PORT=8001"
+        message = (
+            f"Cannot serve on port {settings.port}: {error.strerror or error}. Choose another one: make run PORT=8001"
+        )
         raise Failure(message) from error
 
 
+def _log_ins(settings: Settings) -> dict[str, Any]:
+    """What the page asks for: the providers that are switched on, and whether the stand-in is one of them."""
+    names = [*settings.config.providers]
+    return {
+        "providers": [{"name": name, "title": TITLES.get(name, name)} for name in names],
+        "stand_in": settings.plays_google,
+    }
+
+
 def _greeting(settings: Settings) -> str:
-    google = settings.config.providers.get("google")
-    page = f"Open {settings.url}/ to log in with Google, which {google.issuer} plays.\nOr paste" if google else "Paste"
+    page = f"Open {settings.url}/ to log in."
+    if settings.plays_google:
+        page = f"Open {settings.url}/ to log in with Google, which {settings.stand_in} plays."
     return (
         f"Keyturn: {settings.url} ({settings.engine}; Ctrl-C ends it).\n"
-        f"{page} into another terminal:\n\n{_curl_session(settings.url)}\n"
+        f"{page}\nOr paste into another terminal:\n\n{_curl_session(settings.url)}\n"
     )
 
 

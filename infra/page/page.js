@@ -35,7 +35,7 @@ async function startOverIfReplaced() {
 async function logOut() {
   await call("POST", "/logout", { "X-CSRF-Token": session.csrf_token });
   session = cookieOf = null;
-  showStranger();
+  await showStranger();
 }
 
 async function showPerson() {
@@ -53,10 +53,20 @@ async function showPerson() {
   show("person");
 }
 
-function showStranger() {
-  // A link, because the whole browser goes to the provider. It comes back to `return_to`, which KEYTURN_RETURN_TO lists.
-  element("log-in").href = `/login/google?${new URLSearchParams({ return_to: page })}`;
+async function showStranger() {
+  const { providers, stand_in } = await call("GET", "/page.json");
+  element("providers").replaceChildren(...providers.map(logInLink));
+  element("no-provider").hidden = providers.length > 0;
+  element("stand-in").hidden = !stand_in;
   show("stranger");
+}
+
+// A link, because the whole browser goes to the provider. It comes back to `return_to`, which KEYTURN_RETURN_TO lists.
+function logInLink({ name, title }) {
+  const link = made("a", `Log in with ${title}`);
+  link.className = "button";
+  link.href = `/login/${name}?${new URLSearchParams({ return_to: page })}`;
+  return link;
 }
 
 function showError(code) {
@@ -98,7 +108,7 @@ async function start() {
     if (error.code !== "invalid_grant") {
       showError(error.code ?? error.message);
     }
-    showStranger();
+    await showStranger();
   }
 }
 

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 PAGE_JS = ROOT / "infra" / "page" / "page.js"
 ORIGINS = {"KEYTURN_ALLOWED_ORIGINS": ORIGIN}
+GITHUB = {
+    "KEYTURN_GITHUB_CLIENT_ID": "x",
+    "KEYTURN_GITHUB_CLIENT_SECRET_PARAMETER": "/keyturn/local/provider/github",
+    "KEYTURN_GITHUB_CLIENT_SECRET": "x",
+}
 ENDED = "\nKeyturn has ended.\n"
 PROC = Path("/proc")
 READS_PROC = pytest.mark.skipif(not PROC.exists(), reason="what a process does is read from /proc")
@@ -44,6 +49,8 @@ def assert_logs_in(port: int) -> None:
     assert (shown.status, shown.header("Content-Type")) == (200, "text/html; charset=utf-8")
     assert "script-src 'self'" in (shown.header("Content-Security-Policy") or "")
     assert {browser.get(f"{page}{part}").status for part in ("page.js", "page.css")} == {200}
+    offered = {"providers": [{"name": "google", "title": "Google"}], "stand_in": True}
+    assert browser.get(f"{page}page.json").json == offered
     at_provider = browser.get(f"{page}login/google?return_to={page}").header("Location") or ""
     assert at_provider.startswith(f"http://localhost:{port + STAND_IN_OFFSET}/")
     callback = browser.log_in(at_provider, Person("ada", "ada@example.com"))
@@ -177,8 +184,9 @@ def assert_refuses(settings: dict[str, str], *said: str, project: Path = ROOT) -
             ("KEYTURN_ACCESS_TTL", "KEYTURN_SIGNING_ALGORITHM"),
         ),
         ({"KEYTURN_NOWHERE_CLIENT_ID": "x"}, ("KEYTURN_NOWHERE_CLIENT_SECRET_PARAMETER",)),
+        ({**GITHUB, "KEYTURN_GITHUB_CLIENT_SECRET": ""}, ("KEYTURN_GITHUB_CLIENT_SECRET must hold",)),
     ],
-    ids=["port", "engine", "settings", "provider"],
+    ids=["port", "engine", "settings", "provider", "secret"],
 )
 def test_wrong_setting_is_a_line(settings: dict[str, str], said: tuple[str, ...]) -> None:
     """Whatever is set wrong, a line names it."""
@@ -238,6 +246,24 @@ def test_nothing_of_the_shell_is_obeyed(tmp_path: Path) -> None:
         assert sign_up(Client(f"http://localhost:{port}")).me().status == 200
         assert_logs_in(port)
         assert ENDED in ended(process)
+
+
+def test_page_is_told_of_providers() -> None:
+    """The page is told which providers are switched on; the app finds no client secret in its environment."""
+    port = free_port()
+    with make_run(
+        port,
+        {
+            **GITHUB,
+            "KEYTURN_GOOGLE_CLIENT_ID": "",
+            "KEYTURN_GOOGLE_ISSUER": "",
+            "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": "",
+        },
+    ) as process:
+        assert f"Open http://localhost:{port}/ to log in.\n" in said_before_serving(process)
+        reply = Browser().get(f"http://localhost:{port}/page.json")
+        assert (reply.header("Content-Type"), reply.header("Cache-Control")) == ("application/json", "no-store")
+        assert reply.json == {"providers": [{"name": "github", "title": "GitHub"}], "stand_in": False}
 
 
 def processes_of(project: Path) -> list[str]:

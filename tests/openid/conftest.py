@@ -111,13 +111,7 @@ def emulated(one_server: Server) -> Iterator[Emulated]:
 @pytest.fixture(scope="session")
 def named_settings(one_server: Server, emulated: Emulated) -> Mapping[str, str]:
     """Settings that switch the three on."""
-    settings = {"KEYTURN_APPLE_TEAM_ID": emulation.TEAM, "KEYTURN_APPLE_KEY_ID": emulation.KEY_ID}
-    for name, provider in emulated.providers.items():
-        prefix = f"KEYTURN_{name.upper()}"
-        settings[f"{prefix}_CLIENT_ID"] = provider.client_id
-        settings[f"{prefix}_CLIENT_SECRET_PARAMETER"] = f"{one_server.prefix}/provider/{name}"
-        settings[f"{prefix}_ISSUER"] = provider.issuer
-    return settings | {"KEYTURN_RETURN_TO": PAGE}
+    return emulated.settings(one_server.prefix) | {"KEYTURN_RETURN_TO": PAGE}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 // Apple, Microsoft and GitHub as the npm package emulate plays them, each behind a server that mends deviations from
 // the provider's documentation. The first argument is JSON: emulate's seed, which says users and clients by service.
-// The second argument is the public half of the key that Apple's client secrets are signed with, as PEM.
+// The second argument is the public half of the key that Apple's client secrets are signed with, as PEM. The third is the
+// name of this machine in their URLs.
 // Prints a JSON line with the URL of each; ends when standard input does.
 
 import { createHash, createPublicKey } from "node:crypto";
@@ -15,6 +16,7 @@ const { createEmulator } = await import(new URL("../npm/node_modules/emulate/dis
 
 const seed = JSON.parse(process.argv[2]);
 const appleKey = createPublicKey(process.argv[3]);
+const host = process.argv[4];
 const SENT_ON = ["accept", "authorization", "content-type", "cookie"];
 const OF_THE_CONNECTION = ["connection", "content-length", "keep-alive", "transfer-encoding"];
 const SIX_MONTHS = 15_777_000; // seconds, as Apple's documentation has it
@@ -149,7 +151,7 @@ async function start(service, baseUrl) {
 
 async function serve(service, mend) {
   const server = createServer();
-  const url = `http://localhost:${await listen(server)}`;
+  const url = `http://${host}:${await listen(server)}`;
   const emulator = await start(service, url);
   const answerTo = mend(url);
   server.on("request", async (incoming, outgoing) => {

@@ -30,7 +30,7 @@ PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 FIRST, SECOND = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-aaaaaaaaaaaa"
 
 # How many people there are of the kind "public", and of each other kind. emulate has no sign-up, so that each test
-# takes people whom no other test of the process has; its page lists all of them, so that more people make each login slower.
+# takes people whom no other test of the process has. Its page lists all of them: more people make logins slower.
 PUBLIC, OTHERS = 24, 6
 # Members of a user in emulate's seed, beside the address, by provider and kind.
 KINDS: dict[str, dict[str, dict[str, Any]]] = {
@@ -51,6 +51,16 @@ class Emulated:
         self.providers = {name: RealProvider(issuers[name], CLIENT, secrets[name], "") for name in NAMES}
         self.urls = urls
         self._crowds = {kind: iter(people) for kind, people in crowds.items()}
+
+    def settings(self, secrets: str) -> dict[str, str]:
+        """Settings of Keyturn that switch the three on; `secrets`: where the parameter store has their secrets."""
+        settings = {"KEYTURN_APPLE_TEAM_ID": TEAM, "KEYTURN_APPLE_KEY_ID": KEY_ID}
+        for name, provider in self.providers.items():
+            prefix = f"KEYTURN_{name.upper()}"
+            settings[f"{prefix}_CLIENT_ID"] = provider.client_id
+            settings[f"{prefix}_CLIENT_SECRET_PARAMETER"] = f"{secrets}/provider/{name}"
+            settings[f"{prefix}_ISSUER"] = provider.issuer
+        return settings
 
     def somebody(self, name: str, kind: str = "public") -> Person:
         """A person who has an account at the provider and whom no other test has."""
@@ -76,8 +86,11 @@ def new_key() -> Key:
 
 
 @contextmanager
-def emulate(redirects: Mapping[str, str]) -> Iterator[Emulated]:
-    """Run the three until the end of the block, with a client each, called back at the redirect URI of its name."""
+def emulate(redirects: Mapping[str, str], host: str = "localhost") -> Iterator[Emulated]:
+    """Run the three until the end of the block, with a client each, called back at the redirect URI of its name.
+
+    `host` is the name of this machine in their URLs.
+    """
     crowds = {(name, kind): _crowd(name, kind) for name in NAMES for kind in KINDS[name]}
     clients = {name: [{"client_id": CLIENT, "name": "Keyturn", "redirect_uris": [redirects[name]]}] for name in NAMES}
     key = new_key()
@@ -95,7 +108,7 @@ def emulate(redirects: Mapping[str, str]) -> Iterator[Emulated]:
         }
         for name in NAMES
     }
-    with running(EMULATE, json.dumps(seed), key.public) as urls:
+    with running(EMULATE, json.dumps(seed), key.public, host) as urls:
         yield Emulated(urls, key.private, crowds)
 
 
