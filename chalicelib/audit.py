@@ -17,7 +17,7 @@ from chalicelib.domain.events import EVENTS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Client
+    from chalicelib.domain.records import Caller
     from chalicelib.ports import Clock
 
 MAX_FACT = 8192  # characters; a line that names every wrong setting fits, and nothing fills the log
@@ -37,7 +37,7 @@ class JsonAuditLog:
         self._clock = clock
         self._write = write
 
-    def record(self, event: str, client: Client, **facts: str | int | bool) -> None:
+    def record(self, event: str, caller: Caller, **facts: str | int | bool) -> None:
         """Write one line. json escapes line breaks and control characters: no fact can forge a line (ASVS V16.4.1)."""
         now = self._clock.now()
         kind = EVENTS.get(event)
@@ -45,9 +45,9 @@ class JsonAuditLog:
             "time": datetime.fromtimestamp(now, UTC).isoformat(),
             "event": event,
             "outcome": kind.outcome if kind else "unknown",
-            "request_id": client.request_id,
-            "address": client.address,
-            "user_agent": client.user_agent,
+            "request_id": caller.request_id,
+            "address": caller.address,
+            "user_agent": caller.user_agent,
             **{name: fact[:MAX_FACT] if isinstance(fact, str) else fact for name, fact in facts.items()},
         }
         if kind and kind.metric:

@@ -28,7 +28,7 @@ from chalicelib.crypto.keys import SESSIONS
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.domain import invocations
 from chalicelib.domain.bearer import bearer_token
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import AuthError, InvalidGrant, InvalidToken
 from chalicelib.handlers import guard_events, guards
 from chalicelib.services.authorization import Authorization, principal_of
@@ -78,7 +78,7 @@ def _takes_questions(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
         if question.kind != "token":
             return _foreign(event, "a TOKEN authorizer's questions")
         if not question.api:
-            raise _refusal(InvalidToken(debug="no question that API Gateway asks"), question.request.client)
+            raise _refusal(InvalidToken(debug="no question that API Gateway asks"), question.request.caller)
         (token,) = question.request.headers["authorization"]
         answered: dict[str, Any] = answer({**event, "authorizationToken": token}, context)
         return answered
@@ -100,7 +100,7 @@ def authorize(request: AuthRequest) -> AuthResponse:
         with deadline.start():
             claims = ready.authorize(bearer_token(request.token) or "")
     except AuthError as error:
-        raise _refusal(error, Client("", "")) from None
+        raise _refusal(error, Caller("", "")) from None
     # The whole API, because the answer may be cached and is looked up by token alone: one that named this route would
     # shut the others (regressions: serverless #6176). Which route needs which role is the routes' own business.
     return AuthResponse(routes=["*"], principal_id=claims.sub, context=guards.context_of(principal_of(claims)))
@@ -125,9 +125,9 @@ def guard(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # what L
         with deadline.start():
             verdict = guards.judge(question, ready, requirement)
     except AuthError as error:
-        raise _refusal(error, question.request.client) from None
+        raise _refusal(error, question.request.caller) from None
     if verdict.error:
-        audit.record("guard_refused", question.request.client, code=verdict.error, sub=verdict.principal_id)
+        audit.record("guard_refused", question.request.caller, code=verdict.error, sub=verdict.principal_id)
     return guards.answer(question, verdict, requirement)
 
 
@@ -151,14 +151,14 @@ def _warm(compose: Callable[[], object]) -> dict[str, Any]:
 def _foreign(event: object, takes: str) -> dict[str, Any]:
     """Answer an event that asks nothing, with what is no verdict in any form: API Gateway lets nobody through."""
     error = invocations.error(event, takes)
-    audit.record("foreign_event", Client("", ""), why=error["errorMessage"])
+    audit.record("foreign_event", Caller("", ""), why=error["errorMessage"])
     return {**error}
 
 
-def _refusal(error: AuthError, client: Client) -> Exception:
+def _refusal(error: AuthError, caller: Caller) -> Exception:
     """The error as API Gateway is to see it, once it is written down."""
     if isinstance(error, InvalidToken | InvalidGrant):
-        audit.record("token_refused", client, why=error.debug)
+        audit.record("token_refused", caller, why=error.debug)
         return Exception("Unauthorized")
-    audit.record("authorizer_failed", client, code=error.code, why=error.debug)
+    audit.record("authorizer_failed", caller, code=error.code, why=error.debug)
     return error

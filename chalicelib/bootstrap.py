@@ -24,7 +24,6 @@ from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.services import Services
 from chalicelib.services.accounts import Accounts
-from chalicelib.services.arrivals import Arrivals
 from chalicelib.services.attempts import Attempts
 from chalicelib.services.authorization import Authorization
 from chalicelib.services.begin import NewSessions
@@ -33,6 +32,7 @@ from chalicelib.services.grants import Grants
 from chalicelib.services.identities import Identities
 from chalicelib.services.introspection import Introspection
 from chalicelib.services.passwords import Passwords
+from chalicelib.services.provider_logins import ProviderLogins
 from chalicelib.services.renewals import Renewals
 from chalicelib.services.revocation import Revocation
 from chalicelib.services.security_events import SecurityEvents
@@ -64,17 +64,17 @@ def services() -> Services:
     ConfigurationError where a setting, a key or a secret is missing or a placeholder; Unavailable where the parameter
     store is away. Neither is remembered: the next request asks again.
     """
-    ours = config()
+    settings = config()
     session = new_session()
     parameters = SystemsManagerParameters(make_parameters_client(session))
-    keys = KeyRing(parameters, ours.parameters, clock, groups=(SESSIONS, LOGINS))
+    keys = KeyRing(parameters, settings.parameters, clock, groups=(SESSIONS, LOGINS))
     # Asked now, so that a container without keys refuses its first request whole, and not in the middle of a login.
     with deadline.start():
         keys.signing_key()
         keys.session_secret()
         keys.login_secret()
-    store = DynamoDBStore(make_dynamodb_client(session), ours.table)
-    return compose(ours, keys, store, _connected(ours, parameters), clock, audit)
+    store = DynamoDBStore(make_dynamodb_client(session), settings.table)
+    return compose(settings, keys, store, _connected(settings, parameters), clock, audit)
 
 
 def _connected(config: Config, parameters: ParameterSource) -> Mapping[str, IdentityProvider]:
@@ -129,14 +129,14 @@ def compose(
     accounts = Accounts(
         store, sessions, new_sessions, renewals, clock, source, hasher, passwords, attempts, devices, audit
     )
-    arrivals = Arrivals(store, sessions, new_sessions, clock, source, devices, audit)
+    provider_logins = ProviderLogins(store, sessions, new_sessions, clock, source, devices, audit)
     identities = Identities(store, renewals, connected, clock, audit)
     states = LoginStates(keys)
     federation = Federation(
         store,
         sessions,
         renewals,
-        arrivals,
+        provider_logins,
         identities,
         connected,
         states,

@@ -131,10 +131,10 @@ def _foreign(event: object) -> dict[str, str]:
     # Here, because the API's function, which imports this module for its registration, has a log of its own.
     from chalicelib.audit import JsonAuditLog  # noqa: PLC0415
     from chalicelib.clock import SystemClock  # noqa: PLC0415
-    from chalicelib.domain.records import Client  # noqa: PLC0415
+    from chalicelib.domain.records import Caller  # noqa: PLC0415
 
     error = invocations.error(event, "deliveries of CloudWatch Logs")
-    JsonAuditLog(SystemClock()).record("foreign_event", Client("", ""), why=error["errorMessage"])
+    JsonAuditLog(SystemClock()).record("foreign_event", Caller("", ""), why=error["errorMessage"])
     return error
 
 
@@ -156,10 +156,10 @@ def _unpacked(event: object) -> object:
 def _members(line: str) -> Mapping[str, Any]:
     try:
         members = json.loads(line)
-        ours = isinstance(members, dict) and json.dumps(members, separators=(",", ":")) == line.removesuffix("\n")
+        whole = isinstance(members, dict) and json.dumps(members, separators=(",", ":")) == line.removesuffix("\n")
     except (ValueError, RecursionError):
         return {}
-    return members if ours else {}
+    return members if whole else {}
 
 
 def _seconds(time: object) -> int | None:

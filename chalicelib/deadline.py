@@ -71,7 +71,7 @@ def request() -> Iterator[None]:
 
 
 @contextmanager
-def elsewhere(seconds: float | None = None) -> Iterator[None]:
+def outside(seconds: float | None = None) -> Iterator[None]:
     """Give everything inside the rest of the provider's time. The request's own time stays as it is.
 
     `seconds` is a provider's own setting, for all its calls in one request; without it, PROVIDER_SECONDS.

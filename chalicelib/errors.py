@@ -161,11 +161,11 @@ class OriginRefused(AuthError):
     title = "Requests from this origin are not allowed"
 
     def __init__(self, *, debug: str = "") -> None:
-        ours = (
+        pages = (
             "A request that carries or sets a cookie must come from a page of this API or of KEYTURN_ALLOWED_ORIGINS."
         )
-        theirs = 'A program sends "transport": "body" when it signs up or logs in, and gets no cookie.'
-        super().__init__(f"{ours} {theirs}", debug=debug)
+        programs = 'A program sends "transport": "body" when it signs up or logs in, and gets no cookie.'
+        super().__init__(f"{pages} {programs}", debug=debug)
 
 
 class NavigationRequired(AuthError):

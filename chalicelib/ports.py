@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from chalicelib.domain.moments import Moment
-    from chalicelib.domain.records import AccessTokenClaims, AuthorizationCode, Client, Identity
+    from chalicelib.domain.records import AccessTokenClaims, AuthorizationCode, Caller, Identity
 
     Jwk = Mapping[str, Any]
 
@@ -141,5 +141,5 @@ class ParameterSource(Protocol):
 class AuditLog(Protocol):
     """Takes one event for each security decision."""
 
-    def record(self, event: str, client: Client, **facts: str | int | bool) -> None:
+    def record(self, event: str, caller: Caller, **facts: str | int | bool) -> None:
         """Write the event down. `facts` never hold a token, a cookie, a password or a code (ASVS V16.2.5)."""

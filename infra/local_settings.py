@@ -28,7 +28,7 @@ NAME = "keyturn-local"
 PREFIX = "/keyturn/local"
 
 # Variables by which boto3, botocore and moto are led elsewhere: endpoints, profiles, regions, certificates, a server.
-_LEADS_ELSEWHERE = re.compile(r"(AWS|MOTO)_|BOTO|TEST_(SERVER|PROXY)_MODE$|INITIAL_NO_AUTH_ACTION_COUNT$")
+_MISLEADING = re.compile(r"(AWS|MOTO)_|BOTO|TEST_(SERVER|PROXY)_MODE$|INITIAL_NO_AUTH_ACTION_COUNT$")
 
 
 class Settings(NamedTuple):
@@ -100,7 +100,7 @@ def forget_shell(environ: MutableMapping[str, str]) -> None:
     """Remove what the shell says of AWS and of proxies; clients get invented credentials, and read no file."""
     for name in [*environ]:
         # A proxy of any protocol, in either case, as urllib reads them.
-        if _LEADS_ELSEWHERE.match(name) or name.lower().endswith("_proxy"):
+        if _MISLEADING.match(name) or name.lower().endswith("_proxy"):
             del environ[name]
     invented = {
         "AWS_ACCESS_KEY_ID": "local",

@@ -13,7 +13,7 @@ from chalicelib.config import Config
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.domain.moments import Moment
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import Unavailable
 from chalicelib.services.authorization import Authorization, principal_of
 from infra import keys
@@ -33,7 +33,7 @@ GROUPS = (SESSIONS, LOGINS)  # of root secrets: the API's function reads both
 ORIGIN = "https://app.example.com"
 PAGE = f"{ORIGIN}/welcome"
 PASSWORD = "correct horse battery"
-CLIENT = Client(address="192.0.2.1", user_agent="tests", request_id="request-1")
+CLIENT = Caller(address="192.0.2.1", user_agent="tests", request_id="request-1")
 
 
 class FrozenClock:
@@ -174,9 +174,9 @@ class RecordingAudit:
 
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def record(self, event: str, client: Client, **facts: str | int | bool) -> None:
+    def record(self, event: str, caller: Caller, **facts: str | int | bool) -> None:
         """Keep the event."""
-        self.events.append((event, {"client": client, **facts}))
+        self.events.append((event, {"caller": caller, **facts}))
 
     def names(self) -> list[str]:
         """The events' names, in order."""
@@ -233,7 +233,7 @@ class Keyturn:
         """Whom a guarded handler would be given for this token."""
         return principal_of(self.authorize(access_token))
 
-    def enter(self, grant: Grant, client: Client = CLIENT) -> Principal:
+    def enter(self, grant: Grant, client: Caller = CLIENT) -> Principal:
         """Whom a guarded handler would be given for this grant's session cookie."""
         assert grant.refresh is not None
         presented = self.services.refresh_tokens.decode(grant.refresh.refresh_token, "session")

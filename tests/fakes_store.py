@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.events import Rank
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, LinkedIdentity, Login, LoginTransaction, SecurityEvent, Session
+    from chalicelib.domain.records import Account, LinkedIdentity, Login, PendingLogin, SecurityEvent, Session
     from chalicelib.store.protocol import Rotation
 
 
@@ -31,7 +31,7 @@ class FakeStore:
         self.accounts: dict[str, Account] = {}
         self.sessions: dict[tuple[str, str], Session] = {}
         self.markers: dict[tuple[str, str], tuple[str, int]] = {}
-        self.transactions: dict[bytes, LoginTransaction] = {}
+        self.transactions: dict[bytes, PendingLogin] = {}
         self.taken_by: dict[bytes, str] = {}
         self.denials: dict[str, Denials] = {}
         self.events: dict[tuple[str, int, str], SecurityEvent] = {}
@@ -176,12 +176,12 @@ class FakeStore:
             self.logins[login.account.email] = replace(held, identities=left, given_up=given_up)
             return AccessChanged.CHANGED
 
-    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
+    def begin_login(self, digest: bytes, transaction: PendingLogin) -> None:
         """Keep the transaction, unless it is there."""
         with self._lock:
             self.transactions.setdefault(digest, transaction)
 
-    def consume_transaction(self, digest: bytes, attempt: str, now: int) -> LoginTransaction | None:
+    def take_login(self, digest: bytes, attempt: str, now: int) -> PendingLogin | None:
         """Take the transaction, once."""
         with self._lock:
             transaction = self.transactions.get(digest)

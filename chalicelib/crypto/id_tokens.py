@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_LENGTH = 256 * 1024  # characters, as many as the whole answer may have: no standard limits a token's length
 MAX_SUBJECT = 255  # characters (OpenID Connect Core section 2)
 LEEWAY = 60  # seconds that the provider's clock may be ahead of ours, or behind
-MAX_AGE = 600 + LEEWAY  # seconds since `iat`: no login transaction lives longer than ten minutes
+MAX_AGE = 600 + LEEWAY  # seconds since `iat`: no pending login lives longer than ten minutes
 LAST_MOMENT = 2**53  # seconds; beyond it a JSON number is not exact (RFC 7493 section 2.2)
 MINIMUM_RSA_BITS = 2048  # RFC 7518 section 3.3; what Google and Entra use
 

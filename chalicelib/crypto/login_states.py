@@ -7,8 +7,9 @@
     provider     nonce         = HMAC(secret, "nonce" ‖ identifier)
                  code_verifier = HMAC(secret, "code verifier" ‖ identifier), as its S256 challenge until the code comes
 
-Another browser cannot name the transaction that a callback URL belongs to, and neither the URL nor the table tells the
-nonce or the verifier. The MAC makes forged and old states cost nothing, and says to which page an old one comes back.
+Another browser cannot name the pending login that a callback URL belongs to, and neither the URL nor the table tells
+the nonce or the verifier. The MAC makes forged and old states cost nothing, and says to which page an old state comes
+back.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class LoginState:
 class Binding:
     """What one login and one browser make together."""
 
-    digest: bytes  # what the table knows the transaction by
+    digest: bytes  # what the table knows the pending login by
     nonce: str = field(repr=False)
     code_verifier: str = field(repr=False)
 

@@ -15,7 +15,7 @@ TRANSPORTS: tuple[Transport, ...] = ("cookie", "body", "session")
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class Caller:
     """Where a request came from, as the gateway saw it: never from a header that the caller can set."""
 
     address: str
@@ -81,7 +81,7 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class LoginTransaction:
+class PendingLogin:
     """A login that a browser has begun at an identity provider, and may finish once until `expires_at`.
 
     `linking` is (sub, sid, generation) of the credential that asked to link what comes of it; None where it is to begin

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def sign_up(request: Request, services: Services) -> Response:
     """201 with the token response; 409 `email_taken`."""
     credentials = _credentials(request, request.fields(SIGN_UP), services)
-    grant = services.accounts.sign_up(credentials, request.client)
+    grant = services.accounts.sign_up(credentials, request.caller)
     displaced = displaced_cookies(request, services, credentials.transport)
     return token_response(grant, services.config, 201, displaced=displaced)
 
@@ -34,7 +34,7 @@ def sign_up(request: Request, services: Services) -> Response:
 def log_in(request: Request, services: Services) -> Response:
     """200 with the token response; 401 `invalid_credentials`."""
     credentials = _credentials(request, request.fields(LOG_IN), services)
-    grant = services.accounts.log_in(credentials, request.client)
+    grant = services.accounts.log_in(credentials, request.caller)
     return token_response(grant, services.config, displaced=displaced_cookies(request, services, credentials.transport))
 
 
@@ -53,7 +53,7 @@ def change_password(request: Request, services: Services) -> Response:
         fields.get("current_password"),
         fields["new_password"],
         presented,
-        request.client,
+        request.caller,
         device_token=device_token_of(request, fields, by_cookie="refresh_token" not in fields),
     )
     return token_response(grant, services.config)
@@ -63,7 +63,7 @@ def log_out_everywhere(request: Request, services: Services) -> Response:
     """204: every session of the user has ended."""
     principal = request.principal()
     request.fields(NOTHING)
-    services.accounts.log_out_everywhere(principal, request.client)
+    services.accounts.log_out_everywhere(principal, request.caller)
     return no_content()
 
 

@@ -92,17 +92,17 @@ def respond(
     **path: str,
 ) -> Response:
     """Answer a request by its handler. Whatever happens, the caller gets an answer that gives nothing away."""
-    ours = read(request)
+    understood = read(request)
     try:
         # A cold container's work is not waiting: it bounds its own, and leaves the request its whole time.
         ready = services()
         with deadline.request():
-            return handle(ours, ready, **path)
+            return handle(understood, ready, **path)
     except errors.AuthError as error:
         form = oauth_error if handle in OAUTH_HANDLERS and type(error) in OAUTH_ERRORS else problem
-        return _refused(error, ours, audit, form)
+        return _refused(error, understood, audit, form)
     except Exception as error:  # noqa: BLE001  # the last resort (ASVS V16.5.4)
-        audit.record("unexpected_error", ours.client, error=_where(error))
+        audit.record("unexpected_error", understood.caller, error=_where(error))
         return problem(500, *FRAMEWORK[500])
 
 
@@ -131,7 +131,7 @@ def _refused(error: errors.AuthError, request: Request, audit: AuditLog, form: C
     if isinstance(error, errors.InsufficientUserAuthentication):
         headers["WWW-Authenticate"] = f'Bearer error="{error.code}", max_age={error.max_age}'  # RFC 9470 section 3
     if not isinstance(error, RECORDED):
-        audit.record("request_refused", request.client, code=error.code, why=error.debug)
+        audit.record("request_refused", request.caller, code=error.code, why=error.debug)
     return form(STATUS[type(error)], error.code, error.title, error.detail, headers)
 
 

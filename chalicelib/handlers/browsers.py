@@ -82,8 +82,8 @@ def require_navigation(request: Request) -> None:
     if request.headers.get("sec-purpose"):
         raise NavigationRequired(debug="sec-purpose")
     for name in FORMER_PURPOSES:
-        said = ",".join(request.headers.get(name, ())).lower()
-        if any(word in said for word in AHEAD):
+        purpose = ",".join(request.headers.get(name, ())).lower()
+        if any(word in purpose for word in AHEAD):
             raise NavigationRequired(debug=name)
 
 

@@ -35,7 +35,7 @@ def credential_cookie(refresh: RefreshGrant, config: Config) -> str | None:
     return name and _set_cookie(name, refresh.refresh_token, refresh.expires_in, config, partitioned=partitioned)
 
 
-def login_cookies(state: str, browser_secret: str, came: Iterable[str], max_age: int) -> list[str]:
+def login_cookies(state: str, browser_secret: str, names: Iterable[str], max_age: int) -> list[str]:
     """The Set-Cookie values that keep the secret which binds a login at a provider to this browser.
 
     The shared cookie serves the logins that begin later. The login's own cookie serves this login alone: tabs that
@@ -44,7 +44,7 @@ def login_cookies(state: str, browser_secret: str, came: Iterable[str], max_age:
     first (RFC 6265 section 5.4).
     """
     own = own_login_cookie(state)
-    others = [name for name in dict.fromkeys(came) if OWN_LOGIN.fullmatch(name) and name != own]
+    others = [name for name in dict.fromkeys(names) if OWN_LOGIN.fullmatch(name) and name != own]
     over = others[: max(0, len(others) + 1 - LOGINS_AT_ONCE)][:LOGINS_AT_ONCE]
     kept = [_login_cookie(name, browser_secret, max_age) for name in (LOGIN, own)]
     return [*kept, *(cleared_login(name) for name in over)]

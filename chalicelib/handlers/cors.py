@@ -33,20 +33,20 @@ def headers(request: Request, methods: Sequence[str], config: Callable[[], Confi
     Answers differ by Origin, so every one of them says so to caches (Fetch, section "CORS protocol and HTTP caches"). A
     page that is not allowed, or does not say clearly where it is from, is told nothing more.
     """
-    said = {"Vary": "Origin"}
+    headers = {"Vary": "Origin"}
     origin = _allowed_origin(request, config)
     if origin is None:
-        return said
-    said |= {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+        return headers
+    headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
     if request.method == "OPTIONS":
-        said |= {
+        headers |= {
             "Access-Control-Allow-Methods": ", ".join(methods),
             "Access-Control-Allow-Headers": ALLOWED_HEADERS,
             "Access-Control-Max-Age": MAX_AGE,
         }
     else:
-        said["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-    return said
+        headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+    return headers
 
 
 def _allowed_origin(request: Request, config: Callable[[], Config]) -> str | None:

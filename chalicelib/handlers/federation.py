@@ -19,16 +19,16 @@ from chalicelib.handlers.credentials import (
     transport_of,
 )
 from chalicelib.handlers.responses import grant_cookies, see_other, token_response
-from chalicelib.services.arrivals import Visit
-from chalicelib.services.federation import TRANSACTION_SECONDS
+from chalicelib.services.federation import LOGIN_SECONDS
 from chalicelib.services.login_requests import Callback, LoginRequest
+from chalicelib.services.provider_logins import SessionRequest
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
     from chalicelib.handlers.request import Request
     from chalicelib.services import Services
-    from chalicelib.services.login_requests import Departure
+    from chalicelib.services.login_requests import AuthorizationRequest
 
 # Characters. API Gateway takes 10,240 bytes of headers in an answer, and turns a larger answer into a 502.
 LONGEST_LOCATION = 8000
@@ -39,7 +39,7 @@ def begin(request: Request, services: Services, provider: str) -> Response:
     require_navigation(request)
     services.federation.provider(provider)
     query = request.parameters(BEGIN_LOGIN)
-    departure = services.federation.begin(
+    asked = services.federation.begin(
         provider,
         LoginRequest(
             return_to=query["return_to"],
@@ -48,9 +48,9 @@ def begin(request: Request, services: Services, provider: str) -> Response:
             device_token=request.cookie(cookies.DEVICE),
         ),
         parse_browser_secret(request.cookie(cookies.LOGIN)),
-        request.client,
+        request.caller,
     )
-    return see_other(departure.authorization_url, departure_cookies(request, departure))
+    return see_other(asked.authorization_url, authorization_cookies(request, asked))
 
 
 def finish(request: Request, services: Services, provider: str) -> Response:
@@ -74,7 +74,7 @@ def finish(request: Request, services: Services, provider: str) -> Response:
             carried=carried_sessions(request, services),
             device_token=request.cookie(cookies.DEVICE),
         ),
-        request.client,
+        request.caller,
     )
     # The login is over, and its state genuine: the cookie's name is made of nothing else.
     over = [cookies.cleared_login(own)] if request.names_cookie(own) else []
@@ -110,15 +110,15 @@ def exchange(request: Request, services: Services, provider: str) -> Response:
     code, transport = authorization_code(fields), transport_of(fields)
     former = sessions_to_end(request, services, transport)
     device_token = device_token_of(request, fields, by_cookie=transport in cookies.OF_TRANSPORT)
-    visit = Visit(transport=transport, client=request.client, carried=former, device_token=device_token)
-    grant = services.federation.exchange(provider, code, visit)
+    wanted = SessionRequest(transport=transport, caller=request.caller, carried=former, device_token=device_token)
+    grant = services.federation.exchange(provider, code, wanted)
     return token_response(grant, services.config, displaced=displaced_cookies(request, services, transport))
 
 
-def departure_cookies(request: Request, departure: Departure) -> list[str]:
+def authorization_cookies(request: Request, asked: AuthorizationRequest) -> list[str]:
     """The Set-Cookie values that bind a login that has begun to this browser."""
-    state, browser_secret = departure.state, departure.browser_secret
-    return cookies.login_cookies(state, browser_secret, request.cookie_names(), TRANSACTION_SECONDS)
+    state, browser_secret = asked.state, asked.browser_secret
+    return cookies.login_cookies(state, browser_secret, request.cookie_names(), LOGIN_SECONDS)
 
 
 def authorization_code(fields: dict[str, str]) -> AuthorizationCode:

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.handlers.request import MAX_USER_AGENT, Request
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def read(event: object) -> Question:
             headers=headers,
             query={},
             body=b"",
-            client=_client(context, headers, kind),
+            caller=_client(context, headers, kind),
             principal_context=None,
         ),
         asked=kind is not None or "methodArn" in fields or "routeArn" in fields,
@@ -106,9 +106,9 @@ def _headers(fields: Mapping[str, Any], kind: Kind | None) -> dict[str, tuple[st
     return headers
 
 
-def _client(context: Mapping[str, Any], headers: Mapping[str, tuple[str, ...]], kind: Kind | None) -> Client:
+def _client(context: Mapping[str, Any], headers: Mapping[str, tuple[str, ...]], kind: Kind | None) -> Caller:
     identity = _object(context.get("http" if kind == "http2" else "identity"))
-    return Client(
+    return Caller(
         address=_short(_text(identity.get("sourceIp")), MAX_TEXT),
         user_agent=_short(" ".join(headers.get("user-agent", ())), MAX_USER_AGENT),
         request_id=_short(_text(context.get("requestId")), MAX_TEXT),

@@ -91,7 +91,7 @@ def judge(question: Question, guard: Guard, requirement: Requirement) -> Verdict
             _require_page(question, guard, presented.sid)
         except (OriginRefused, CsrfTokenInvalid) as error:
             return _denied(presented.sub, error.code)
-        principal = guard.authorization.authorize_session(presented, request.client)
+        principal = guard.authorization.authorize_session(presented, request.caller)
     unmet = requirement.unmet(principal, guard.authorization.clock.now())
     return _denied(principal.sub, unmet) if unmet else Verdict(principal.sub, context_of(principal))
 
@@ -130,8 +130,8 @@ def answer(question: Question, verdict: Verdict, requirement: Requirement) -> di
 def _carried_session(question: Question, guard: Guard) -> RefreshToken:
     cookie = question.request.cookie(cookies.SESSION)
     if cookie is None:
-        came = question.request.names_cookie(cookies.SESSION)
-        raise InvalidToken(debug="session cookie not readable" if came else "no credential")
+        has_cookie = question.request.names_cookie(cookies.SESSION)
+        raise InvalidToken(debug="session cookie not readable" if has_cookie else "no credential")
     return guard.session_tokens.decode(cookie, "session")
 
 

@@ -9,7 +9,7 @@ from chalicelib.handlers import cookies
 from chalicelib.handlers.bodies import BEGIN_LINKING, LINK, UNLINK
 from chalicelib.handlers.browsers import require_allowed_page
 from chalicelib.handlers.credentials import device_token_of, own_credential
-from chalicelib.handlers.federation import authorization_code, departure_cookies
+from chalicelib.handlers.federation import authorization_code, authorization_cookies
 from chalicelib.handlers.responses import json_response, token_response
 from chalicelib.services.login_requests import LoginRequest
 
@@ -44,7 +44,7 @@ def unlink(request: Request, services: Services, provider: str) -> Response:
     """200 with the token response: the identity opens the account no more. 409 `last_way_in` if nothing else does."""
     principal = request.principal()
     presented = own_credential(request, services, request.fields(UNLINK), principal)
-    grant = services.identities.unlink(principal, provider, presented, request.client)
+    grant = services.identities.unlink(principal, provider, presented, request.caller)
     return token_response(grant, services.config)
 
 
@@ -59,7 +59,7 @@ def link(request: Request, services: Services, provider: str) -> Response:
         provider,
         authorization_code(fields),
         presented,
-        request.client,
+        request.caller,
         device_token_of(request, fields, by_cookie="refresh_token" not in fields),
     )
     return token_response(grant, services.config)
@@ -71,13 +71,13 @@ def begin_linking(request: Request, services: Services, provider: str) -> Respon
     services.federation.provider(provider)
     fields = request.fields(BEGIN_LINKING)
     require_allowed_page(request, services.config.allowed_origins)
-    departure = services.federation.begin_linking(
+    asked = services.federation.begin_linking(
         principal,
         provider,
         LoginRequest(return_to=fields["return_to"], transport="cookie", device_token=request.cookie(cookies.DEVICE)),
         parse_browser_secret(request.cookie(cookies.LOGIN)),
         own_credential(request, services, fields, principal),
-        request.client,
+        request.caller,
     )
-    set_cookies = departure_cookies(request, departure)
-    return json_response({"authorization_url": departure.authorization_url}, headers={"Set-Cookie": set_cookies})
+    set_cookies = authorization_cookies(request, asked)
+    return json_response({"authorization_url": asked.authorization_url}, headers={"Set-Cookie": set_cookies})

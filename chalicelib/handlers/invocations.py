@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import Chalice
 
 from chalicelib.domain import invocations
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import AuthError
 from chalicelib.handlers import boundary
 from chalicelib.handlers.responses import problem
@@ -40,7 +40,7 @@ class Api(Chalice):
             return {}
         if not self._is_request(event):
             error = invocations.error(event, TAKES)
-            self.product.audit.record("foreign_event", Client("", ""), why=error["errorMessage"])
+            self.product.audit.record("foreign_event", Caller("", ""), why=error["errorMessage"])
             response = problem(500, *boundary.FRAMEWORK[500], error["errorMessage"])
             answer: dict[str, Any] = boundary.finish(response).to_dict()
             return answer

@@ -26,7 +26,7 @@ def revoke(request: Request, services: Services) -> Response:
 
     The access token of a session that was removed, because its account had more than 100, is accepted until it expires.
     """
-    services.revocation.revoke(request.form(REVOKE)["token"], request.client)
+    services.revocation.revoke(request.form(REVOKE)["token"], request.caller)
     return json_response({})
 
 
@@ -36,7 +36,7 @@ def introspect(request: Request, services: Services) -> Response:
     401 `invalid_client` where the gateway has not authenticated an AWS caller: section 2.1 demands authorization, and a
     route that nobody guards serves nobody.
     """
-    if not request.caller:
+    if not request.iam_caller:
         raise InvalidClient(debug="no AWS caller")
     found = services.introspection.introspect(request.form(INTROSPECT)["token"])
     if found is None:

@@ -152,13 +152,13 @@ def _successes(operation: Operation) -> dict[str, Any]:
 
 def _errors(operation: Operation, responses: dict[str, dict[str, Any]]) -> dict[str, Any]:
     guarded = operation.security in (GUARDED, GUARDED_UNSAFE, RENEWING)
-    ours = {*operation.errors, *EVERYWHERE, *(WITH_BODY if operation.body or operation.form else ())}
+    possible = {*operation.errors, *EVERYWHERE, *(WITH_BODY if operation.body or operation.form else ())}
     if guarded:
-        ours |= {errors.InvalidToken, errors.AccessDenied}
-    in_oauth_form = OAUTH_ERRORS & ours if operation.handle in OAUTH_HANDLERS else set()
+        possible |= {errors.InvalidToken, errors.AccessDenied}
+    in_oauth_form = OAUTH_ERRORS & possible if operation.handle in OAUTH_HANDLERS else set()
     named = {}
-    for status in sorted({*ANYWHERE, *(STATUS[error] for error in ours)}):
-        codes = {error.code for error in ours - in_oauth_form if STATUS[error] == status}
+    for status in sorted({*ANYWHERE, *(STATUS[error] for error in possible)}):
+        codes = {error.code for error in possible - in_oauth_form if STATUS[error] == status}
         codes |= {FRAMEWORK[status][0]} if status in ANYWHERE else set()
         oauth_codes = {error.code for error in in_oauth_form if STATUS[error] == status}
         name = ".".join([str(status), *sorted(codes), *(f"oauth_{code}" for code in sorted(oauth_codes))])
@@ -172,8 +172,8 @@ def _error(status: int, codes: set[str], oauth_codes: set[str]) -> dict[str, Any
     if oauth_codes:
         content[JSON] = {"schema": oauth_error(oauth_codes)}
     always, sometimes = ERROR_HEADERS.get(status, ((), ()))
-    said = ", ".join(f"`{code}`" for code in sorted(codes | oauth_codes))
-    return {"description": said, "content": content, **_headers(always, sometimes)}
+    description = ", ".join(f"`{code}`" for code in sorted(codes | oauth_codes))
+    return {"description": description, "content": content, **_headers(always, sometimes)}
 
 
 def _headers(always: Iterable[str], sometimes: Iterable[str]) -> Mapping[str, Any]:

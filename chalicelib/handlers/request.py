@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
-from chalicelib.domain.records import Client, Principal
+from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class Request:
     headers: Mapping[str, tuple[str, ...]]  # by lower-case name, every value that came
     query: Mapping[str, tuple[str, ...]]  # every value that came, decoded
     body: bytes
-    client: Client
+    caller: Caller
     principal_context: Mapping[str, Any] | None
-    caller: str = ""  # the ARN of an AWS caller whose signature the gateway has verified, and whose permission
+    iam_caller: str = ""  # the ARN of an AWS caller whose signature the gateway has verified, and whose permission
 
     def header(self, name: str) -> str | None:
         """The header's value; None where it is missing, too long, or came twice and so says nothing for sure."""
@@ -184,7 +184,7 @@ def read(request: ChaliceRequest) -> Request:
     event = request.to_original_event()
     context = event.get("requestContext") or {}
     identity = context.get("identity") or {}
-    principal_context, caller = context.get("authorizer"), identity.get("userArn")
+    principal_context, iam_caller = context.get("authorizer"), identity.get("userArn")
     return Request(
         method=request.method,
         headers=_headers(event),
@@ -192,13 +192,13 @@ def read(request: ChaliceRequest) -> Request:
             name: tuple(values or ()) for name, values in (event.get("multiValueQueryStringParameters") or {}).items()
         },
         body=_body(request),
-        client=Client(
+        caller=Caller(
             address=str(identity.get("sourceIp") or ""),
             user_agent=_user_agent(event),
             request_id=str(context.get("requestId") or ""),
         ),
         principal_context=principal_context if isinstance(principal_context, dict) else None,
-        caller=caller if isinstance(caller, str) else "",
+        iam_caller=iam_caller if isinstance(iam_caller, str) else "",
     )
 
 

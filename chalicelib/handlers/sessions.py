@@ -48,5 +48,5 @@ def end_session(request: Request, services: Services, session_id: str) -> Respon
     principal = request.principal()
     if not SESSION_ID.fullmatch(session_id):
         raise SessionNotFound
-    services.sessions.end_one(principal, session_id, request.client)
+    services.sessions.end_one(principal, session_id, request.caller)
     return no_content()

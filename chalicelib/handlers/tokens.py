@@ -44,7 +44,7 @@ def refresh(request: Request, services: Services) -> Response:
         require_csrf_token(request, services.csrf_tokens, cookie.sid)
         presented = cookie
     device_token = device_token_of(request, fields, by_cookie=text is None)
-    return token_response(services.tokens.refresh(presented, request.client, device_token), services.config)
+    return token_response(services.tokens.refresh(presented, request.caller, device_token), services.config)
 
 
 def log_out(request: Request, services: Services) -> Response:
@@ -54,16 +54,16 @@ def log_out(request: Request, services: Services) -> Response:
     (ASVS V7.4.4). What is dead by now ends nothing.
     """
     text = body_refresh_token(request, request.fields(LOG_OUT))
-    came = named_cookies(request)
-    if came:
+    named = named_cookies(request)
+    if named:
         require_allowed_page(request, services.config.allowed_origins)
     presented = carried_sessions(request, services)
     if presented:
         require_csrf_token(request, services.csrf_tokens, presented[0].sid)
     if text is not None and (genuine_text := genuine(text, "body", services.refresh_tokens)):
         presented = (*presented, genuine_text)
-    services.sessions.log_out(presented, _bearer(request, services), request.client)
-    return no_content(cookies.cleared(came, services.config))
+    services.sessions.log_out(presented, _bearer(request, services), request.caller)
+    return no_content(cookies.cleared(named, services.config))
 
 
 def csrf(request: Request, services: Services) -> Response:

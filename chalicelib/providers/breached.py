@@ -27,7 +27,7 @@ class BreachedPasswords:
 
     def suffixes(self, prefix: str) -> frozenset[str]:
         """As ports.BreachedPasswords, within a second of the time that the request has for others' machines."""
-        with deadline.elsewhere(), deadline.start(SECONDS):
+        with deadline.outside(), deadline.start(SECONDS):
             answer = http.call(f"{self._url}/{prefix}", headers={"Accept": "text/plain", "Add-Padding": "true"})
         answer.require_ok("breached passwords")
         return frozenset(suffix for suffix, count in _parse(answer.body) if count)

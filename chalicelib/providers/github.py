@@ -76,7 +76,7 @@ class GitHub:
     def identify(self, code: AuthorizationCode) -> Identity:
         """As ports.IdentityProvider."""
         code_grant.require_readable(code)
-        with deadline.elsewhere(self._settings.seconds):
+        with deadline.outside(self._settings.seconds):
             endpoint = f"{self._issuer}/login/oauth/access_token"
             token = code_grant.access_token(
                 code_grant.redeem(endpoint, code, self._settings, self._secret, secret_in_body=True)
@@ -94,7 +94,7 @@ class GitHub:
         """As ports.IdentityProvider: the primary address of /user/emails; `email` of /user is a public profile's."""
         if identity.email is not None and identity.email_verified is not None:
             return identity
-        with deadline.elsewhere(self._settings.seconds):
+        with deadline.outside(self._settings.seconds):
             addresses = self._ask("/user/emails", identity.access_token)
         for address in addresses if isinstance(addresses, list) else []:
             if isinstance(address, dict) and address.get("primary") is True and isinstance(address.get("email"), str):

@@ -70,7 +70,7 @@ class OpenIdProvider:
         self, *, redirect_uri: str, state: str, nonce: str, code_challenge: str, max_age: int | None
     ) -> str:
         """Where to send a browser to log in. Unavailable, ProviderError."""
-        with deadline.elsewhere(self._settings.seconds):
+        with deadline.outside(self._settings.seconds):
             endpoint = self._published.metadata().authorization_endpoint
         request = {
             "response_type": "code",
@@ -90,7 +90,7 @@ class OpenIdProvider:
 
     def check_issuer(self, iss: str | None) -> None:
         """ProviderError unless an authorization response with this `iss` can be the provider's. Unavailable."""
-        with deadline.elsewhere(self._settings.seconds):
+        with deadline.outside(self._settings.seconds):
             says_issuer = self._published.metadata().says_issuer
         # RFC 9207 section 2.4: compared with the issuer of the metadata, which is the configured one; where the
         # provider is known to say `iss`, a response without it MUST be rejected.
@@ -105,7 +105,7 @@ class OpenIdProvider:
         """Redeem the code and verify the ID token. InvalidCode, ProviderError, Unavailable."""
         code_grant.require_readable(code)
         native_client = self._settings.native_clients.get(code.redirect_uri)
-        with deadline.elsewhere(self._settings.seconds):
+        with deadline.outside(self._settings.seconds):
             metadata = self._published.metadata()
             members = code_grant.redeem(
                 metadata.token_endpoint,
@@ -148,7 +148,7 @@ class OpenIdProvider:
         if identity.email is not None and identity.email_verified is not None:
             return identity
         try:
-            with deadline.elsewhere(self._settings.seconds):
+            with deadline.outside(self._settings.seconds):
                 endpoint = self._published.metadata().userinfo_endpoint
                 claims = self._userinfo(endpoint, identity) if endpoint and identity.access_token else {}
         except Unavailable:  # ProviderError is one
@@ -177,8 +177,10 @@ class OpenIdProvider:
     def _email_verified(self, claims: Mapping[str, Any]) -> bool | None:
         # Where the profile does not say otherwise, a string "true" is not true: its sender has not read the
         # specification, and is not believed.
-        said = claims.get(self._profile.proof)
-        return None if said is None else any(type(said) is type(word) and said == word for word in self._profile.proven)
+        value = claims.get(self._profile.proof)
+        return (
+            None if value is None else any(type(value) is type(word) and value == word for word in self._profile.proven)
+        )
 
     def _auth_time(self, claims: Mapping[str, Any]) -> int | None:
         auth_time, now = claims.get("auth_time"), self._clock.now()

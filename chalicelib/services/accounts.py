@@ -26,7 +26,7 @@ from chalicelib.store.protocol import AccessChanged
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import Device, DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Client, Principal, Session, Transport
+    from chalicelib.domain.records import Caller, Principal, Session, Transport
     from chalicelib.ports import AuditLog, Clock, PasswordHasher, TokenSource
     from chalicelib.services.attempts import Attempt, Attempts
     from chalicelib.services.begin import NewSessions
@@ -70,7 +70,7 @@ class Accounts:
     devices: DeviceTokens
     audit: AuditLog
 
-    def sign_up(self, credentials: Credentials, client: Client) -> Grant:
+    def sign_up(self, credentials: Credentials, caller: Caller) -> Grant:
         """Make an account and its first session.
 
         EmailTaken after the same hash where the address has one; InvalidEmail, PasswordRejected, TooManyRequests.
@@ -80,20 +80,20 @@ class Accounts:
         password = normalised(credentials.password)
         self.passwords.accept_new(password, email)
         now = self.clock.now()
-        attempt = self.attempts.sign_up(client)
-        self.passwords.require_unbreached(password, client)
+        attempt = self.attempts.sign_up(caller)
+        self.passwords.require_unbreached(password, caller)
         sub = b64url(self.source.token(ID_BYTES))
         account = Account(sub, email, roles=NEW_ACCOUNT_ROLES, address=typed.other_spelling)
-        who = self._authenticated(account, credentials, client, now)
+        who = self._authenticated(account, credentials, caller, now)
         new = self.new_sessions.prepare(who, now)
         if not self.store.create_account(Login(account, self._hash(password, attempt)), new.session):
-            self.audit.record("signup_refused", client, why="email_taken")
+            self.audit.record("signup_refused", caller, why="email_taken")
             raise EmailTaken
-        self.audit.record("signed_up", client, sub=account.sub, sid=new.session.sid)
+        self.audit.record("signed_up", caller, sub=account.sub, sid=new.session.sid)
         self.new_sessions.end_carried(who)
         return new.grant
 
-    def log_in(self, credentials: Credentials, client: Client) -> Grant:
+    def log_in(self, credentials: Credentials, caller: Caller) -> Grant:
         """Begin a session of the account that the address and the password fit.
 
         InvalidCredentials for an unknown address, a wrong password and a disabled account alike: the same steps in the
@@ -106,20 +106,20 @@ class Accounts:
         password = normalised(credentials.password)
         now = self.clock.now()
         device = self.devices.verify(credentials.device_token, email, now)
-        attempts = [self.attempts.log_in_from(device, client) if device else self.attempts.log_in(email, client)]
+        attempts = [self.attempts.log_in_from(device, caller) if device else self.attempts.log_in(email, caller)]
         login = self.store.find_login(email)
         if device and not _is_known(device, login):
-            attempts.append(self.attempts.log_in(email, client))
+            attempts.append(self.attempts.log_in(email, caller))
         matches = self._verify(login, password, *attempts)
         if login is None or login.password_digest is None or not matches or login.account.disabled:
-            self.audit.record("login_refused", client, **_why_refused(login))
+            self.audit.record("login_refused", caller, **_why_refused(login))
             raise InvalidCredentials
-        new = self.new_sessions.prepare(self._authenticated(login.account, credentials, client, now, device), now)
+        new = self.new_sessions.prepare(self._authenticated(login.account, credentials, caller, now, device), now)
         digest = login.password_digest
         rehash = self.hasher.needs_rehash(digest)
-        beside = (lambda: self._rehash(login, digest, password, client)) if rehash else None
+        beside = (lambda: self._rehash(login, digest, password, caller)) if rehash else None
         grant = self.new_sessions.begin(new, beside)
-        self.audit.record("logged_in", client, sub=login.account.sub, sid=new.session.sid, method="pwd")
+        self.audit.record("logged_in", caller, sub=login.account.sub, sid=new.session.sid, method="pwd")
         return grant
 
     def change_password(
@@ -128,7 +128,7 @@ class Accounts:
         current: str | None,
         new: str,
         presented: RefreshToken | None,
-        client: Client,
+        caller: Caller,
         *,
         device_token: str | None = None,
     ) -> Grant:
@@ -145,47 +145,47 @@ class Accounts:
         """
         now = self.clock.now()
         current, new = normalised(current) if current is not None else None, normalised(new)
-        session, account = self.renewals.asking(principal.sub, principal.sid, presented, client, now)
+        session, account = self.renewals.asking(principal.sub, principal.sid, presented, caller, now)
         self.passwords.accept_new(new, account.email)
         device = self.devices.verify(device_token, account.email, now)
         if device and device.epoch != account.epoch:
             device = None
         attempt, login = self.attempts.reauthenticate(
-            account, device, client, lambda: self.store.find_login(account.email)
+            account, device, caller, lambda: self.store.find_login(account.email)
         )
-        amr, auth_time = self._reauthenticate(principal, session, login, current, client, now, attempt)
+        amr, auth_time = self._reauthenticate(principal, session, login, current, caller, now, attempt)
         if login is None:
             raise InvalidCredentials
-        self.passwords.require_unbreached(new, client)
+        self.passwords.require_unbreached(new, caller)
         digest = self._hash(new, attempt)
         # The session moves to the next epoch, and with it the access token that is signed for it.
         moved = replace(login.account, epoch=login.account.epoch + 1)
         deny_until = self.sessions.deny_until(now)
         for _ in range(RENEWAL_ATTEMPTS):
-            grant, renewal = self.renewals.prepare(moved, session, client, now, amr=amr, auth_time=auth_time)
-            with self.renewals.told("password_changed", session, client):
+            grant, renewal = self.renewals.prepare(moved, session, caller, now, amr=amr, auth_time=auth_time)
+            with self.renewals.told("password_changed", session, caller):
                 outcome = self.store.change_password(login, digest, renewal, deny_until=deny_until)
             if outcome is AccessChanged.CHANGED:
-                self.audit.record("password_changed", client, sub=principal.sub, sid=principal.sid)
+                self.audit.record("password_changed", caller, sub=principal.sub, sid=principal.sid)
                 if device is None:
                     return grant
                 return replace(grant, device_token=self.devices.issue(account.email, moved.epoch, now, device))
             if outcome is not AccessChanged.SESSION_MOVED:
                 break
             # Another tab has turned the key meanwhile, or the session has ended.
-            session, _ = self.renewals.asking(principal.sub, principal.sid, presented, client, now)
+            session, _ = self.renewals.asking(principal.sub, principal.sid, presented, caller, now)
         # Somebody else's change, or a logout everywhere, came first: whether `current` still fits is open.
         raise Unavailable(debug="account changed during a password change")
 
-    def log_out_everywhere(self, principal: Principal, client: Client) -> None:
+    def log_out_everywhere(self, principal: Principal, caller: Caller) -> None:
         """End every session of the user at once, and deny every access token issued so far (ASVS V7.4.5)."""
         self._raise_epoch(principal.sub, disable=False)
-        self.audit.record("logged_out_everywhere", client, sub=principal.sub)
+        self.audit.record("logged_out_everywhere", caller, sub=principal.sub)
 
-    def disable(self, sub: str, client: Client) -> None:
+    def disable(self, sub: str, caller: Caller) -> None:
         """Disable an account: no login, no refresh, and every token and session of before is dead (ASVS V7.4.2)."""
         self._raise_epoch(sub, disable=True)
-        self.audit.record("account_disabled", client, sub=sub)
+        self.audit.record("account_disabled", caller, sub=sub)
 
     def account(self, principal: Principal) -> Account:
         """The principal's account as it is now. InvalidToken where it is gone or disabled."""
@@ -195,14 +195,14 @@ class Accounts:
         return account
 
     def _authenticated(
-        self, account: Account, credentials: Credentials, client: Client, now: int, device: Device | None = None
+        self, account: Account, credentials: Credentials, caller: Caller, now: int, device: Device | None = None
     ) -> Authenticated:
         return Authenticated(
             account=account,
             amr=PASSWORD,
             auth_time=now,
             transport=credentials.transport,
-            client=client,
+            caller=caller,
             carried=credentials.carried,
             device=device,
         )
@@ -213,7 +213,7 @@ class Accounts:
         session: Session,
         login: Login | None,
         current: str | None,
-        client: Client,
+        caller: Caller,
         now: int,
         attempt: Attempt,
     ) -> tuple[tuple[str, ...], int]:
@@ -225,7 +225,7 @@ class Accounts:
             self.sessions.require_recent_login(principal)
             return session.amr, session.auth_time
         if not self._verify(login, current, attempt):
-            self.audit.record("password_change_refused", client, sub=principal.sub, why="invalid_credentials")
+            self.audit.record("password_change_refused", caller, sub=principal.sub, why="invalid_credentials")
             raise InvalidCredentials
         return PASSWORD, now
 
@@ -253,12 +253,12 @@ class Accounts:
                 return
         raise Unavailable(debug="account contended")
 
-    def _rehash(self, login: Login, old_digest: str, password: str, client: Client) -> None:
+    def _rehash(self, login: Login, old_digest: str, password: str, caller: Caller) -> None:
         """Store the password under today's parameters. Where that fails the login goes on: the next one tries again."""
         try:
             self.store.replace_password_digest(login.account.email, old_digest, self.hasher.hash(password))
         except Unavailable as error:
-            self.audit.record("rehash_failed", client, sub=login.account.sub, why=error.debug)
+            self.audit.record("rehash_failed", caller, sub=login.account.sub, why=error.debug)
 
 
 def _is_known(device: Device, login: Login | None) -> bool:

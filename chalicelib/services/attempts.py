@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chalicelib import deadline
 from chalicelib.domain import limits
 from chalicelib.errors import TooManyRequests, Unavailable
-from chalicelib.services.together import together
+from chalicelib.services.in_parallel import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import Device
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.moments import Moment
-    from chalicelib.domain.records import Account, Client
+    from chalicelib.domain.records import Account, Caller
     from chalicelib.ports import AuditLog, Clock
     from chalicelib.store.protocol import Store
 
@@ -109,31 +109,31 @@ class Attempts:
         self.by_device = limits.login_by_device(config.login_attempts)
         self.change_by_device = limits.change_by_device(config.login_attempts)
         self.by_address = limits.login_by_address(config.address_attempts)
-        self.elsewhere_by_address = limits.provider_by_address(config.address_attempts)
-        self.elsewhere_by_device = limits.provider_by_device(config.address_attempts)
+        self.at_provider_by_address = limits.provider_by_address(config.address_attempts)
+        self.at_provider_by_device = limits.provider_by_device(config.address_attempts)
         self.by_signup = limits.signup_by_address(config.signup_attempts)
 
-    def log_in(self, email: str, client: Client) -> Attempt:
+    def log_in(self, email: str, caller: Caller) -> Attempt:
         """Count a login of a stranger, on account and address in one round trip.
 
         The account's slot is not used up by an address that is known to be refused.
         """
-        account, address = (self.by_account, email), (self.by_address, limits.address_bucket(client.address))
+        account, address = (self.by_account, email), (self.by_address, limits.address_bucket(caller.address))
         now = self._clock.moment()
-        self._refuse_from_memory(client, now, account, address)
-        waits = together(lambda: self._count(account, now), lambda: self._count(address, now))
-        self._refuse(client, {self.by_account: waits[0], self.by_address: waits[1]})
+        self._refuse_from_memory(caller, now, account, address)
+        waits = in_parallel(lambda: self._count(account, now), lambda: self._count(address, now))
+        self._refuse(caller, {self.by_account: waits[0], self.by_address: waits[1]})
         return Attempt((account, address), now.wall)
 
-    def log_in_from(self, device: Device, client: Client) -> Attempt:
+    def log_in_from(self, device: Device, caller: Caller) -> Attempt:
         """Count a login from a known device.
 
         By its epoch too: a token of before a password change, stolen before it, delays nothing that comes after it.
         """
-        return self._ask(client, (self.by_device, f"{device.id}.{device.epoch}"))
+        return self._ask(caller, (self.by_device, f"{device.id}.{device.epoch}"))
 
     def reauthenticate(
-        self, account: Account, device: Device | None, client: Client, beside: Callable[[], T]
+        self, account: Account, device: Device | None, caller: Caller, beside: Callable[[], T]
     ) -> tuple[Attempt, T]:
         """Count an attempt at the password of a session's account, and do `beside` in the same round trip.
 
@@ -142,23 +142,25 @@ class Attempts:
         """
         counter = (self.change_by_device, device.id) if device else (self.by_account, account.email)
         now = self._clock.moment()
-        self._refuse_from_memory(client, now, counter, sub=account.sub)
-        wait, answer = together(lambda: self._count(counter, now), beside)
-        self._refuse(client, {counter[0]: wait}, sub=account.sub)
+        self._refuse_from_memory(caller, now, counter, sub=account.sub)
+        wait, answer = in_parallel(lambda: self._count(counter, now), beside)
+        self._refuse(caller, {counter[0]: wait}, sub=account.sub)
         return Attempt((counter,), now.wall), answer
 
-    def log_in_elsewhere(self, client: Client, browser: str | None, beside: Callable[[], object] | None = None) -> None:
+    def log_in_at_provider(
+        self, caller: Caller, browser: str | None, beside: Callable[[], object] | None = None
+    ) -> None:
         """Count a login at a provider, and do `beside` in the same round trip.
 
         `browser` is the device id of a browser that has had a login before, to any account: which account is meant now
         is not known yet. None for every other browser, and for programs.
         """
-        address = self.elsewhere_by_address, limits.address_bucket(client.address)
-        self._ask(client, (self.elsewhere_by_device, browser) if browser else address, beside)
+        address = self.at_provider_by_address, limits.address_bucket(caller.address)
+        self._ask(caller, (self.at_provider_by_device, browser) if browser else address, beside)
 
-    def sign_up(self, client: Client) -> Attempt:
+    def sign_up(self, caller: Caller) -> Attempt:
         """Count a sign-up."""
-        return self._ask(client, (self.by_signup, limits.address_bucket(client.address)))
+        return self._ask(caller, (self.by_signup, limits.address_bucket(caller.address)))
 
     @contextmanager
     def given_back_if_unavailable(self, *attempts: Attempt) -> Iterator[None]:
@@ -180,12 +182,12 @@ class Attempts:
             self._store.return_attempt(*counter, at)
             self._refusals.forget(*counter, at)
 
-    def _ask(self, client: Client, counter: Counter, beside: Callable[[], object] | None = None) -> Attempt:
+    def _ask(self, caller: Caller, counter: Counter, beside: Callable[[], object] | None = None) -> Attempt:
         now = self._clock.moment()
-        self._refuse_from_memory(client, now, counter)
+        self._refuse_from_memory(caller, now, counter)
         count = partial(self._count, counter, now)
-        wait = together(count, beside)[0] if beside else count()
-        self._refuse(client, {counter[0]: wait})
+        wait = in_parallel(count, beside)[0] if beside else count()
+        self._refuse(caller, {counter[0]: wait})
         return Attempt((counter,), now.wall)
 
     def _count(self, counter: Counter, now: Moment) -> int:
@@ -194,18 +196,18 @@ class Attempts:
             self._refusals.remember(*counter, now, wait)
         return wait
 
-    def _refuse_from_memory(self, client: Client, now: Moment, *counters: Counter, **who: str) -> None:
+    def _refuse_from_memory(self, caller: Caller, now: Moment, *counters: Counter, **who: str) -> None:
         waits = {policy: self._refusals.wait(policy, value, now) for policy, value in counters}
-        self._refuse(client, waits, from_memory=True, **who)
+        self._refuse(caller, waits, from_memory=True, **who)
 
     def _refuse(
-        self, client: Client, waits: Mapping[LimitPolicy, int], *, from_memory: bool = False, **who: str
+        self, caller: Caller, waits: Mapping[LimitPolicy, int], *, from_memory: bool = False, **who: str
     ) -> None:
         """TooManyRequests where one has to wait. Of two, the caller is told the one that takes longer."""
         policy = max(waits, key=lambda policy: waits[policy])
         wait = waits[policy]
         if wait:
             self._audit.record(
-                "too_many_attempts", client, what=policy.kind, retry_after=wait, from_memory=from_memory, **who
+                "too_many_attempts", caller, what=policy.kind, retry_after=wait, from_memory=from_memory, **who
             )
             raise TooManyRequests(wait, policy=policy.kind, quota=policy.quota, window=policy.window)

@@ -15,7 +15,7 @@ from chalicelib.errors import InvalidToken, Unavailable
 if TYPE_CHECKING:
     from chalicelib.config import Config
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import AccessTokenClaims, Client, Session
+    from chalicelib.domain.records import AccessTokenClaims, Caller, Session
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
     from chalicelib.store.protocol import Store
 
@@ -43,7 +43,7 @@ class Authorization:
             raise InvalidToken(debug="revoked")
         return claims
 
-    def authorize_session(self, presented: RefreshToken, client: Client) -> Principal:
+    def authorize_session(self, presented: RefreshToken, caller: Caller) -> Principal:
         """Whom the session cookie stands for: its MAC was verified, its session lives and has this secret.
 
         Roles and the rest are the account's as they are now. InvalidToken otherwise, Unavailable where the table does
@@ -53,7 +53,7 @@ class Authorization:
         session, account = self.store.find_session_and_account(presented.sub, presented.sid)
         if session is None or account is None or account.disabled or not session.lives(account.epoch, now):
             raise InvalidToken(debug="session is over")
-        self._require_live_secret(presented, session, client)
+        self._require_live_secret(presented, session, caller)
         if now - session.last_used_at >= TOUCH_SECONDS:
             # The verdict stands, whatever becomes of the note: the next request makes it. It is not written down
             # either, because a table that takes no writes would fill the log with what other lines say already.
@@ -68,13 +68,13 @@ class Authorization:
             auth_time=session.auth_time,
         )
 
-    def _require_live_secret(self, presented: RefreshToken, session: Session, client: Client) -> None:
+    def _require_live_secret(self, presented: RefreshToken, session: Session, caller: Caller) -> None:
         if presented.generation < session.generation:
             # Given out, and renewed since: another tab's request that was under way, or a copy. It opens nothing.
             raise InvalidToken(debug="the session has another secret by now")
         if presented.generation > session.generation or not same(digest(presented.secret), session.digest):
             # As for refresh tokens: somebody may know the MAC key, or the table was restored from a backup.
-            self.audit.record("session_cookie_forged", client, sub=session.sub, sid=session.sid)
+            self.audit.record("session_cookie_forged", caller, sub=session.sub, sid=session.sid)
             raise InvalidToken(debug="wrong secret under a good MAC")
 
 

@@ -20,7 +20,7 @@ from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, RefreshToke
 from chalicelib.domain.limits import new_devices
 from chalicelib.domain.records import Session
 from chalicelib.errors import Unavailable
-from chalicelib.services.together import together
+from chalicelib.services.in_parallel import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
-    from chalicelib.domain.records import Account, Client, Transport
+    from chalicelib.domain.records import Account, Caller, Transport
     from chalicelib.ports import AuditLog, Clock, TokenSource
     from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
@@ -51,7 +51,7 @@ class Authenticated(NamedTuple):
     amr: tuple[str, ...]
     auth_time: int
     transport: Transport
-    client: Client
+    caller: Caller
     carried: tuple[RefreshToken, ...] = ()
     device: Device | None = None
 
@@ -84,7 +84,7 @@ class NewSessions:
         The ids are fresh: a session id never comes from the request, so none can be fixed beforehand (ASVS V7.2.4).
         All is signed before anything is written: a key that is away must not leave a session behind that nobody holds.
         """
-        account, client = who.account, who.client
+        account, caller = who.account, who.caller
         sid, secret = b64url(self.source.token(ID_BYTES)), self.source.token(SECRET_BYTES)
         device = Device(who.device.id if who.device else b64url(self.source.token(ID_BYTES)), account.epoch)
         session = Session(
@@ -102,9 +102,9 @@ class NewSessions:
             transport=who.transport,
             auth_time=who.auth_time,
             amr=who.amr,
-            address=client.address,
-            user_agent=client.user_agent,
-            answered=answered_to(sid, client.address, client.user_agent),
+            address=caller.address,
+            user_agent=caller.user_agent,
+            answered=answered_to(sid, caller.address, caller.user_agent),
             device=from_b64url(device.id),
         )
         grant = self.grants.grant(account, session, RefreshToken(account.sub, sid, 0, secret), now)
@@ -128,14 +128,14 @@ class NewSessions:
             besides["carried"] = lambda: self._living(who.carried)
         if looks_for_more(session.sid):
             besides["over"] = lambda: self._over(session, who.account)
-        _, *found = together(lambda: self.store.create_session(session), *besides.values())
+        _, *found = in_parallel(lambda: self.store.create_session(session), *besides.values())
         answers: dict[str, Any] = dict(zip(besides, found, strict=True))
         if not answers.get("device", True):
             grant = replace(grant, device_token=None)
 
         def follow() -> None:
-            self._end(answers.get("carried", ()), who.client)
-            self._remove(session.sub, answers.get("over", ()), who.client)
+            self._end(answers.get("carried", ()), who.caller)
+            self._remove(session.sub, answers.get("over", ()), who.caller)
 
         return grant, answers.get("beside"), follow
 
@@ -147,16 +147,16 @@ class NewSessions:
 
     def end_carried(self, who: Authenticated) -> None:
         """End the living sessions that a browser came with to a sign-up, whose own session is written by now."""
-        self._end(self._living(who.carried), who.client)
+        self._end(self._living(who.carried), who.caller)
 
     def _living(self, carried: Iterable[RefreshToken]) -> list[RefreshToken]:
         return [former for former in carried if self.sessions.standing(former)]
 
-    def _end(self, carried: Iterable[RefreshToken], client: Client) -> None:
+    def _end(self, carried: Iterable[RefreshToken], caller: Caller) -> None:
         # After the new session is there: whoever cannot have it keeps the old one.
         for former in carried:
             self.sessions.end(former.sub, former.sid)
-            self.audit.record("session_ended", client, sub=former.sub, sid=former.sid, by="login")
+            self.audit.record("session_ended", caller, sub=former.sub, sid=former.sid, by="login")
 
     def _may_know_device(self, session: Session) -> bool:
         # A counter that cannot be asked costs the device its token, and not the person the login.
@@ -174,13 +174,13 @@ class NewSessions:
         others.sort(key=lambda held: (held.lives(max(held.epoch, account.epoch), new.created_at), held.last_used_at))
         return others[: max(0, len(others) + 1 - MOST_SESSIONS)][:REMOVED_AT_ONCE]
 
-    def _remove(self, sub: str, over: Sequence[Session], client: Client) -> None:
+    def _remove(self, sub: str, over: Sequence[Session], caller: Caller) -> None:
         if not over:
             return
         # The login stands, whatever becomes of this: the next one in sixteen tries again.
         with suppress(Unavailable), deadline.start(deadline.ONE_ATTEMPT_SECONDS):
             self.store.delete_sessions(sub, [session.sid for session in over])
-            self.audit.record("sessions_removed", client, sub=sub, count=len(over))
+            self.audit.record("sessions_removed", caller, sub=sub, count=len(over))
 
 
 def looks_for_more(sid: str) -> bool:

@@ -16,14 +16,14 @@ from chalicelib.errors import (
     LastWayIn,
     Unavailable,
 )
-from chalicelib.services.arrivals import link_of
+from chalicelib.services.provider_logins import link_of
 from chalicelib.store.protocol import AccessChanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Account, Client, Identity, Login, Principal, Session
+    from chalicelib.domain.records import Account, Caller, Identity, Login, Principal, Session
     from chalicelib.ports import AuditLog, Clock, IdentityProvider
     from chalicelib.services.grants import Grant
     from chalicelib.services.renewals import Renewals
@@ -56,7 +56,7 @@ class Identities:
         identity: Identity,
         provider: IdentityProvider,
         presented: RefreshToken | None,
-        client: Client,
+        caller: Caller,
         *,
         proven_by: int | None = None,
     ) -> Grant | None:
@@ -75,7 +75,7 @@ class Identities:
         now = self.clock.now()
         linked = link_of(identity, now)
         for _ in range(ATTEMPTS):
-            session, account, renews = self._asking(sub, sid, presented, client, proven_by)
+            session, account, renews = self._asking(sub, sid, presented, caller, proven_by)
             login = self._login(account)
             held = login.identity(identity.provider)
             if held is not None and (held.issuer, held.subject) != (identity.issuer, identity.subject):
@@ -83,15 +83,15 @@ class Identities:
                 raise IdentityTaken(detail)
             proves = _proven_address(identity, login.account) if held is None else None
             proven = login.account if proves is None else login.account.proven(proves)
-            grant, renewal = self.renewals.prepare(proven, session, client, now) if renews else (None, None)
+            grant, renewal = self.renewals.prepare(proven, session, caller, now) if renews else (None, None)
             if held is not None:
                 if renewal is None or self.store.renew_session(renewal):
                     return grant
                 continue
-            with self.renewals.told("identity_linked", session, client):
+            with self.renewals.told("identity_linked", session, caller):
                 outcome = self.store.link_identity(login, linked, proves=proves, session=renewal or session)
             if outcome is AccessChanged.CHANGED:
-                self.audit.record("identity_linked", client, sub=sub, sid=sid, provider=identity.provider, by="user")
+                self.audit.record("identity_linked", caller, sub=sub, sid=sid, provider=identity.provider, by="user")
                 return grant
             # None or this account: somebody's write came between, maybe this very one's, whose answer was lost.
             if outcome is AccessChanged.IDENTITY_TAKEN and self.store.find_identity(
@@ -101,7 +101,7 @@ class Identities:
                 raise IdentityTaken(detail)
         raise Unavailable(debug="account contended")
 
-    def unlink(self, principal: Principal, provider: str, presented: RefreshToken | None, client: Client) -> Grant:
+    def unlink(self, principal: Principal, provider: str, presented: RefreshToken | None, caller: Caller) -> Grant:
         """Take the provider's identity from the account, and renew the credentials of the session that asks.
 
         IdentityNotFound where it has none; LastWayIn where nothing else opens the account;
@@ -110,27 +110,27 @@ class Identities:
         """
         now = self.clock.now()
         for _ in range(ATTEMPTS):
-            session, account = self.renewals.asking(principal.sub, principal.sid, presented, client, now)
+            session, account = self.renewals.asking(principal.sub, principal.sid, presented, caller, now)
             self.renewals.sessions.require_recent_login(principal)
             login = self._login(account)
             if login.identity(provider) is None:
                 raise IdentityNotFound
             if not self._opens_without(login, provider):
                 raise LastWayIn
-            grant, renewal = self.renewals.prepare(login.account, session, client, now)
-            with self.renewals.told("identity_unlinked", session, client):
+            grant, renewal = self.renewals.prepare(login.account, session, caller, now)
+            with self.renewals.told("identity_unlinked", session, caller):
                 outcome = self.store.unlink_identity(login, provider, renewal)
             if outcome is AccessChanged.CHANGED:
-                self.audit.record("identity_unlinked", client, sub=principal.sub, sid=principal.sid, provider=provider)
+                self.audit.record("identity_unlinked", caller, sub=principal.sub, sid=principal.sid, provider=provider)
                 return grant
         raise Unavailable(debug="account contended")
 
     def _asking(
-        self, sub: str, sid: str, presented: RefreshToken | None, client: Client, proven_by: int | None
+        self, sub: str, sid: str, presented: RefreshToken | None, caller: Caller, proven_by: int | None
     ) -> tuple[Session, Account, bool]:
         """The session that asks, its account, and whether its credentials are renewed."""
         try:
-            return *self.renewals.asking(sub, sid, presented, client, self.clock.now()), True
+            return *self.renewals.asking(sub, sid, presented, caller, self.clock.now()), True
         except (CredentialRequired, InvalidGrant):
             if proven_by is None:
                 raise

@@ -22,7 +22,7 @@ class LoginRequest(NamedTuple):
     device_token: str | None = None
 
 
-class Departure(NamedTuple):
+class AuthorizationRequest(NamedTuple):
     """Where to send the browser, the login's state, and the secret that the browser has to keep (base64url)."""
 
     authorization_url: str

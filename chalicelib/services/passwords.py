@@ -16,7 +16,7 @@ from chalicelib.errors import PasswordRejected, Unavailable
 
 if TYPE_CHECKING:
     from chalicelib.config import Config
-    from chalicelib.domain.records import Client
+    from chalicelib.domain.records import Caller
     from chalicelib.ports import AuditLog, BreachedPasswords
 
 PREFIX = 5  # hex digits of a SHA-1 that leave the function: 2**20 ranges, each with hundreds of passwords
@@ -41,7 +41,7 @@ class Passwords:
             detail = "This password is one of the most common ones, which are guessed first. Choose another one."
             raise PasswordRejected(detail)
 
-    def require_unbreached(self, password: str, client: Client) -> None:
+    def require_unbreached(self, password: str, caller: Caller) -> None:
         """PasswordRejected where a breach has made the password known (ASVS V6.2.12). After the limiter: it waits.
 
         Where the list does not answer in time or as it must, the password is taken: the checks of `accept_new` hold,
@@ -53,7 +53,7 @@ class Passwords:
         try:
             suffixes = self.breached.suffixes(digest[:PREFIX])
         except Unavailable as error:
-            self.audit.record("breach_lookup_failed", client, why=error.debug)
+            self.audit.record("breach_lookup_failed", caller, why=error.debug)
             return
         # In no constant time: the one who could measure it has sent the password.
         if digest[PREFIX:] in suffixes:

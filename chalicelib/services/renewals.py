@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from chalicelib.config import Config
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
-    from chalicelib.domain.records import Account, Client, Session
+    from chalicelib.domain.records import Account, Caller, Session
     from chalicelib.ports import AuditLog, TokenSource
     from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
@@ -40,7 +40,7 @@ class Renewals:
     config: Config
 
     def asking(
-        self, sub: str, sid: str, presented: RefreshToken | None, client: Client, now: int
+        self, sub: str, sid: str, presented: RefreshToken | None, caller: Caller, now: int
     ) -> tuple[Session, Account]:
         """The session that asks, which the presented credential holds, and its account.
 
@@ -60,9 +60,9 @@ class Renewals:
         if secret is None and found in {Place.HELD, Place.PREDECESSOR, Place.LATE_BASE, Place.NEWER}:
             # As for refresh tokens: somebody may know the MAC key, or the table was restored from a backup.
             if session.transport == "session":
-                self.audit.record("session_cookie_forged", client, sub=sub, sid=sid)
+                self.audit.record("session_cookie_forged", caller, sub=sub, sid=sid)
             else:
-                self.audit.record("refresh_token_forged", client, sub=sub, sid=sid)
+                self.audit.record("refresh_token_forged", caller, sub=sub, sid=sid)
         raise InvalidGrant(debug=f"{found.value}, not the session's credential any more")
 
     def living(self, sub: str, sid: str) -> tuple[Session, Account]:
@@ -73,7 +73,7 @@ class Renewals:
         return session, account
 
     @contextmanager
-    def told(self, what: str, session: Session, client: Client) -> Iterator[None]:
+    def told(self, what: str, session: Session, caller: Caller) -> Iterator[None]:
         """Around a write that changes who may get in; `what` is the event of its success.
 
         Its caller records that event. Where the write's answer is lost, it is done or not, and no retry would find
@@ -82,14 +82,14 @@ class Renewals:
         try:
             yield
         except Unavailable:
-            self.audit.record("access_may_have_changed", client, sub=session.sub, sid=session.sid, what=what)
+            self.audit.record("access_may_have_changed", caller, sub=session.sub, sid=session.sid, what=what)
             raise
 
     def prepare(
         self,
         account: Account,
         session: Session,
-        client: Client,
+        caller: Caller,
         now: int,
         *,
         auth_time: int | None = None,
@@ -105,7 +105,7 @@ class Renewals:
             session=session,
             next_digest=digest(secret),
             key_id=self.refresh_tokens.current_key_id(),
-            answered=answered_to(session.sid, client.address, client.user_agent),
+            answered=answered_to(session.sid, caller.address, caller.user_agent),
             now=now,
             idle_expires_at=now + self.config.refresh_idle_ttl,
             epoch=account.epoch,

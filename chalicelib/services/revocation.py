@@ -10,7 +10,7 @@ from chalicelib.errors import InvalidGrant, InvalidToken
 
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-    from chalicelib.domain.records import Client
+    from chalicelib.domain.records import Caller
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
     from chalicelib.services.sessions import Sessions
 
@@ -25,7 +25,7 @@ class Revocation:
     refresh_tokens: RefreshTokenCodec
     audit: AuditLog
 
-    def revoke(self, token: str, client: Client) -> None:
+    def revoke(self, token: str, caller: Caller) -> None:
         """End what the token stands for. Safe to repeat; a string that is no living token of ours changes nothing.
 
         What a cookie holds is taken too: whoever has found one may end it, and no page sends it in a body by itself.
@@ -35,20 +35,20 @@ class Revocation:
                 presented = self.refresh_tokens.decode(token, transport)
             except InvalidGrant:
                 continue
-            self._revoke_session(presented, client)
+            self._revoke_session(presented, caller)
             return
-        self._revoke_access_token(token, client)
+        self._revoke_access_token(token, caller)
 
-    def _revoke_session(self, presented: RefreshToken, client: Client) -> None:
+    def _revoke_session(self, presented: RefreshToken, caller: Caller) -> None:
         # A session that is over has no valid access token, and a token under the floor must not act. Were they put
         # on the blacklist all the same, enough old tokens would fill it.
         if not self.sessions.standing(presented):
             return
         # RFC 7009 section 2.1: with a refresh token the access tokens of the same grant SHOULD be invalidated too.
         self.sessions.end(presented.sub, presented.sid)
-        self.audit.record("token_revoked", client, sub=presented.sub, sid=presented.sid, kind="refresh_token")
+        self.audit.record("token_revoked", caller, sub=presented.sub, sid=presented.sid, kind="refresh_token")
 
-    def _revoke_access_token(self, token: str, client: Client) -> None:
+    def _revoke_access_token(self, token: str, caller: Caller) -> None:
         now = self.clock.now()
         try:
             claims = self.access_tokens.verify(token, now, accept_expired=True)
@@ -62,4 +62,4 @@ class Revocation:
         else:
             # By its `jti`: the string of a JWT can be spelled in more than one way.
             self.sessions.deny_token(claims.sub, claims.sid, claims.jti)
-        self.audit.record("token_revoked", client, sub=claims.sub, sid=claims.sid, jti=claims.jti, kind="access_token")
+        self.audit.record("token_revoked", caller, sub=claims.sub, sid=claims.sid, jti=claims.jti, kind="access_token")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from chalicelib.services.together import together
+from chalicelib.services.in_parallel import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,6 @@ class SecurityEvents:
         def last(rank: Rank) -> Callable[[], tuple[SecurityEvent, ...]]:
             return partial(self.store.list_events, principal.sub, rank=rank, now=now, limit=SHOWN)
 
-        changes, alarms, others = together(last("access"), last("alarm"), last("other"))
+        changes, alarms, others = in_parallel(last("access"), last("alarm"), last("other"))
         living = [event for event in (*changes, *alarms, *others) if event.expires_at > now]
         return sorted(living[:SHOWN], key=lambda event: (event.at, event.id), reverse=True)

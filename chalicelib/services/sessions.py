@@ -9,14 +9,14 @@ from chalicelib.domain.denials import DENIED_TOKENS, deny_until
 from chalicelib.domain.moments import is_recent
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.errors import InsufficientUserAuthentication, SessionNotFound, Unavailable
-from chalicelib.services.together import together
+from chalicelib.services.in_parallel import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.denials import Denials, Kind
-    from chalicelib.domain.records import Account, Client, Principal, Session
+    from chalicelib.domain.records import Account, Caller, Principal, Session
     from chalicelib.ports import AuditLog, Clock
     from chalicelib.store.protocol import Store
 
@@ -39,7 +39,7 @@ class Sessions:
         A page is 50 items of the table, in no order of time, without the dead ones: it may be short, or empty. Each
         page is sorted by itself, with the newest first.
         """
-        account, (found, following) = together(
+        account, (found, following) = in_parallel(
             lambda: self.store.find_account(principal.sub),
             lambda: self.store.list_sessions(principal.sub, after=cursor, limit=PAGE),
         )
@@ -71,15 +71,15 @@ class Sessions:
         if not is_recent(principal.auth_time, self.clock.now(), RECENT_SECONDS):
             raise InsufficientUserAuthentication(RECENT_SECONDS, debug="not a recent login")
 
-    def end_one(self, principal: Principal, sid: str, client: Client) -> None:
+    def end_one(self, principal: Principal, sid: str, caller: Caller) -> None:
         """End one of the user's own sessions. SessionNotFound where the user has no such living one (ASVS V8.2.2)."""
         session, _ = self.find_living(principal.sub, sid)
         if session is None:
             raise SessionNotFound
         self.end(principal.sub, sid)
-        self.audit.record("session_ended", client, sub=principal.sub, sid=sid, by="user")
+        self.audit.record("session_ended", caller, sub=principal.sub, sid=sid, by="user")
 
-    def log_out(self, presented: Iterable[RefreshToken], bearer: AccessTokenClaims | None, client: Client) -> None:
+    def log_out(self, presented: Iterable[RefreshToken], bearer: AccessTokenClaims | None, caller: Caller) -> None:
         """End the sessions that these genuine credentials are of, as far as each of them still stands.
 
         A dead credential changes nothing: its session is gone, over a limit or of another epoch, or its credentials
@@ -92,7 +92,7 @@ class Sessions:
             own = (each for each in credentials if (each.sub, each.sid) == (sub, sid))
             if session and account and any(_stands(credential, session, account) for credential in own):
                 self.end(sub, sid)
-                self.audit.record("logged_out", client, sub=sub, sid=sid)
+                self.audit.record("logged_out", caller, sub=sub, sid=sid)
 
     def standing(self, credential: RefreshToken | AccessTokenClaims) -> bool:
         """Whether the genuine credential's session lives, and the credential has not been renewed since."""

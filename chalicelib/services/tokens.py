@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
-    from chalicelib.domain.records import Account, Client, Session
+    from chalicelib.domain.records import Account, Caller, Session
     from chalicelib.ports import AuditLog, Clock, TokenSource
     from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
@@ -28,7 +28,7 @@ class Presentation(NamedTuple):
     """A refresh token as a request brings it; `secret` is for its successor, if it gets one."""
 
     token: RefreshToken
-    client: Client
+    caller: Caller
     device_token: str | None
     secret: bytes
     now: int
@@ -53,7 +53,7 @@ class Tokens:
     audit: AuditLog
     config: Config
 
-    def refresh(self, presented: RefreshToken, client: Client, device_token: str | None = None) -> Grant:
+    def refresh(self, presented: RefreshToken, caller: Caller, device_token: str | None = None) -> Grant:
         """Turn the key: the successor of the presented token and a new access token.
 
         Clients that present one token at the same time, or again because an answer was lost, all get the same successor
@@ -63,7 +63,7 @@ class Tokens:
         """
         # Before anything is written: a signing key that is away must not cost the client the answer to its rotation.
         self.grants.prepare()
-        presentation = Presentation(presented, client, device_token, self.source.token(SECRET_BYTES), self.clock.now())
+        presentation = Presentation(presented, caller, device_token, self.source.token(SECRET_BYTES), self.clock.now())
         account = self._account(presented)
         outcome = self._turn(presentation, account)
         if isinstance(outcome, NotRotated) and self._place(outcome, presentation, account) is Place.EPOCH_MOVED:
@@ -104,7 +104,7 @@ class Tokens:
         turned_before: int | None = None,
         late: LateAnswer | None = None,
     ) -> Rotated | NotRotated:
-        now, client = presentation.now, presentation.client
+        now, caller = presentation.now, presentation.caller
         return self.store.rotate_refresh_token(
             Rotation(
                 sub=held.sub,
@@ -118,7 +118,7 @@ class Tokens:
                 key_id=self.refresh_tokens.current_key_id(),
                 idle_expires_at=now + self.config.refresh_idle_ttl,
                 now=now,
-                answered=answered_to(held.sid, client.address, client.user_agent),
+                answered=answered_to(held.sid, caller.address, caller.user_agent),
                 late=late,
             )
         )
@@ -142,14 +142,14 @@ class Tokens:
                 # A genuine MAC with a secret that we never issued, or a generation that is still to come: somebody may
                 # know the MAC key, or the table was restored from a backup. That is an alarm, and no reason to end the
                 # session.
-                self.audit.record("refresh_token_forged", presentation.client, **presentation.who)
+                self.audit.record("refresh_token_forged", presentation.caller, **presentation.who)
                 raise InvalidGrant(debug="wrong secret under a good MAC")
             own_device = self._is_own_device(held, presentation, account)
             decided = answer(found, held, presentation.now, self.config.rotation_window, own_device=own_device)
             if secret is None or decided is Answer.THEFT:
                 raise self._theft(presentation)
             if decided in {Answer.ITSELF, Answer.SUCCESSOR}:
-                self._note_another_client(held, presentation)
+                self._note_another_caller(held, presentation)
                 return held, secret
             if decided is Answer.TURN:
                 break
@@ -189,26 +189,26 @@ class Tokens:
         return same(from_b64url(device.id), held.device)
 
     def _note_late(self, presentation: Presentation, *, often: bool) -> None:
-        self.audit.record("refresh_answered_late", presentation.client, **presentation.who)
+        self.audit.record("refresh_answered_late", presentation.caller, **presentation.who)
         if often:
-            self.audit.record("refresh_answered_late_often", presentation.client, **presentation.who)
+            self.audit.record("refresh_answered_late_often", presentation.caller, **presentation.who)
 
-    def _note_another_client(self, held: Session, presentation: Presentation) -> None:
+    def _note_another_caller(self, held: Session, presentation: Presentation) -> None:
         """Leave a trace where the answer goes to another address or user agent than the last turn's did."""
-        client = presentation.client
+        caller = presentation.caller
         last = held.answered or answered_to(held.sid, held.address, held.user_agent)
-        this = answered_to(held.sid, client.address, client.user_agent)
+        this = answered_to(held.sid, caller.address, caller.user_agent)
         half = len(this) // 2
         address, user_agent = last[:half] != this[:half], last[half:] != this[half:]
         if address and user_agent:
-            self.audit.record("refresh_from_elsewhere", client, **presentation.who)
+            self.audit.record("refresh_from_elsewhere", caller, **presentation.who)
         elif address or user_agent:
             what = "address" if address else "user_agent"
-            self.audit.record("refresh_from_changed_client", client, **presentation.who, what=what)
+            self.audit.record("refresh_from_changed_client", caller, **presentation.who, what=what)
 
     def _theft(self, presentation: Presentation) -> InvalidGrant:
         # Recorded first: were the answer to the deletion lost, no retry would find the theft again.
-        self.audit.record("refresh_token_reused", presentation.client, **presentation.who)
+        self.audit.record("refresh_token_reused", presentation.caller, **presentation.who)
         # RFC 9700 section 4.14.2: which of the two is the attacker cannot be told, so both lose the session.
         self.sessions.end(presentation.token.sub, presentation.token.sid)
         return InvalidGrant(debug="replayed outside the window")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from chalicelib.store import denials, epochs, identities, items, keys, limits, login_transactions, requests, sessions
+from chalicelib.store import denials, epochs, identities, items, keys, limits, pending_logins, requests, sessions
 from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact, write_batch
 from chalicelib.store.protocol import AccessChanged, NotRotated, Rotated
 from chalicelib.store.values import binary, number, text
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Account,
         LinkedIdentity,
         Login,
-        LoginTransaction,
+        PendingLogin,
         SecurityEvent,
         Session,
     )
@@ -135,21 +135,21 @@ class DynamoDBStore:
             return _moved(refused, asked=True)
         return AccessChanged.CHANGED
 
-    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
-        """Put the transaction. It is never put over one that is there: that one may be taken by now."""
+    def begin_login(self, digest: bytes, pending: PendingLogin) -> None:
+        """Put the pending login. It is never put over one that is there: that one may be taken by now."""
         try:
-            item = login_transactions.transaction_item(digest, transaction)
+            item = pending_logins.pending_login_item(digest, pending)
             send(self._client.put_item, requests.put_new(self._table, item))
         except ConditionFailed:
             return  # a digest is fresh: this very call has written it and its answer was lost
 
-    def consume_transaction(self, digest: bytes, attempt: str, now: int) -> LoginTransaction | None:
+    def take_login(self, digest: bytes, attempt: str, now: int) -> PendingLogin | None:
         """Mark it as taken in one write. A deleted item could not tell a retry that the retry itself has deleted it."""
         not_taken = "attribute_not_exists(#taken_by)"
         in_time = "#expires_at > :now"  # holds for no item that is not there, so that none is made
         request = requests.update_if(
             self._table,
-            keys.transaction(digest),
+            keys.pending_login(digest),
             f"{not_taken} AND {in_time}",
             "SET #taken_by = :attempt",
             {":attempt": text(attempt), ":now": number(now)},
@@ -158,8 +158,8 @@ class DynamoDBStore:
             response = send(self._client.update_item, {**request, "ReturnValues": "ALL_NEW"})
         except ConditionFailed as refused:
             taken_by_this_call = refused.held.get("taken_by") == text(attempt)
-            return login_transactions.transaction_from(refused.held) if taken_by_this_call else None
-        return login_transactions.transaction_from(response["Attributes"])
+            return pending_logins.pending_login_from(refused.held) if taken_by_this_call else None
+        return pending_logins.pending_login_from(response["Attributes"])
 
     def create_session(self, session: Session) -> None:
         """Put the session. It is never put over one that is there: a late attempt would undo its first rotation."""

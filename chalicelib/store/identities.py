@@ -26,7 +26,7 @@ MARKER = -1  # of `link`: the last one
 
 _SAME_EPOCH = "#epoch = :epoch"
 _SAME_FLOOR = "(attribute_not_exists(#floor) OR #floor = :floor)"
-_OURS = "#sub = :sub"
+_OF_ACCOUNT = "#sub = :sub"
 _PROVEN = "#email_verified = :verified, #address = :address"
 
 
@@ -120,7 +120,7 @@ def _as_read(login: Login) -> tuple[str, dict[str, Value]]:
         ":email_verified": flag(value=login.account.email_verified),
         ":identities": items.identity_list(login.identities),
     }
-    return f"{_OURS} AND {_SAME_EPOCH} AND {same_standing} AND {same_identities}", values
+    return f"{_OF_ACCOUNT} AND {_SAME_EPOCH} AND {same_standing} AND {same_identities}", values
 
 
 def _proven(address: str) -> dict[str, Value]:
@@ -135,9 +135,9 @@ def _renew_marker(table: str, sub: str, identity: LinkedIdentity) -> Request:
     """Keep the marker, which a transaction cannot both delete and put."""
     key = keys.identity(identity.issuer, identity.subject)
     values = {":sub": text(sub), ":linked_at": number(identity.linked_at)}
-    return {"Update": requests.update_if(table, key, _OURS, "SET #linked_at = :linked_at", values)}
+    return {"Update": requests.update_if(table, key, _OF_ACCOUNT, "SET #linked_at = :linked_at", values)}
 
 
 def _delete_marker(table: str, sub: str, identity: LinkedIdentity) -> Request:
     key = keys.identity(identity.issuer, identity.subject)
-    return {"Delete": requests.delete_if(table, key, _OURS, {":sub": text(sub)})}
+    return {"Delete": requests.delete_if(table, key, _OF_ACCOUNT, {":sub": text(sub)})}

@@ -72,7 +72,7 @@ def identity(issuer: str, subject: str) -> Key:
     return _key(f"identity#{issuer}#{subject}", "identity")
 
 
-def transaction(digest: bytes) -> Key:
+def pending_login(digest: bytes) -> Key:
     """A login that has begun, under the digest of what its browser holds."""
     return _key(f"once#{digest.hex()}", "login")
 

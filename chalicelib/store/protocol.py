@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         Account,
         LinkedIdentity,
         Login,
-        LoginTransaction,
+        PendingLogin,
         SecurityEvent,
         Session,
     )
@@ -176,11 +176,11 @@ class Store(Protocol):
         LOGIN_MOVED.
         """
 
-    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
+    def begin_login(self, digest: bytes, pending: PendingLogin) -> None:
         """Keep a login that has begun under the digest of what its browser holds. The digest is fresh."""
 
-    def consume_transaction(self, digest: bytes, attempt: str, now: int) -> LoginTransaction | None:
-        """Take the transaction, once: None for one that is not there, has expired or was taken.
+    def take_login(self, digest: bytes, attempt: str, now: int) -> PendingLogin | None:
+        """Take the pending login, once: None for one that is not there, has expired or was taken.
 
         One conditional write. `attempt` is random for each call, so that a retry of its own lost write is known.
         """

@@ -14,7 +14,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.records import Client, Principal
+from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import InvalidCredentials, TooManyRequests
 from chalicelib.services.accounts import Credentials
 from chalicelib.services.login_requests import LoginRequest
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Login, LoginTransaction, Session
+    from chalicelib.domain.records import Account, Login, PendingLogin, Session
     from chalicelib.ports import PasswordHasher
     from chalicelib.services import Services
 
@@ -34,9 +34,9 @@ ATTEMPTS = 10_000
 CONTAINERS = 10
 WRONG = "wrong horse battery"
 OWNER = "owner@example.com"
-HOME = Client("198.51.100.1", "the owner's browser")
-LATER = Client("198.51.100.2", "another browser of the owner")
-OFFICE = Client("203.0.113.1", "the owner's browser, behind the attacker's address")
+HOME = Caller("198.51.100.1", "the owner's browser")
+LATER = Caller("198.51.100.2", "another browser of the owner")
+OFFICE = Caller("203.0.113.1", "the owner's browser, behind the attacker's address")
 
 # Attempts a second. The one is what API Gateway lets through to the stage by default (KEYTURN_THROTTLE_RATE), of all
 # callers together; the other spreads the attack over an hour.
@@ -99,10 +99,10 @@ class BilledStore(FakeStore):
         self._pay(writes=6)
         return super().create_account(login, session)
 
-    def create_transaction(self, digest: bytes, transaction: LoginTransaction) -> None:
+    def begin_login(self, digest: bytes, transaction: PendingLogin) -> None:
         """One."""
         self._pay(writes=1)
-        super().create_transaction(digest, transaction)
+        super().begin_login(digest, transaction)
 
 
 class FreeHasher:
@@ -133,7 +133,7 @@ class Tally:
     def __init__(self) -> None:
         self.by_table = self.from_memory = 0
 
-    def record(self, event: str, client: Client, **facts: str | int | bool) -> None:
+    def record(self, event: str, client: Caller, **facts: str | int | bool) -> None:
         """Count."""
         del client
         if event == "too_many_attempts":
@@ -172,68 +172,68 @@ class Stage:
 
 
 def log_in(
-    services: Services, password: str, client: Client, email: str = OWNER, device_token: str | None = None
+    services: Services, password: str, client: Caller, email: str = OWNER, device_token: str | None = None
 ) -> None:
     """One login."""
     credentials = Credentials(email=email, password=password, transport="body", device_token=device_token)
     services.accounts.log_in(credentials, client)
 
 
-def begin(services: Services, client: Client, device_token: str | None = None) -> None:
+def begin(services: Services, client: Caller, device_token: str | None = None) -> None:
     """One login that is begun at a provider."""
     request = LoginRequest(return_to=PAGE, transport="cookie", device_token=device_token)
     services.federation.begin("google", request, None, client)
 
 
-def from_one(_: int) -> Client:
+def from_one(_: int) -> Caller:
     """One address."""
-    return Client("203.0.113.1", "attacker")
+    return Caller("203.0.113.1", "attacker")
 
 
-def from_many(number: int) -> Client:
+def from_many(number: int) -> Caller:
     """An address for each attempt, as a botnet has them."""
-    return Client(str(ipaddress.IPv4Address("10.0.0.0") + number), "attacker")
+    return Caller(str(ipaddress.IPv4Address("10.0.0.0") + number), "attacker")
 
 
-def from_network(number: int) -> Client:
+def from_network(number: int) -> Caller:
     """An address for each attempt, all in one IPv6 /64, as anybody has them."""
-    return Client(str(ipaddress.IPv6Address("2001:db8::") + number * 0x1_0001_0001), "attacker")
+    return Caller(str(ipaddress.IPv6Address("2001:db8::") + number * 0x1_0001_0001), "attacker")
 
 
-def guess(stage: Stage, number: int, client: Client) -> None:
+def guess(stage: Stage, number: int, client: Caller) -> None:
     """Guess the owner's password."""
     log_in(stage.in_turn(number), f"{WRONG} {number}", client)
 
 
-def guess_with_forged_device(stage: Stage, number: int, client: Client) -> None:
+def guess_with_forged_device(stage: Stage, number: int, client: Caller) -> None:
     """The same with a made-up device token each time."""
     key_id = stage.device_token.split(".")[1]
     log_in(stage.in_turn(number), f"{WRONG} {number}", client, device_token=f"kd1.{key_id}.{number:054}")
 
 
-def guess_with_stolen_device(stage: Stage, number: int, client: Client) -> None:
+def guess_with_stolen_device(stage: Stage, number: int, client: Caller) -> None:
     """The same with a device token that was stolen from another device of the owner's than they use."""
     log_in(stage.in_turn(number), f"{WRONG} {number}", client, device_token=stage.stolen_token)
 
 
-def guess_by_change(stage: Stage, number: int, client: Client) -> None:
+def guess_by_change(stage: Stage, number: int, client: Caller) -> None:
     """Guess it by changing it, with a stolen session."""
     services, new = stage.in_turn(number), "fresh horse battery"
     services.accounts.change_password(stage.principal, f"{WRONG} {number}", new, stage.refresh_token, client)
 
 
-def spray(stage: Stage, number: int, client: Client) -> None:
+def spray(stage: Stage, number: int, client: Caller) -> None:
     """One common password on every account; the owner's is the first."""
     log_in(stage.in_turn(number), WRONG, client, OWNER if number == 0 else f"n{number}@example.com")
 
 
-def sign_up(stage: Stage, number: int, client: Client) -> None:
+def sign_up(stage: Stage, number: int, client: Caller) -> None:
     """Make accounts."""
     credentials = Credentials(email=f"n{number}@example.com", password=PASSWORD, transport="body")
     stage.in_turn(number).accounts.sign_up(credentials, client)
 
 
-def begin_logins(stage: Stage, number: int, client: Client) -> None:
+def begin_logins(stage: Stage, number: int, client: Caller) -> None:
     """Begin logins at a provider, as a program does, or a browser that does not say that a page has it ask."""
     begin(stage.in_turn(number), client)
 
@@ -243,9 +243,9 @@ class Attack:
     """What is attempted, from where, and how fast."""
 
     what: str
-    attempt: Callable[[Stage, int, Client], None]
+    attempt: Callable[[Stage, int, Caller], None]
     where: str
-    address: Callable[[int], Client]
+    address: Callable[[int], Caller]
     pace: str
 
     @property
@@ -255,8 +255,8 @@ class Attack:
 
 
 ONE, MANY, NETWORK = "one address", "10,000 addresses", "one IPv6 /64"
-WHERE: dict[str, Callable[[int], Client]] = {ONE: from_one, MANY: from_many, NETWORK: from_network}
-KINDS: tuple[tuple[str, Callable[[Stage, int, Client], None], Sequence[str]], ...] = (
+WHERE: dict[str, Callable[[int], Caller]] = {ONE: from_one, MANY: from_many, NETWORK: from_network}
+KINDS: tuple[tuple[str, Callable[[Stage, int, Caller], None], Sequence[str]], ...] = (
     ("guesses at one account", guess, (ONE, NETWORK, MANY)),
     ("guesses at one account with forged device tokens", guess_with_forged_device, (MANY,)),
     ("guesses at one account with a stolen device token", guess_with_stolen_device, (MANY,)),

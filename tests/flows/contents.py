@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chalicelib.store import items, keys, login_transactions
+from chalicelib.store import items, keys, pending_logins
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests.fakes_store import FakeStore
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from chalicelib.domain.denials import Denials
-    from chalicelib.domain.records import Account, Login, LoginTransaction, Session
+    from chalicelib.domain.records import Account, Login, PendingLogin, Session
     from chalicelib.store.protocol import Store
 
 
@@ -30,7 +30,7 @@ class Contents:
     sessions: dict[str, Session] = field(default_factory=dict)
     denials: dict[str, Denials] = field(default_factory=dict)
     markers: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
-    transactions: dict[bytes, LoginTransaction] = field(default_factory=dict)
+    transactions: dict[bytes, PendingLogin] = field(default_factory=dict)
 
     def assert_whole(self) -> None:
         """Nothing is half-written: what belongs together is there together and says the same."""
@@ -84,7 +84,7 @@ def contents(store: Store) -> Contents:
                 issuer, _, subject = rest.partition("#")
                 held.markers[issuer, subject] = row["sub"]["S"], int(row["linked_at"]["N"])
             case "once", "login":
-                held.transactions[bytes.fromhex(rest)] = login_transactions.transaction_from(row)
+                held.transactions[bytes.fromhex(rest)] = pending_logins.pending_login_from(row)
             case kind:
                 assert kind[0] in {"limit", "events"}
     return held

@@ -10,18 +10,18 @@ from urllib.parse import parse_qs, urlsplit
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
-from chalicelib.services.arrivals import Visit
 from chalicelib.services.login_requests import Callback, LoginRequest
+from chalicelib.services.provider_logins import SessionRequest
 from tests.fakes import CLIENT, PAGE, Keyturn, config
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.steps import decoded, holder
 
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Client, Transport
+    from chalicelib.domain.records import Caller, Transport
     from chalicelib.services import Services
     from chalicelib.services.grants import Grant
-    from chalicelib.services.login_requests import Departure, Return
+    from chalicelib.services.login_requests import AuthorizationRequest, Return
     from chalicelib.store.protocol import Store
 
 VERIFIER = "app-verifier-" + "v" * 40
@@ -52,7 +52,7 @@ class Federated:
         """Of a container that runs."""
         return self.keyturn.services
 
-    def browser(self, client: Client = CLIENT) -> Browser:
+    def browser(self, client: Caller = CLIENT) -> Browser:
         """A browser that has never been here."""
         return Browser(self.services, client)
 
@@ -73,7 +73,7 @@ class Browser:
     """A browser as far as it matters: it keeps the cookie that binds logins to it."""
 
     services: Services
-    client: Client = CLIENT
+    client: Caller = CLIENT
     secret: bytes | None = None
     device_token: str | None = None
 
@@ -123,7 +123,7 @@ class Browser:
         """The whole way there and back."""
         return self.come_back(provider.approve(self.begin(provider.name), person), provider.name)
 
-    def _keep(self, departure: Departure) -> str:
+    def _keep(self, departure: AuthorizationRequest) -> str:
         self.secret = parse_browser_secret(departure.browser_secret)
         return departure.authorization_url
 
@@ -145,7 +145,9 @@ def exchange(
     device_token: str | None = None,
 ) -> Grant:
     """Log in with a code that a frontend has got for itself."""
-    visit = Visit(transport=transport, client=CLIENT, carried=(carried,) if carried else (), device_token=device_token)
+    visit = SessionRequest(
+        transport=transport, caller=CLIENT, carried=(carried,) if carried else (), device_token=device_token
+    )
     return services.federation.exchange(provider.name, code_for(provider, person), visit)
 
 

@@ -17,8 +17,8 @@ from chalicelib.errors import (
     SessionNotFound,
     Unavailable,
 )
-from chalicelib.services.arrivals import Visit
 from chalicelib.services.begin import MOST_SESSIONS
+from chalicelib.services.provider_logins import SessionRequest
 from tests.fakes import CLIENT, START, ChosenSessions
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.contents import contents
@@ -368,12 +368,12 @@ def _come_back(world: World, services: Services, carried: RefreshToken | None = 
 
 
 def _exchange(world: World, services: Services) -> Grant:
-    return services.federation.exchange("google", world.code, Visit(transport="body", client=CLIENT))
+    return services.federation.exchange("google", world.code, SessionRequest(transport="body", caller=CLIENT))
 
 
 def _exchange_carrying(world: World, services: Services) -> Grant:
     carried = decoded(world.keyturn.services, world.there)
-    visit = Visit(transport="body", client=CLIENT, carried=(carried,))
+    visit = SessionRequest(transport="body", caller=CLIENT, carried=(carried,))
     return services.federation.exchange("google", world.code, visit)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.crypto.passwords import Argon2PasswordHasher, Profile
-from chalicelib.domain.records import Client, Principal
+from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
 from chalicelib.services.accounts import Credentials
 from chalicelib.services.authorization import principal_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EMAIL = "alice@example.com"
 WRONG_PASSWORD = "wrong horse battery"
 NEW_PASSWORD = "fresh horse battery"
-ELSEWHERE = Client(address="198.51.100.9", user_agent="somebody else's browser", request_id="request-2")
+ELSEWHERE = Caller(address="198.51.100.9", user_agent="somebody else's browser", request_id="request-2")
 
 
 class CountingHasher:
@@ -109,7 +109,7 @@ def sign_up(
     email: str = EMAIL,
     transport: Transport = "body",
     carried: RefreshToken | None = None,
-    client: Client = CLIENT,
+    client: Caller = CLIENT,
 ) -> Grant:
     """Make the account."""
     return services.accounts.sign_up(credentials(email=email, transport=transport, carried=carried), client)
@@ -123,7 +123,7 @@ def log_in(
     transport: Transport = "body",
     carried: RefreshToken | None = None,
     device_token: str | None = None,
-    client: Client = CLIENT,
+    client: Caller = CLIENT,
 ) -> Grant:
     """Begin a session."""
     sent = credentials(password, email=email, transport=transport, carried=carried, device_token=device_token)
@@ -153,7 +153,7 @@ def decoded(services: Services, grant: Grant) -> RefreshToken:
     return services.refresh_tokens.decode(refresh.refresh_token, refresh.transport)
 
 
-def refresh(services: Services, grant: Grant, client: Client = CLIENT, *, device_token: str | None = None) -> Grant:
+def refresh(services: Services, grant: Grant, client: Caller = CLIENT, *, device_token: str | None = None) -> Grant:
     """Present the grant's refresh token."""
     return services.tokens.refresh(decoded(services, grant), client, device_token)
 

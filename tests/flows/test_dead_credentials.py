@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.denials import DENIED_SESSIONS
 from chalicelib.errors import InvalidCredentials
-from chalicelib.services.arrivals import Visit
+from chalicelib.services.provider_logins import SessionRequest
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -176,7 +176,7 @@ def test_login_that_carries_a_dead_credential_ends_nothing(
     if way == "password":
         log_in(keyturn.services, carried=carried)
     elif way == "provider":
-        visit = Visit(transport="body", client=CLIENT, carried=(carried,))
+        visit = SessionRequest(transport="body", caller=CLIENT, carried=(carried,))
         keyturn.services.federation.exchange("oidc", code_for(world.oidc, Person("known", "")), visit)
     else:
         sign_up(keyturn.services, email="dave@example.com", carried=carried)

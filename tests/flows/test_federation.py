@@ -21,8 +21,8 @@ from chalicelib.errors import (
     ProviderNotFound,
     Unavailable,
 )
-from chalicelib.services.arrivals import Visit
-from chalicelib.services.federation import TRANSACTION_SECONDS
+from chalicelib.services.federation import LOGIN_SECONDS
+from chalicelib.services.provider_logins import SessionRequest
 from tests.fakes import CLIENT, ORIGIN, PAGE, START, Keyturn, config
 from tests.fakes_provider import NATIVE_REDIRECT, Person
 from tests.fakes_store import FakeStore
@@ -172,7 +172,7 @@ def test_unknown_provider_is_looked_up_nowhere(federated: Federated) -> None:
     grant = sign_up(federated.services)
     principal, presented = holder(federated.services, grant), decoded(federated.services, grant)
     browser = Browser(services, secret=bytes(range(32)))
-    visit = Visit(transport="body", client=CLIENT)
+    visit = SessionRequest(transport="body", caller=CLIENT)
     acts: list[Callable[[str], object]] = [
         browser.begin,
         lambda name: browser.come_back({"state": "x", "code": "y"}, name),
@@ -255,10 +255,10 @@ def test_login_expires_after_ten_minutes(federated_anywhere: Federated) -> None:
     federated = federated_anywhere
     early, late = federated.browser(), federated.browser(ELSEWHERE)
     in_time, too_late = federated.google.approve(early.begin()), federated.google.approve(late.begin())
-    federated.keyturn.clock.advance(TRANSACTION_SECONDS - 1)
+    federated.keyturn.clock.advance(LOGIN_SECONDS - 1)
     granted(early.come_back(in_time))
     federated.keyturn.clock.advance(1)
-    assert TRANSACTION_SECONDS == 600
+    assert LOGIN_SECONDS == 600
     assert error_of(federated, late, too_late) == "login_expired"
 
 
@@ -487,7 +487,7 @@ def test_logout_ends_a_providers_session(federated: Federated) -> None:
 def test_code_is_exchanged(federated_anywhere: Federated, redirect_uri: str, transport: Any) -> None:
     """For a page on the allow-list and for a native app, by both transports."""
     federated = federated_anywhere
-    visit = Visit(transport=transport, client=CLIENT)
+    visit = SessionRequest(transport=transport, caller=CLIENT)
     code = code_for(federated.google, redirect_uri=redirect_uri)
     grant = federated.services.federation.exchange("google", code, visit)
     assert long_lived(grant).transport == transport
@@ -512,7 +512,7 @@ def test_code_of_another_redirect_is_not_redeemed(federated: Federated, redirect
     services, store = watched(federated)
     code = code_for(federated.google, redirect_uri=redirect_uri)
     with pytest.raises(InvalidRequest):
-        services.federation.exchange("google", code, Visit(transport="body", client=CLIENT))
+        services.federation.exchange("google", code, SessionRequest(transport="body", caller=CLIENT))
     assert store.calls == []
     assert federated.google.calls == []
 
@@ -526,14 +526,14 @@ def test_code_needs_all_that_belongs_to_it(federated: Federated, wrong: dict[str
     """Another verifier, nonce, redirect or code: InvalidCode, and no account and no session (CVE-2023-48228)."""
     code = replace(code_for(federated.google), **wrong)
     with pytest.raises(InvalidCode):
-        federated.services.federation.exchange("google", code, Visit(transport="body", client=CLIENT))
+        federated.services.federation.exchange("google", code, SessionRequest(transport="body", caller=CLIENT))
     held = contents(federated.keyturn.store)
     assert (held.logins, held.accounts, held.sessions) == ({}, {}, {})
 
 
 def test_code_is_exchanged_once(federated: Federated) -> None:
     """The second time it is InvalidCode, and the session of the first time goes on (Supabase #2612)."""
-    code, visit = code_for(federated.google), Visit(transport="body", client=CLIENT)
+    code, visit = code_for(federated.google), SessionRequest(transport="body", caller=CLIENT)
     grant = federated.services.federation.exchange("google", code, visit)
     with pytest.raises(InvalidCode):
         federated.services.federation.exchange("google", code, visit)
@@ -565,10 +565,10 @@ def test_log_holds_nothing_that_logs_in(federated: Federated) -> None:
         browser.come_back({**query, **spoil})
     federated.browser().come_back(query)
     code = code_for(federated.google)
-    federated.services.federation.exchange("google", code, Visit(transport="body", client=CLIENT))
+    federated.services.federation.exchange("google", code, SessionRequest(transport="body", caller=CLIENT))
     code = code_for(federated.google, replace(ALICE, subject="another", email_verified=False))
     with pytest.raises(AuthError):
-        federated.services.federation.exchange("google", code, Visit(transport="body", client=CLIENT))
+        federated.services.federation.exchange("google", code, SessionRequest(transport="body", caller=CLIENT))
     secrets |= {code.code, code.code_verifier, code.nonce, "wrong-code"}
     recorded = repr(federated.keyturn.audit.events)
     assert federated.keyturn.audit.names().count("login_refused") >= 9

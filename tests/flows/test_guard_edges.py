@@ -90,7 +90,7 @@ def test_session_that_came_by_cookie_gets_no_access_token() -> None:
         },
         query={},
         body=body,
-        client=CLIENT,
+        caller=CLIENT,
         principal_context={"sub": principal.sub, "sid": principal.sid, "auth_time": str(principal.auth_time)},
     )
     with pytest.raises(InvalidToken):

@@ -9,9 +9,9 @@ import pytest
 
 from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.domain.limits import HOUR
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import InvalidCredentials, TooManyRequests
-from chalicelib.services.arrivals import Visit
+from chalicelib.services.provider_logins import SessionRequest
 from tests.fakes import CLIENT, PASSWORD, Keyturn
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -52,7 +52,7 @@ def fill_account(keyturn: Keyturn, times: int = FREE) -> None:
     """Guess at the account, each time from another address."""
     for number in range(times):
         with pytest.raises(InvalidCredentials):
-            log_in(keyturn.services, WRONG_PASSWORD, client=Client(f"203.0.113.{number}", "tests"))
+            log_in(keyturn.services, WRONG_PASSWORD, client=Caller(f"203.0.113.{number}", "tests"))
 
 
 def fill_address(keyturn: Keyturn) -> None:
@@ -152,7 +152,7 @@ def test_device_keeps_its_id_at_a_provider(federated: Federated) -> None:
     others = device_token(sign_up(federated.services, email="carol@example.com"))
 
     def id_after(token: str) -> str:
-        visit = Visit(transport="body", client=CLIENT, device_token=token)
+        visit = SessionRequest(transport="body", caller=CLIENT, device_token=token)
         grant = federated.services.federation.exchange("google", code_for(federated.google), visit)
         device = devices.verify(device_token(grant), email, federated.keyturn.clock.now())
         assert device is not None
@@ -325,7 +325,7 @@ def test_device_of_before_counts_as_a_stranger(keyturn: Keyturn, change: Callabl
     change(keyturn)
     assert steps_of(keyturn, WRONG_PASSWORD, token) == MOVED
     for number in range(FREE):
-        client = Client(f"203.0.113.{number}", "tests")
+        client = Caller(f"203.0.113.{number}", "tests")
         try:
             log_in(keyturn.services, WRONG_PASSWORD, client=client)
         except (InvalidCredentials, TooManyRequests):

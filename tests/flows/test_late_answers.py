@@ -93,7 +93,7 @@ def test_own_device_is_answered_late(anywhere: Keyturn, turns: int, sleep: int) 
     late = phone.refresh()
     assert text_of(late) != text_of(lost)
     assert generation_of(anywhere, late) == turns + 2
-    told = {"client": CLIENT, "sub": late.account.sub, "sid": late.session_id}
+    told = {"caller": CLIENT, "sub": late.account.sub, "sid": late.session_id}
     assert anywhere.audit.events[1:] == [("refresh_answered_late", told)]
     assert anywhere.authorize(late.access_token).sid == late.session_id
     phone.wait()
@@ -318,7 +318,7 @@ def test_thief_who_waits_for_lost_answers_is_an_event_each_time(anywhere: Keytur
     lost = phone.lose(WINDOW + 1)
     refresh(anywhere.services, phone.grant, ELSEWHERE, device_token=phone.device_token)
     assert anywhere.audit.events[-1][0] == "refresh_answered_late"
-    assert anywhere.audit.events[-1][1]["client"] == ELSEWHERE
+    assert anywhere.audit.events[-1][1]["caller"] == ELSEWHERE
     phone.wait()
     assert_theft(anywhere, lambda: refresh(anywhere.services, lost), lost)
 
@@ -339,7 +339,7 @@ def test_third_late_answer_within_seven_days_is_an_alarm(anywhere: Keyturn, apar
         anywhere.clock.time = begun + apart
     assert anywhere.audit.names().count("refresh_answered_late_often") == alarms
     if alarms:
-        told = {"client": CLIENT, "sub": phone.grant.account.sub, "sid": phone.grant.session_id}
+        told = {"caller": CLIENT, "sub": phone.grant.account.sub, "sid": phone.grant.session_id}
         assert ("refresh_answered_late_often", told) in anywhere.audit.events
 
 

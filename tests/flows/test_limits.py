@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import InvalidCredentials, TooManyRequests, Unavailable
-from chalicelib.services.arrivals import Visit
+from chalicelib.services.provider_logins import SessionRequest
 from tests.fakes import CLIENT, Keyturn
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
@@ -90,7 +90,7 @@ def test_no_provider_is_asked_while_the_counter_is_away() -> None:
         federated.browser().begin()
     with pytest.raises(Unavailable):
         federated.services.federation.exchange(
-            "google", code_for(federated.google), Visit(transport="body", client=CLIENT)
+            "google", code_for(federated.google), SessionRequest(transport="body", caller=CLIENT)
         )
     assert "identify" not in federated.google.calls
 
@@ -109,9 +109,9 @@ def test_refusals_are_written_down(keyturn: Keyturn) -> None:
     told = [facts for name, facts in keyturn.audit.events if name == "too_many_attempts"]
     common = {"what": "login-account", "retry_after": 30}
     assert told == [
-        {**common, "client": ELSEWHERE, "from_memory": False},
-        {**common, "client": ELSEWHERE, "from_memory": False},
-        {**common, "client": ELSEWHERE, "from_memory": True},
-        {**common, "client": CLIENT, "from_memory": True, "sub": grant.account.sub},
+        {**common, "caller": ELSEWHERE, "from_memory": False},
+        {**common, "caller": ELSEWHERE, "from_memory": False},
+        {**common, "caller": ELSEWHERE, "from_memory": True},
+        {**common, "caller": CLIENT, "from_memory": True, "sub": grant.account.sub},
     ]
     assert EMAIL not in str(told)

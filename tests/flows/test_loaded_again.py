@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import LoginExpired
-from chalicelib.services.federation import TRANSACTION_SECONDS
+from chalicelib.services.federation import LOGIN_SECONDS
 from tests.fakes import CLIENT, PAGE
 from tests.fakes_provider import Person
 from tests.flows.contents import contents
@@ -56,7 +56,7 @@ def test_person_who_is_logged_in_is_sent_on(federated_anywhere: Federated, trans
 
 
 @pytest.mark.parametrize("has_cookie", [True, False])
-@pytest.mark.parametrize("later", [TRANSACTION_SECONDS - 1, TRANSACTION_SECONDS, 86400])
+@pytest.mark.parametrize("later", [LOGIN_SECONDS - 1, LOGIN_SECONDS, 86400])
 def test_callback_is_loaded_again_later(federated: Federated, later: int, has_cookie: bool) -> None:  # noqa: FBT001
     """Also after the ten minutes, and when the cookies that bound the login are gone."""
     browser = federated.browser()
@@ -107,7 +107,7 @@ def test_login_that_took_too_long_is_not_taken_for_the_session_of_before(federat
     federated.keyturn.clock.advance(1)
     browser = federated.browser()
     query = federated.google.approve(browser.begin(), BOB)
-    federated.keyturn.clock.advance(TRANSACTION_SECONDS)
+    federated.keyturn.clock.advance(LOGIN_SECONDS)
     assert load_again(federated, browser, query, carried) == "login_expired"
 
 

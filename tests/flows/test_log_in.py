@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.domain.limits import HOUR
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import InvalidCredentials, InvalidToken, TooManyRequests, Unavailable
 from tests.fakes import PASSWORD, Keyturn
 from tests.fakes_store import FakeStore
@@ -31,7 +31,7 @@ def fail_to_log_in(keyturn: Keyturn, times: int) -> None:
     """Guess wrong, each time from another address."""
     for number in range(times):
         with pytest.raises(InvalidCredentials):
-            log_in(keyturn.services, WRONG_PASSWORD, client=Client(f"203.0.113.{number}", "tests"))
+            log_in(keyturn.services, WRONG_PASSWORD, client=Caller(f"203.0.113.{number}", "tests"))
 
 
 def test_each_login_is_a_session_of_its_own(anywhere: Keyturn) -> None:
@@ -108,7 +108,7 @@ def test_guesses_are_held_back_before_the_hash(anywhere: Keyturn) -> None:
     fail_to_log_in(anywhere, FREE_ATTEMPTS)
     hasher = CountingHasher(anywhere.services.accounts.hasher)
     with pytest.raises(TooManyRequests) as refused:
-        log_in(with_hasher(anywhere.services, hasher), PASSWORD, client=Client("203.0.113.99", "tests"))
+        log_in(with_hasher(anywhere.services, hasher), PASSWORD, client=Caller("203.0.113.99", "tests"))
     assert refused.value.retry_after == 30
     assert hasher.calls == []
     assert anywhere.audit.events[-1][1]["what"] == "login-account"
@@ -146,7 +146,7 @@ def test_every_way_to_try_a_password_counts_on_one_limiter(anywhere: Keyturn) ->
 
 def test_guesses_at_many_accounts_from_one_address_are_held_back(keyturn: Keyturn) -> None:
     """Three hundred an hour from one address, however many accounts they are spread over."""
-    client = Client("203.0.113.1", "tests")
+    client = Caller("203.0.113.1", "tests")
     for number in range(300):
         with pytest.raises(InvalidCredentials):
             log_in(keyturn.services, email=f"n{number}@example.com", client=client)
@@ -159,7 +159,7 @@ def test_disabled_account_cannot_log_in(anywhere: Keyturn) -> None:
     """The right password of a disabled account is refused as a wrong one is; its sessions are over (ASVS V7.4.2)."""
     held = sign_up(anywhere.services)
     principal = anywhere.principal(held.access_token)
-    anywhere.services.accounts.disable(held.account.sub, Client("", ""))
+    anywhere.services.accounts.disable(held.account.sub, Caller("", ""))
     with pytest.raises(InvalidCredentials):
         log_in(anywhere.services)
     with pytest.raises(InvalidToken):

@@ -10,8 +10,8 @@ import pytest
 
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidGrant
-from chalicelib.services.arrivals import Visit
 from chalicelib.services.login_requests import Callback
+from chalicelib.services.provider_logins import SessionRequest
 from tests.fakes import CLIENT, PASSWORD, Keyturn
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -45,7 +45,7 @@ def log_in_at(way: str, federated: Federated, token: str | None = None) -> Grant
     """Log in to the one account there is, by its password or at its provider, from a device of its own."""
     if way == "password":
         return log_in(federated.services, device_token=token)
-    visit = Visit(transport="body", client=CLIENT, device_token=token)
+    visit = SessionRequest(transport="body", caller=CLIENT, device_token=token)
     person = Person(email=EMAIL)
     if way == "exchange":
         return federated.services.federation.exchange("google", code_for(federated.google, person), visit)

@@ -32,7 +32,7 @@ from tests.flows.steps import (
 from tests.providers.ranges import digest
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Client
+    from chalicelib.domain.records import Caller
     from chalicelib.services import Services
 
 COMMON = "Password123"
@@ -69,7 +69,7 @@ class World:
         self.breaches = Breaches(self.hasher)
         self.services = with_breaches(with_hasher(self.keyturn.services, self.hasher), self.breaches)
 
-    def sign_up(self, password: str, email: str = EMAIL, client: Client = CLIENT) -> Any:
+    def sign_up(self, password: str, email: str = EMAIL, client: Caller = CLIENT) -> Any:
         """Sign up with this password."""
         return self.services.accounts.sign_up(credentials(password, email=email), client)
 
@@ -222,7 +222,7 @@ def test_password_is_taken_while_the_list_is_away(failure: type[Unavailable]) ->
     grant = world.sign_up(BREACHED)
     change_password(world.services, grant, BREACHED)
     events = [facts for event, facts in world.keyturn.audit.events if event == "breach_lookup_failed"]
-    assert events == [{"client": CLIENT, "why": "breaches.example: TimeoutError"}] * 2
+    assert events == [{"caller": CLIENT, "why": "breaches.example: TimeoutError"}] * 2
     for password in REFUSED.values():
         with pytest.raises(PasswordRejected):
             world.sign_up(password)

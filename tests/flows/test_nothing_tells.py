@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from chalice.app import Response
 
-    from chalicelib.domain.records import Client
+    from chalicelib.domain.records import Caller
     from chalicelib.services import Services
     from chalicelib.services.grants import Grant
     from chalicelib.store.protocol import Store
@@ -60,10 +60,10 @@ class ChronicledAudit(RecordingAudit):
         self._keyturn = keyturn
         self._log = JsonAuditLog(keyturn.clock, self._deliver)
 
-    def record(self, event: str, client: Client, **facts: str | int | bool) -> None:
+    def record(self, event: str, caller: Caller, **facts: str | int | bool) -> None:
         """Keep the event, here and in the table."""
-        super().record(event, client, **facts)
-        self._log.record(event, client, **facts)
+        super().record(event, caller, **facts)
+        self._log.record(event, caller, **facts)
 
     def _deliver(self, line: str) -> None:
         found = event_of(f"{len(self.events):020}", line)
@@ -90,7 +90,7 @@ def told(keyturn: Keyturn, grant: Grant) -> list[tuple[str, int]]:
 
 @BOTH
 @pytest.mark.parametrize("client", [CLIENT, ELSEWHERE])
-def test_no_turn_changes_an_answer(make_store: Callable[[], Store], client: Client) -> None:
+def test_no_turn_changes_an_answer(make_store: Callable[[], Store], client: Caller) -> None:
     """Turns, repetitions, lost races, late answers, from the same client or from elsewhere: every GET is as before."""
     keyturn = chronicled(make_store())
     grant = sign_up(keyturn.services)

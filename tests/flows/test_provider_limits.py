@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.errors import TooManyRequests, Unavailable
-from chalicelib.services.arrivals import Visit
+from chalicelib.services.provider_logins import SessionRequest
 from tests.fakes import CLIENT
 from tests.fakes_store import FakeStore
 from tests.flows.federated import Browser, Federated, code_for, exchange, granted
@@ -112,7 +112,7 @@ def test_strangers_behind_the_address_do_not_hold_a_known_browser_up(office: Off
     """They fill the address's counters; it begins, exchanges and links all the same, and a stranger has to wait."""
     token = device_token(sign_up(office.federated.services))
     known, strangers = office.ways(token), office.ways(None)
-    office.fill(office.attempts.elsewhere_by_address)
+    office.fill(office.attempts.at_provider_by_address)
     office.fill(office.attempts.by_address)
     for way, act in strangers.items():
         with pytest.raises(TooManyRequests) as refused:
@@ -129,7 +129,7 @@ def test_known_browser_is_counted_too(office: Office) -> None:
     other = device_token(log_in(services, email=carol))
     ways = office.ways(token)
     office.counted()
-    office.fill(office.attempts.elsewhere_by_device, office.id_of(token))
+    office.fill(office.attempts.at_provider_by_device, office.id_of(token))
     for way, act in ways.items():
         with pytest.raises(TooManyRequests) as refused:
             act()
@@ -195,7 +195,7 @@ def test_address_that_has_to_wait_is_refused_before_the_provider_is_asked(office
     """429 for begin, exchange, linking by browser and by code; the code is not used up."""
     federated = office.federated
     ways = office.ways(None)
-    office.fill(office.attempts.elsewhere_by_address)
+    office.fill(office.attempts.at_provider_by_address)
     calls = len(federated.oidc.calls)
     for act in ways.values():
         with pytest.raises(TooManyRequests):
@@ -204,15 +204,15 @@ def test_address_that_has_to_wait_is_refused_before_the_provider_is_asked(office
     assert "identify" not in federated.oidc.calls[calls:]
     code = code_for(federated.oidc)
     with pytest.raises(TooManyRequests):
-        federated.services.federation.exchange("oidc", code, Visit(transport="body", client=CLIENT))
-    federated.services.federation.exchange("oidc", code, Visit(transport="body", client=ELSEWHERE))
+        federated.services.federation.exchange("oidc", code, SessionRequest(transport="body", caller=CLIENT))
+    federated.services.federation.exchange("oidc", code, SessionRequest(transport="body", caller=ELSEWHERE))
 
 
 def test_providers_take_no_login_with_a_password_away(office: Office) -> None:
     """Whatever came for providers from an address, its passwords are looked at, and the other way round."""
     federated = office.federated
     sign_up(federated.services)
-    office.fill(office.attempts.elsewhere_by_address)
+    office.fill(office.attempts.at_provider_by_address)
     with pytest.raises(TooManyRequests):
         federated.browser().begin()
     assert_works(federated.keyturn, log_in(federated.services))

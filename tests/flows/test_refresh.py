@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
@@ -251,8 +251,8 @@ def test_answer_that_was_lost_is_given_again(anywhere: Keyturn) -> None:
 
 
 ADDRESS, USER_AGENT = (
-    Client(ELSEWHERE.address, CLIENT.user_agent),
-    Client(CLIENT.address, ELSEWHERE.user_agent),
+    Caller(ELSEWHERE.address, CLIENT.user_agent),
+    Caller(CLIENT.address, ELSEWHERE.user_agent),
 )
 CHANGES = [
     (CLIENT, None, {}),
@@ -265,20 +265,20 @@ CHANGES = [
 @pytest.mark.parametrize("presented", ["held", "predecessor"])
 @pytest.mark.parametrize(("client", "event", "facts"), CHANGES)
 def test_answer_to_another_client_is_an_event(
-    anywhere: Keyturn, client: Client, event: str | None, facts: dict[str, str], presented: str
+    anywhere: Keyturn, client: Caller, event: str | None, facts: dict[str, str], presented: str
 ) -> None:
     """Address or user agent differ from the winner's: an event; both: an alarm. Each names the session."""
     first = sign_up(anywhere.services, client=ELSEWHERE)
     winner = refresh(anywhere.services, first)  # whom the last turn was answered to counts, not the login
     token = winner if presented == "held" else first
     assert text_of(refresh(anywhere.services, token, client)) == text_of(winner)
-    told = {"client": client, "sub": first.account.sub, "sid": first.session_id, **facts}
+    told = {"caller": client, "sub": first.account.sub, "sid": first.session_id, **facts}
     assert anywhere.audit.events[1:] == ([(event, told)] if event else [])
 
 
 @pytest.mark.parametrize(("client", "event", "facts"), CHANGES)
 def test_every_answer_to_another_client_is_an_event(
-    keyturn: Keyturn, client: Client, event: str | None, facts: dict[str, str]
+    keyturn: Keyturn, client: Caller, event: str | None, facts: dict[str, str]
 ) -> None:
     """Whoever comes inside the window again and again leaves as many events: the owner's list shows the series."""
     grant = sign_up(keyturn.services)
@@ -291,7 +291,7 @@ def test_every_answer_to_another_client_is_an_event(
 
 
 @pytest.mark.parametrize("client", [ADDRESS, USER_AGENT, ELSEWHERE])
-def test_turn_from_another_client_is_no_event(keyturn: Keyturn, client: Client) -> None:
+def test_turn_from_another_client_is_no_event(keyturn: Keyturn, client: Caller) -> None:
     """A phone that has moved turns the key as always; from then on it is the one that was answered last."""
     first = sign_up(keyturn.services)
     winner = refresh(keyturn.services, first, client)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Client, Principal, Transport
+    from chalicelib.domain.records import Caller, Principal, Transport
     from chalicelib.services import Services
     from chalicelib.services.grants import Grant
 
@@ -93,7 +93,7 @@ def ask(world: Federated, act: str, grant: Grant, services: Services | None = No
     return ACTS[act][0](world, services, holder(services, grant), decoded(services, grant))
 
 
-def assert_refuses(world: Federated, grant: Grant, client: Client = CLIENT) -> None:
+def assert_refuses(world: Federated, grant: Grant, client: Caller = CLIENT) -> None:
     """The grant's long-lived credential is dead, without a write and without an event."""
     before, events = contents(world.keyturn.store), world.keyturn.audit.names()
     if grant.refresh.transport == "session":

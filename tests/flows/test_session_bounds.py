@@ -120,7 +120,7 @@ def test_login_that_looks_leaves_a_hundred(make_store: Callable[[], Store], ther
     assert grant.session_id in items_of(keyturn, sub)
     removed = [facts for name, facts in keyturn.audit.events if name == "sessions_removed"]
     over = there + 1 - left
-    assert removed == ([{"client": CLIENT, "sub": sub, "count": over}] if over else [])
+    assert removed == ([{"caller": CLIENT, "sub": sub, "count": over}] if over else [])
 
 
 @BOTH

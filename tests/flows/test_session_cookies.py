@@ -248,7 +248,7 @@ def test_wrong_secret_under_a_good_mac_is_an_alarm_and_ends_nothing(
     with pytest.raises(InvalidToken):
         anywhere.authorization().authorize_session(forged, ELSEWHERE)
     name, facts = anywhere.audit.events[-1]
-    assert (name, facts["sid"], facts["client"]) == ("session_cookie_forged", grant.session_id, ELSEWHERE)
+    assert (name, facts["sid"], facts["caller"]) == ("session_cookie_forged", grant.session_id, ELSEWHERE)
     assert_works(anywhere, grant)
 
 

@@ -176,7 +176,7 @@ def test_one_session_is_ended(anywhere: Keyturn) -> None:
     assert_dead(anywhere, there)
     assert anywhere.audit.events[-1] == (
         "session_ended",
-        {"client": CLIENT, "sub": here.account.sub, "sid": there.session_id, "by": "user"},
+        {"caller": CLIENT, "sub": here.account.sub, "sid": there.session_id, "by": "user"},
     )
     with pytest.raises(SessionNotFound):
         anywhere.services.sessions.end_one(principal, there.session_id, CLIENT)

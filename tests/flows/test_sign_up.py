@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import (
     ConfigurationError,
     EmailTaken,
@@ -62,7 +62,7 @@ def test_known_address_is_refused_after_the_same_hash(anywhere: Keyturn, email: 
     with pytest.raises(EmailTaken):
         sign_up(with_hasher(anywhere.services, hasher), email=email)
     assert hasher.calls == ["hash"]
-    assert anywhere.audit.events[-1] == ("signup_refused", {"client": CLIENT, "why": "email_taken"})
+    assert anywhere.audit.events[-1] == ("signup_refused", {"caller": CLIENT, "why": "email_taken"})
     assert_works(anywhere, grant)
 
 
@@ -131,14 +131,14 @@ def test_signups_from_one_address_are_limited() -> None:
     store = FakeStore()
     keyturn = Keyturn(store)
     for number in range(100):
-        sign_up(keyturn.services, email=f"n{number}@example.com", client=Client(f"2001:db8::{number:x}", "tests"))
+        sign_up(keyturn.services, email=f"n{number}@example.com", client=Caller(f"2001:db8::{number:x}", "tests"))
     hasher = CountingHasher(keyturn.services.accounts.hasher)
     with pytest.raises(TooManyRequests) as refused:
-        sign_up(with_hasher(keyturn.services, hasher), client=Client("2001:db8::ffff", "tests"))
+        sign_up(with_hasher(keyturn.services, hasher), client=Caller("2001:db8::ffff", "tests"))
     assert refused.value.retry_after == 10
     assert hasher.calls == []
     assert len(store.accounts) == 100
-    sign_up(keyturn.services, client=Client("2001:db8:0:1::", "tests"))
+    sign_up(keyturn.services, client=Caller("2001:db8:0:1::", "tests"))
 
 
 def test_refresh_token_lives_as_long_as_the_idle_limit(keyturn: Keyturn) -> None:

@@ -32,7 +32,7 @@ def test_thief_who_comes_late_ends_the_session(anywhere: Keyturn) -> None:
         refresh(anywhere.services, first, ELSEWHERE)
     assert_dead(anywhere, owner, first)
     sub, sid = first.account.sub, first.session_id
-    assert anywhere.audit.events[-1] == ("refresh_token_reused", {"client": ELSEWHERE, "sub": sub, "sid": sid})
+    assert anywhere.audit.events[-1] == ("refresh_token_reused", {"caller": ELSEWHERE, "sub": sub, "sid": sid})
 
 
 def test_owner_of_a_stolen_token_ends_the_session(anywhere: Keyturn) -> None:

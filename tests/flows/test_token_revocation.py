@@ -153,7 +153,7 @@ def test_revocation_is_logged_without_the_token(keyturn: Keyturn) -> None:
     claims = keyturn.authorize(bearer(grant))
     keyturn.services.revocation.revoke(bearer(grant), CLIENT)
     keyturn.services.revocation.revoke(long_lived(grant).refresh_token, CLIENT)
-    whose = {"client": CLIENT, "sub": claims.sub, "sid": claims.sid}
+    whose = {"caller": CLIENT, "sub": claims.sub, "sid": claims.sid}
     assert [facts for name, facts in keyturn.audit.events if name == "token_revoked"] == [
         {**whose, "jti": claims.jti, "kind": "access_token"},
         {**whose, "kind": "refresh_token"},

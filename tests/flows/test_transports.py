@@ -68,7 +68,7 @@ def ask(
         headers={name: (value,) for name, value in given.items() if value is not None},
         query={},
         body=json.dumps(body).encode() if body is not None else b"",
-        client=CLIENT,
+        caller=CLIENT,
         principal_context={"sub": principal.sub, "sid": principal.sid} if principal else None,
     )
     return handle(request, keyturn.services)

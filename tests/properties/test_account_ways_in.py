@@ -1,7 +1,7 @@
 """Two people, two addresses, two providers: whatever they do in whatever order, an address's owner alone gets in.
 
 Each person has proven one of the addresses, and may claim the other. The model is the table of rules in
-services/arrivals.py, written again; the last invariant does not know these rules.
+services/provider_logins.py, written again; the last invariant does not know these rules.
 """
 
 from __future__ import annotations

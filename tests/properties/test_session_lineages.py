@@ -28,7 +28,7 @@ from tests.properties.lineages import Comes, Issued, Lineage, Person
 
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Client, Principal
+    from chalicelib.domain.records import Caller, Principal
     from chalicelib.services import Services
     from chalicelib.services.grants import Grant
 
@@ -140,7 +140,7 @@ class Sessions(RuleBasedStateMachine):
     # --- refresh tokens
 
     def present(
-        self, lineage: Lineage, generation: int, client: Client, services: Services, *, own_device: bool = True
+        self, lineage: Lineage, generation: int, client: Caller, services: Services, *, own_device: bool = True
     ) -> Comes:
         """Present a token, and hold the answer and its traces against the model."""
         self.touched = lineage
@@ -169,7 +169,7 @@ class Sessions(RuleBasedStateMachine):
         self.check_traces(lineage, comes, client, [name for name, _ in self.keyturn.audit.events[seen:]])
         return comes
 
-    def check_traces(self, lineage: Lineage, comes: Comes, client: Client, traces: list[str]) -> None:
+    def check_traces(self, lineage: Lineage, comes: Comes, client: Caller, traces: list[str]) -> None:
         """A thief's use is an event, or found by its owner's next use, which is an event or the session's end."""
         if comes is Comes.LATE:
             third = lineage.late_at[-3:-2] and lineage.late_at[-1] - lineage.late_at[-3] <= 7 * DAY

@@ -94,7 +94,7 @@ def test_list_that_fails_delays_nobody(ranges: Ranges, fault: Fault, monkeypatch
             sign_up(keyturn.services)
             assert deadline.remaining() > deadline.REQUEST_SECONDS - SLACK, "it took the table's time"
         event, facts = keyturn.audit.events[0]
-        assert (event, facts["client"]) == ("breach_lookup_failed", CLIENT)
+        assert (event, facts["caller"]) == ("breach_lookup_failed", CLIENT)
         assert facts["why"]
         assert not re.search(f"{PREFIX}|{SUFFIX}|{PASSWORD}", str(facts["why"]), re.IGNORECASE)
     assert time.monotonic() - began < 0.3 + SLACK

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import deadline
 from chalicelib.crypto.login_states import parse_browser_secret
-from chalicelib.domain.records import Client, Principal
+from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import AuthError, LoginExpired, Unavailable
-from chalicelib.services.arrivals import Visit
+from chalicelib.services.provider_logins import SessionRequest
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
 from tests.fakes import START, FrozenClock, Keyturn, MemoryParameters
@@ -101,7 +101,7 @@ def arrive(services: Services, number: int) -> Grant:
     """Log in with an identity that nobody knows yet."""
     provider = services.federation.providers["google"]
     assert isinstance(provider, FakeProvider)
-    visit = Visit(transport="body", client=_client(number))
+    visit = SessionRequest(transport="body", caller=_client(number))
     return services.federation.exchange("google", code_for(provider), visit)
 
 
@@ -142,8 +142,8 @@ def _outcome(job: Job, services: Services, number: int) -> list[str]:
     return [Unavailable.__name__, ""]
 
 
-def _client(number: int) -> Client:
-    return Client(f"198.51.100.{number}", f"worker, thread {number}")
+def _client(number: int) -> Caller:
+    return Caller(f"198.51.100.{number}", f"worker, thread {number}")
 
 
 def _say(message: object) -> None:

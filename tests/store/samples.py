@@ -8,10 +8,10 @@ from typing import Any
 
 from chalicelib.domain.records import (
     Account,
-    Client,
+    Caller,
     LinkedIdentity,
     Login,
-    LoginTransaction,
+    PendingLogin,
     SecurityEvent,
     Session,
 )
@@ -19,7 +19,7 @@ from chalicelib.store.protocol import Renewal, Rotation
 
 NOW = 1_800_000_000
 PROVEN = "Proven@example.com"  # an address as a provider has proven it
-CLIENT = Client(address="203.0.113.7", user_agent="curl/8.5")
+CLIENT = Caller(address="203.0.113.7", user_agent="curl/8.5")
 
 
 def identifier() -> str:
@@ -63,7 +63,7 @@ def elsewhere(**changes: Any) -> LinkedIdentity:
     return an_identity(**{"provider": "oidc", "issuer": "https://login.example.net/tenant", **changes})
 
 
-def a_transaction(**changes: Any) -> LoginTransaction:
+def a_transaction(**changes: Any) -> PendingLogin:
     """A login that a browser has just begun."""
     fields: dict[str, Any] = {
         "provider": "google",
@@ -71,7 +71,7 @@ def a_transaction(**changes: Any) -> LoginTransaction:
         "transport": "cookie",
         "expires_at": NOW + 600,
     }
-    return LoginTransaction(**{**fields, **changes})
+    return PendingLogin(**{**fields, **changes})
 
 
 def a_session(sub: str, **changes: Any) -> Session:

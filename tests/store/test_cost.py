@@ -12,7 +12,7 @@ import pytest
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, MOST_SESSIONS, MOST_TOKENS, Denials
 from chalicelib.domain.events import RANKS, SHOWN_FACTS
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import TRANSPORTS, Client
+from chalicelib.domain.records import TRANSPORTS, Caller
 from chalicelib.store.protocol import LateAnswer
 from tests.counting import Cost, Meter
 from tests.store.samples import (
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 DENY_UNTIL = NOW + 1020
 POLICY = LimitPolicy("cost", 3600, ((1, 0),), 300)
 # As large as an item gets from the outside: an IPv6 address, a full user agent, an address of 254 characters.
-CLIENT = Client(address="2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", user_agent="M" * 200)
+CLIENT = Caller(address="2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", user_agent="M" * 200)
 EMAIL = "e" * 242 + "@example.com"
 
 
@@ -194,10 +194,10 @@ def test_single_writes_cost_one_unit(costs: Costs) -> None:
         partial(costs.store.deny_token, sub, identifier(), now=NOW),
         partial(costs.store.delete_session, sub, sid),
         partial(costs.store.delete_session, sub, sid),  # nothing there
-        partial(costs.store.create_transaction, b"digest", a_transaction(linking=(sub, sid, 7))),
-        partial(costs.store.consume_transaction, b"digest", "attempt", NOW),
-        partial(costs.store.consume_transaction, b"digest", "another", NOW),  # refused
-        partial(costs.store.consume_transaction, b"unknown", "attempt", NOW),  # refused
+        partial(costs.store.begin_login, b"digest", a_transaction(linking=(sub, sid, 7))),
+        partial(costs.store.take_login, b"digest", "attempt", NOW),
+        partial(costs.store.take_login, b"digest", "another", NOW),  # refused
+        partial(costs.store.take_login, b"unknown", "attempt", NOW),  # refused
     ):
         cost = costs.of(write)
         assert (cost.round_trips, cost.read_units, cost.write_units) == (1, 0, 1), write

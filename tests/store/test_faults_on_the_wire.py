@@ -69,7 +69,7 @@ class Scene:
         self.identity = an_identity()
         self.transaction = a_transaction()
         self.events = tuple(an_event(self.sub) for _ in range(3))
-        self.direct.create_transaction(b"begun", self.transaction)
+        self.direct.begin_login(b"begun", self.transaction)
         self.crowded = identifier()
         for _ in range(DENIED_SESSIONS):
             self.direct.deny_session(self.crowded, identifier(), now=NOW)
@@ -175,15 +175,15 @@ WRITES: dict[str, Verb] = {
         lambda s: s.login_now.identities == () and s.holds(s.renewal),
         lambda outcome: outcome is AccessChanged.LOGIN_MOVED,  # the caller reads the login again and does not find it
     ),
-    "create_transaction": Verb(
-        lambda s: s.store.create_transaction(b"fresh", s.transaction),
+    "begin_login": Verb(
+        lambda s: s.store.begin_login(b"fresh", s.transaction),
         lambda nothing: nothing is None,
-        lambda s: s.direct.consume_transaction(b"fresh", "another", NOW) == s.transaction,
+        lambda s: s.direct.take_login(b"fresh", "another", NOW) == s.transaction,
     ),
-    "consume_transaction": Verb(
-        lambda s: s.store.consume_transaction(b"begun", "attempt", NOW),
+    "take_login": Verb(
+        lambda s: s.store.take_login(b"begun", "attempt", NOW),
         lambda transaction: transaction == a_transaction(),
-        lambda s: s.direct.consume_transaction(b"begun", "another", NOW) is None,
+        lambda s: s.direct.take_login(b"begun", "another", NOW) is None,
     ),
     "create_session": Verb(
         lambda s: s.store.create_session(s.new_session),

@@ -11,7 +11,7 @@ from chalicelib.domain.denials import Denials, deny_until, entry
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import TRANSPORTS
 from chalicelib.providers import PROFILES
-from chalicelib.store import items, keys, login_transactions
+from chalicelib.store import items, keys, pending_logins
 from chalicelib.store.protocol import LateAnswer
 from tests.store.samples import (
     NOW,
@@ -74,9 +74,9 @@ def test_items_hold_what_the_design_lists_and_nothing_else(table: Table) -> None
     table.store.count_attempt(policy, email, NOW)
     table.store.deny_session(sub, session.sid, now=NOW)
     table.store.raise_epoch(login.account, deny_until=DENY_UNTIL)
-    table.store.create_transaction(bytes(32), a_transaction())
-    table.store.create_transaction(bytes([255] * 32), a_transaction(linking=(sub, session.sid, 7)))
-    table.store.consume_transaction(bytes(32), "attempt", NOW)
+    table.store.begin_login(bytes(32), a_transaction())
+    table.store.begin_login(bytes([255] * 32), a_transaction(linking=(sub, session.sid, 7)))
+    table.store.take_login(bytes(32), "attempt", NOW)
     event, alarm = an_event(sub), an_event(sub, shown_at=NOW + 7200, rank="alarm")
     change = an_event(sub, rank="access")
     table.store.record_events([event, alarm, change])
@@ -148,8 +148,8 @@ def test_login_lists_identities_always_and_a_password_where_there_is_one(table: 
 
 def test_transaction_is_garbage_when_it_has_expired(table: Table) -> None:
     """expires_at is the end of its validity, also after it was taken."""
-    table.store.create_transaction(b"digest", a_transaction(expires_at=NOW + 1))
-    table.store.consume_transaction(b"digest", "attempt", NOW)
+    table.store.begin_login(b"digest", a_transaction(expires_at=NOW + 1))
+    table.store.take_login(b"digest", "attempt", NOW)
     assert held(table)[f"once#{b'digest'.hex()}", "login"]["expires_at"] == {"N": str(NOW + 1)}
 
 
@@ -336,8 +336,8 @@ def test_records_survive_the_round_trip() -> None:
     arrival = an_arrival(an_identity(email=""), elsewhere())
     assert items.login_from(items.login_item(arrival)) == arrival
     for transaction in (a_transaction(), a_transaction(transport="body", linking=("sub", "sid", 7))):
-        item = login_transactions.transaction_item(b"digest", transaction)
-        assert login_transactions.transaction_from(item) == transaction
+        item = pending_logins.pending_login_item(b"digest", transaction)
+        assert pending_logins.pending_login_from(item) == transaction
     assert items.account_from(items.state_item(login.account)) == login.account
     assert items.session_from(items.session_item(session)) == session
     assert items.session_from(items.session_item(replace(session, amr=()))) == replace(session, amr=())

@@ -260,8 +260,8 @@ def test_no_denial_is_lost_when_the_list_is_compacted(store: Store, later: int) 
 def test_one_transaction_is_taken_once(store: Store) -> None:
     """Of parallel callbacks with one state one gets the transaction (regressions: CVE-2026-22751)."""
     transaction = a_transaction()
-    store.create_transaction(b"digest", transaction)
-    outcomes = at_once(partial(store.consume_transaction, b"digest", f"attempt-{n}", NOW) for n in range(MANY))
+    store.begin_login(b"digest", transaction)
+    outcomes = at_once(partial(store.take_login, b"digest", f"attempt-{n}", NOW) for n in range(MANY))
     assert outcomes.count(transaction) == 1
     assert outcomes.count(None) == MANY - 1
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.audit import MAX_FACT, JsonAuditLog
 from chalicelib.config import Config
 from chalicelib.domain.events import EVENTS
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import ConfigurationError, InvalidCredentials, InvalidGrant
 from chalicelib.services.accounts import Credentials
 from tests.fakes import CLIENT, START, FrozenClock, Keyturn
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.services.grants import Grant
 
 
-def written(*events: tuple[str, Client, dict[str, Any]]) -> list[str]:
+def written(*events: tuple[str, Caller, dict[str, Any]]) -> list[str]:
     """The lines that these events come to."""
     out = io.StringIO()
     audit = JsonAuditLog(FrozenClock())
@@ -63,7 +63,7 @@ def test_one_line_an_event() -> None:
 def test_facts_forge_no_line(breaking: str) -> None:
     """Line breaks and control characters in what a caller sent stay inside their string (ASVS V16.4.1)."""
     forged = f'tests{breaking}{{"event":"logged_in"}}'
-    (line,) = written(("login_refused", Client("192.0.2.1", forged), {"why": forged}))
+    (line,) = written(("login_refused", Caller("192.0.2.1", forged), {"why": forged}))
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line)["why"] == forged
@@ -74,7 +74,7 @@ def test_facts_forge_no_line(breaking: str) -> None:
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_any_text_is_one_line(user_agent: str, fact: str) -> None:
     """Whatever a fact holds, it is read back as it was."""
-    (line,) = written(("event", Client("a", user_agent), {"fact": fact}))
+    (line,) = written(("event", Caller("a", user_agent), {"fact": fact}))
     assert json.loads(line)["fact"] == fact
     assert json.loads(line)["user_agent"] == user_agent
 
@@ -160,7 +160,7 @@ def test_nothing_secret_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
         services.accounts.log_in(credentials("canary wrong"), CLIENT)
     handed_out(services.tokens.refresh(presented, CLIENT))
     handed_out(services.tokens.refresh(presented, replace(CLIENT, address="192.0.2.2")))
-    handed_out(services.tokens.refresh(presented, Client("192.0.2.3", "elsewhere")))
+    handed_out(services.tokens.refresh(presented, Caller("192.0.2.3", "elsewhere")))
     with pytest.raises(InvalidGrant):
         services.tokens.refresh(replace(presented, secret=bytes(32)), CLIENT)
     keyturn.clock.advance(60)

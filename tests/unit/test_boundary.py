@@ -54,7 +54,7 @@ def test_handler_gets_request_services_and_path() -> None:
     seen: list[Any] = []
 
     def handle(request: Request, services: Services, **path: str) -> Response:
-        seen.extend([request.client.address, services, path])
+        seen.extend([request.caller.address, services, path])
         return Response(body={"a": 1}, status_code=200)
 
     response = boundary.respond(handle, chalice_request(), no_services, RecordingAudit(), session_id="s")
@@ -134,7 +134,7 @@ def test_refusals_are_audited_with_their_reason() -> None:
     assert name == "request_refused"
     assert facts["code"] == "invalid_grant"
     assert facts["why"] == "malformed"
-    assert facts["client"].address == "192.0.2.1"
+    assert facts["caller"].address == "192.0.2.1"
 
 
 @pytest.mark.parametrize("error", [errors.InvalidCredentials, errors.EmailTaken, TooManyRequests])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from chalicelib import chronicle, deadline
 from chalicelib.audit import JsonAuditLog
 from chalicelib.domain.events import EVENTS, KEPT, RANKS
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import Unavailable
 from infra.local_events import delivery
 from tests.fakes import CLIENT, START, FrozenClock
@@ -42,7 +42,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
     return store
 
 
-def line_of(event: str = "logged_in", client: Client = CLIENT, **facts: str | int | bool) -> str:
+def line_of(event: str = "logged_in", client: Caller = CLIENT, **facts: str | int | bool) -> str:
     """What the log writes."""
     lines: list[str] = []
     JsonAuditLog(FrozenClock(), lines.append).record(event, client, **facts)
@@ -188,7 +188,7 @@ AGENTS = [
 @pytest.mark.parametrize("event", ["login_refused", "token_refused"])
 def test_callers_make_no_event(store: FakeStore, event: str, agent: str) -> None:
     """What a caller sends stays in its string: the line is one line, and names nobody that we did not name."""
-    client = Client(agent, agent, agent)
+    client = Caller(agent, agent, agent)
     assert line_of(event, client, why=agent).count("\n") == 1
     assert kept(store, *line_of(event, client, why=agent).splitlines()) == []
     (found,) = kept(store, line_of("login_refused", client, why=agent, sub=SUB))
@@ -293,5 +293,5 @@ def test_decompression_bomb_is_not_unpacked(store: FakeStore) -> None:
 
 def test_large_delivery_is_taken_whole(store: FakeStore) -> None:
     """As large as Lambda lets one be, of lines that hardly shrink."""
-    lines = [line_of(client=Client("192.0.2.1", os.urandom(80).hex(), str(number)), sub=SUB) for number in range(5000)]
+    lines = [line_of(client=Caller("192.0.2.1", os.urandom(80).hex(), str(number)), sub=SUB) for number in range(5000)]
     assert len(kept(store, *lines)) == 5000

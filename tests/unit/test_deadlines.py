@@ -32,7 +32,7 @@ def test_time_at_a_provider_is_not_the_requests(stopwatch: Stopwatch) -> None:
     """What a provider takes is not missing afterwards for what the request itself depends on."""
     with deadline.request():
         stopwatch.time += 0.5
-        with deadline.elsewhere():
+        with deadline.outside():
             assert deadline.remaining() == pytest.approx(deadline.PROVIDER_SECONDS)
             stopwatch.time += 2.0
         assert deadline.remaining() == pytest.approx(deadline.REQUEST_SECONDS - 0.5)
@@ -44,14 +44,14 @@ def test_a_providers_time_is_one_for_the_request(stopwatch: Stopwatch) -> None:
     for _ in range(2):  # requests
         with deadline.request():
             for left in (2.3, 1.3, 0.3):
-                with deadline.elsewhere():
+                with deadline.outside():
                     assert deadline.remaining() == pytest.approx(left)
                     stopwatch.time += 1.0
-            with deadline.elsewhere():
+            with deadline.outside():
                 assert deadline.remaining() == pytest.approx(-0.7)
-    with deadline.elsewhere():  # outside of a request
+    with deadline.outside():  # outside of a request
         stopwatch.time += 1.0
-    with deadline.elsewhere():
+    with deadline.outside():
         assert deadline.remaining() == pytest.approx(2.3)
 
 
@@ -59,7 +59,7 @@ def test_time_at_a_provider_is_given_back_after_an_error(stopwatch: Stopwatch) -
     """A provider that hung leaves the request what it had."""
 
     def hang() -> None:
-        with deadline.elsewhere():
+        with deadline.outside():
             stopwatch.time += 2.3
             raise TimeoutError
 
@@ -71,7 +71,7 @@ def test_time_at_a_provider_is_given_back_after_an_error(stopwatch: Stopwatch) -
 
 def test_budgets_inside_a_providers(stopwatch: Stopwatch) -> None:
     """Inside a provider's time a shorter one can be set, and not a longer one."""
-    with deadline.start(0.1), deadline.elsewhere():
+    with deadline.start(0.1), deadline.outside():
         with deadline.start(1.1):
             assert deadline.remaining() == pytest.approx(1.1)
         stopwatch.time += 2.0

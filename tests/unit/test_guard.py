@@ -317,7 +317,7 @@ def test_log_tells_where_it_came_from(guarded: Guarded, kind: str) -> None:
     """A refusal is written down with request id and address, which the gateway tells, and never with the credential."""
     assert guarded.refuses(put(kind, {"Authorization": "Bearer a.secret.b", "X-Forwarded-For": "198.51.100.1"}))
     ((name, facts),) = guarded.audit.events
-    client = facts["client"]
+    client = facts["caller"]
     assert name == "token_refused"
     assert client.request_id == sample(kind)["requestContext"]["requestId"]
     assert (client.address, client.user_agent) == ("192.0.2.7", "orders-page/1.0")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chalicelib.crypto.device_tokens import Device
 from chalicelib.domain.limits import HOUR, LimitPolicy
 from chalicelib.domain.moments import Moment
-from chalicelib.domain.records import Client
+from chalicelib.domain.records import Caller
 from chalicelib.errors import TooManyRequests
 from chalicelib.services.attempts import REMEMBERED, Attempts, Refusals
 from tests.fakes import CLIENT, START, FrozenClock, RecordingAudit, config
@@ -84,7 +84,7 @@ def test_memory_changes_nothing_but_the_cost(start: int, script: list[tuple[int,
             if by_device:
                 passed.append(world.passes(lambda: attempts.log_in_from(Device(who, 0), CLIENT)))  # noqa: B023
             else:
-                passed.append(world.passes(lambda: attempts.sign_up(Client(who, ""))))  # noqa: B023
+                passed.append(world.passes(lambda: attempts.sign_up(Caller(who, ""))))  # noqa: B023
         outcomes.append(passed)
         calls.append(len(world.store.calls))
     assert outcomes[0] == outcomes[1]
@@ -105,7 +105,7 @@ def test_whatever_passes_was_counted(script: list[tuple[int, int, int]]) -> None
         inner = world.store.inner
         assert isinstance(inner, FakeStore)
         before = dict(inner.attempts)
-        client = Client(f"192.0.2.{address}", "")
+        client = Caller(f"192.0.2.{address}", "")
         if world.passes(lambda: world.attempts[0].log_in(f"n{account}@example.com", client)):  # noqa: B023
             changed = {key[0] for key, counter in inner.attempts.items() if before.get(key) != counter}
             counted = {key[0] for key in inner.attempts if key not in before} | changed
@@ -172,7 +172,7 @@ def test_refusal_ends_by_whichever_clock_says_so(pass_time: str) -> None:
 def test_account_keeps_its_slot() -> None:
     """An address that is known to be refused does not use up the slot of the account that it guesses at."""
     world = World()
-    guesser = Client("203.0.113.1", "")
+    guesser = Caller("203.0.113.1", "")
     for number in range(4):
         world.attempts[0].log_in(f"n{number}@example.com", guesser)
     assert not world.passes(lambda: world.attempts[0].log_in("fresh@example.com", guesser))
@@ -200,10 +200,10 @@ def test_what_goes_beside_is_not_done_for_a_refusal_from_memory() -> None:
     """A login at a provider that is refused so keeps nothing, and a password change reads nothing."""
     world, done = World(), []
     for _ in range(4):
-        world.attempts[0].log_in_elsewhere(CLIENT, None, lambda: done.append("counted"))
+        world.attempts[0].log_in_at_provider(CLIENT, None, lambda: done.append("counted"))
     for _ in range(3):
         assert not world.passes(
-            lambda: world.attempts[0].log_in_elsewhere(CLIENT, None, lambda: done.append("refused"))
+            lambda: world.attempts[0].log_in_at_provider(CLIENT, None, lambda: done.append("refused"))
         )
     assert done == ["counted"] * 4 + ["refused"]
 

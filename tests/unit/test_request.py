@@ -369,7 +369,7 @@ def test_no_header_breaks_the_reading(text: str) -> None:
     """Whatever a header holds, it is a value or none."""
     asked = request(headers={"Cookie": text, "User-Agent": text, "X-CSRF-Token": text, text: text})
     assert asked.cookie(REFRESH) is None or REFRESH in text
-    assert len(asked.client.user_agent.encode()) <= MAX_USER_AGENT
+    assert len(asked.caller.user_agent.encode()) <= MAX_USER_AGENT
 
 
 # Who asks -------------------------------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ def test_no_header_breaks_the_reading(text: str) -> None:
 def test_client_is_the_gateways_word() -> None:
     """Address and request id come from the gateway, and no header changes them (CVE-2023-36456)."""
     forged = {"X-Forwarded-For": "198.51.100.7", "Forwarded": "for=198.51.100.7", "X-Real-IP": "198.51.100.7"}
-    client = request(headers={**forged, "X-Amzn-RequestId": "forged", "User-Agent": "Browser/1"}).client
+    client = request(headers={**forged, "X-Amzn-RequestId": "forged", "User-Agent": "Browser/1"}).caller
     assert client.address == "192.0.2.1"
     assert client.request_id == "request-1"
     assert client.user_agent == "Browser/1"
@@ -389,16 +389,16 @@ def test_client_may_be_unknown(identity: object) -> None:
     """Without the gateway's word there is no address, and no failure."""
     anonymous = event()
     anonymous["requestContext"] |= {"identity": identity, "requestId": None}
-    client = read(ChaliceRequest(anonymous)).client
+    client = read(ChaliceRequest(anonymous)).caller
     assert (client.address, client.request_id, client.user_agent) == ("", "", "")
 
 
 def test_user_agent_is_cut_between_characters() -> None:
     """160 bytes of it are kept, and no half character."""
-    assert request(headers={"User-Agent": "a" * 500}).client.user_agent == "a" * MAX_USER_AGENT
-    cut = request(headers={"User-Agent": "a" + "🔑" * 100}).client.user_agent
+    assert request(headers={"User-Agent": "a" * 500}).caller.user_agent == "a" * MAX_USER_AGENT
+    cut = request(headers={"User-Agent": "a" + "🔑" * 100}).caller.user_agent
     assert cut == "a" + "🔑" * 39
-    assert request(headers={"User-Agent": "a\ud800b"}).client.user_agent == "a?b"
+    assert request(headers={"User-Agent": "a\ud800b"}).caller.user_agent == "a?b"
 
 
 def test_method_is_the_gateways() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import LoginTransaction
+from chalicelib.domain.records import PendingLogin
 from chalicelib.store import keys
 from chalicelib.store.values import number, text
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from chalicelib.store.values import Item
 
 
-def transaction_item(digest: bytes, transaction: LoginTransaction) -> Item:
+def pending_login_item(digest: bytes, pending: PendingLogin) -> Item:
     """A login that has begun; garbage as soon as it has expired. Who may link holds `sub`, `sid` and `generation`."""
     item = {
-        **keys.transaction(digest),
-        "provider": text(transaction.provider),
-        "return_to": text(transaction.return_to),
-        "transport": text(transaction.transport),
-        "expires_at": number(transaction.expires_at),
+        **keys.pending_login(digest),
+        "provider": text(pending.provider),
+        "return_to": text(pending.return_to),
+        "transport": text(pending.transport),
+        "expires_at": number(pending.expires_at),
     }
-    if transaction.linking is not None:
-        sub, sid, generation = transaction.linking
+    if pending.linking is not None:
+        sub, sid, generation = pending.linking
         item |= {"sub": text(sub), "sid": text(sid), "generation": number(generation)}
-    if transaction.max_age is not None:
-        item["max_age"] = number(transaction.max_age)
+    if pending.max_age is not None:
+        item["max_age"] = number(pending.max_age)
     return item
 
 
-def transaction_from(item: Mapping[str, Any]) -> LoginTransaction:
+def pending_login_from(item: Mapping[str, Any]) -> PendingLogin:
     """The login that the item says has begun."""
     transport: Transport = item["transport"]["S"]
     # One of a version before does not say which credential asked: as if it was under every floor.
     generation = int(item["generation"]["N"]) if "generation" in item else -1
-    return LoginTransaction(
+    return PendingLogin(
         provider=item["provider"]["S"],
         return_to=item["return_to"]["S"],
         transport=transport,

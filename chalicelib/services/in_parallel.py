@@ -14,10 +14,10 @@ U = TypeVar("U")
 
 
 @overload
-def together(here: Callable[[], T], beside: Callable[[], U], /) -> tuple[T, U]: ...
+def in_parallel(here: Callable[[], T], beside: Callable[[], U], /) -> tuple[T, U]: ...
 @overload
-def together(here: Callable[[], T], /, *beside: Callable[[], T]) -> tuple[T, ...]: ...
-def together(here: Callable[[], object], /, *beside: Callable[[], object]) -> tuple[object, ...]:
+def in_parallel(here: Callable[[], T], /, *beside: Callable[[], T]) -> tuple[T, ...]: ...
+def in_parallel(here: Callable[[], object], /, *beside: Callable[[], object]) -> tuple[object, ...]:
     """Run `here` on this thread and each call `beside` it on one of its own, in this context; return all answers.
 
     All have ended when this returns or raises: a Lambda container is frozen with the response, and what still ran then

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from chalicelib.services.together import together
+from chalicelib.services.in_parallel import in_parallel
 
 marked: ContextVar[str] = ContextVar("marked", default="")
 
@@ -34,19 +34,19 @@ def fail_beside() -> NoReturn:
 
 def test_both_answers_come() -> None:
     """Each call's answer stands at its place, None included."""
-    assert together(lambda: 1, lambda: "two") == (1, "two")
-    assert together(lambda: None, lambda: None) == (None, None)
+    assert in_parallel(lambda: 1, lambda: "two") == (1, "two")
+    assert in_parallel(lambda: None, lambda: None) == (None, None)
 
 
 def test_calls_overlap() -> None:
     """Each waits for the other: in turn they would never end."""
     barrier = threading.Barrier(2, timeout=10)
-    assert sorted(together(barrier.wait, barrier.wait)) == [0, 1]
+    assert sorted(in_parallel(barrier.wait, barrier.wait)) == [0, 1]
 
 
 def test_one_runs_on_this_thread() -> None:
     """The first call stays on the caller's thread."""
-    here, beside = together(threading.get_ident, threading.get_ident)
+    here, beside = in_parallel(threading.get_ident, threading.get_ident)
     assert here == threading.get_ident() != beside
 
 
@@ -54,7 +54,7 @@ def test_context_is_shared() -> None:
     """The other thread sees what this request has set, its deadline included, and sets nothing here."""
     before = marked.set("this request")
     try:
-        assert together(marked.get, lambda: (marked.get(), marked.set("changed"))[0]) == ("this request",) * 2
+        assert in_parallel(marked.get, lambda: (marked.get(), marked.set("changed"))[0]) == ("this request",) * 2
         assert marked.get() == "this request"
     finally:
         marked.reset(before)
@@ -74,7 +74,7 @@ def test_error_here_waits_for_the_other() -> None:
         raise Here
 
     with pytest.raises(Here):
-        together(here, beside)
+        in_parallel(here, beside)
     assert ended == ["beside"]
 
 
@@ -82,14 +82,14 @@ def test_error_beside_is_raised_here() -> None:
     """An error of the other thread is the caller's, after this one's call has ended."""
     ended: list[str] = []
     with pytest.raises(Beside):
-        together(lambda: ended.append("here"), fail_beside)
+        in_parallel(lambda: ended.append("here"), fail_beside)
     assert ended == ["here"]
 
 
 def test_of_two_errors_this_threads_counts() -> None:
     """Where both fail, the caller's own error is raised."""
     with pytest.raises(Here):
-        together(fail_here, fail_beside)
+        in_parallel(fail_here, fail_beside)
 
 
 @pytest.mark.parametrize("beside", range(5))
@@ -101,7 +101,7 @@ def test_any_number_may_be_beside(beside: int) -> None:
         barrier.wait()
         return place, threading.get_ident()
 
-    answers: tuple[Any, ...] = together(lambda: call(0), *(partial(call, place) for place in range(1, beside + 1)))
+    answers: tuple[Any, ...] = in_parallel(lambda: call(0), *(partial(call, place) for place in range(1, beside + 1)))
     assert [place for place, _ in answers] == list(range(beside + 1))
     threads = {thread for _, thread in answers}
     assert len(threads) == beside + 1
@@ -120,7 +120,7 @@ def test_of_several_errors_beside_the_first_counts(failing: set[int]) -> None:
             raise Numbered(place)
 
     with pytest.raises(Numbered) as raised:
-        together(lambda: ended.append(0), *(partial(beside, place) for place in (1, 2, 3)))
+        in_parallel(lambda: ended.append(0), *(partial(beside, place) for place in (1, 2, 3)))
     assert raised.value.place == min(failing)
     assert sorted(ended) == [0, 1, 2, 3]
 
@@ -135,7 +135,7 @@ def test_error_leaves_no_call_running(*, here: bool) -> None:
         ended.append("slow")
 
     with pytest.raises(Here if here else Beside):
-        together(fail_here if here else (lambda: None), slow if here else fail_beside, slow)
+        in_parallel(fail_here if here else (lambda: None), slow if here else fail_beside, slow)
     assert ended == (["slow", "slow"] if here else ["slow"])
 
 

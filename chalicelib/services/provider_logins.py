@@ -1,4 +1,4 @@
-"""Arrivals: whom an identity logs in. It opens the account that it is linked to; the first time, one is found or made.
+"""Logins at providers: an identity opens the account that it is linked to; the first time, one is found or made.
 
 What holds, from the top:
 
@@ -27,7 +27,7 @@ from chalicelib.store.protocol import AccessChanged
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Client, Identity, Session, Transport
+    from chalicelib.domain.records import Caller, Identity, Session, Transport
     from chalicelib.emails import Address
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
     from chalicelib.services.begin import NewSession, NewSessions
@@ -40,17 +40,17 @@ LINK_IT = "Log in to the account in another way; then link this identity."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class SessionRequest:
     """Who arrives, and how the session that begins is to travel; `device_token` as in accounts.Credentials."""
 
     transport: Transport
-    client: Client
+    caller: Caller
     carried: tuple[RefreshToken, ...] = ()
     device_token: str | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Arrivals:
+class ProviderLogins:
     """The one use case: begin a session for an identity that a provider has vouched for."""
 
     store: Store
@@ -61,7 +61,7 @@ class Arrivals:
     devices: DeviceTokens
     audit: AuditLog
 
-    def log_in(self, identity: Identity, provider: IdentityProvider, visit: Visit) -> Grant:
+    def log_in(self, identity: Identity, provider: IdentityProvider, wanted: SessionRequest) -> Grant:
         """Begin a session of the account that the identity opens, or now comes to open.
 
         AccessDenied where the account is disabled, EmailTaken and EmailRequired as above; what the provider raises when
@@ -70,15 +70,15 @@ class Arrivals:
         for _ in range(ATTEMPTS):
             sub = self.store.find_identity(identity.issuer, identity.subject)
             if sub is not None:
-                grant = self._return(sub, identity, visit)
+                grant = self._return(sub, identity, wanted)
             else:
                 identity = provider.with_email(identity)
-                grant = self._first_arrival(identity, visit)
+                grant = self._first_login(identity, wanted)
             if grant is not None:
                 return grant
         raise Unavailable(debug="account contended")
 
-    def _return(self, sub: str, identity: Identity, visit: Visit) -> Grant | None:
+    def _return(self, sub: str, identity: Identity, wanted: SessionRequest) -> Grant | None:
         """None where the identity was taken away meanwhile: read again.
 
         The account may have been taken over between the reads of the identity and of the account, and its new epoch
@@ -87,7 +87,7 @@ class Arrivals:
         account = self.store.find_account(sub)
         if account is None or account.disabled:
             raise AccessDenied(debug="no such account, or disabled")
-        new = self._prepare(account, identity, visit)
+        new = self._prepare(account, identity, wanted)
         grant, opens, follow = self.new_sessions.write(
             new, lambda: self.store.find_identity(identity.issuer, identity.subject)
         )
@@ -96,16 +96,16 @@ class Arrivals:
             return None
         # After the session is there: a code is good for once, and who cannot have the new session keeps the old one.
         follow()
-        self._logged_in(new.session, identity, visit)
+        self._logged_in(new.session, identity, wanted)
         return grant
 
-    def _first_arrival(self, identity: Identity, visit: Visit) -> Grant | None:
+    def _first_login(self, identity: Identity, wanted: SessionRequest) -> Grant | None:
         """None where somebody else's write came between: read again."""
         linked = link_of(identity, self.clock.now())
         proven = _usable_email(identity)
         login = self.store.find_login(proven.canonical)
         if login is None:
-            return self._make_account(proven, identity, linked, visit)
+            return self._make_account(proven, identity, linked, wanted)
         if any((held.issuer, held.subject) == (linked.issuer, linked.subject) for held in login.identities):
             # Another first arrival of this very identity, between the two reads.
             return None
@@ -116,10 +116,12 @@ class Arrivals:
             raise EmailTaken(LINK_IT, debug="the account holds another spelling of the address")
         if login.account.disabled:
             raise AccessDenied(debug="disabled")
-        account = self._join(login, linked, proven.as_typed, visit.client)
-        return None if account is None else self._begin(account, identity, visit)
+        account = self._join(login, linked, proven.as_typed, wanted.caller)
+        return None if account is None else self._begin(account, identity, wanted)
 
-    def _make_account(self, told: Address, identity: Identity, linked: LinkedIdentity, visit: Visit) -> Grant | None:
+    def _make_account(
+        self, told: Address, identity: Identity, linked: LinkedIdentity, wanted: SessionRequest
+    ) -> Grant | None:
         account = Account(
             sub=b64url(self.source.token(ID_BYTES)),
             email=told.canonical,
@@ -127,14 +129,14 @@ class Arrivals:
             roles=NEW_ACCOUNT_ROLES,
             email_verified=identity.email_verified is True,
         )
-        new = self._prepare(account, identity, visit)
+        new = self._prepare(account, identity, wanted)
         if not self.store.create_account(Login(account, None, (linked,)), new.session):
             return None
-        self.audit.record("signed_up", visit.client, sub=account.sub, sid=new.session.sid, method=identity.provider)
+        self.audit.record("signed_up", wanted.caller, sub=account.sub, sid=new.session.sid, method=identity.provider)
         self.new_sessions.end_carried(new.who)
         return new.grant
 
-    def _join(self, login: Login, linked: LinkedIdentity, address: str, client: Client) -> Account | None:
+    def _join(self, login: Login, linked: LinkedIdentity, address: str, caller: Caller) -> Account | None:
         """The account of the address as the identity opens it from now on; None where it changed meanwhile."""
         now = self.clock.now()
         account = login.account
@@ -145,7 +147,7 @@ class Arrivals:
             outcome = self.store.link_identity(login, linked, proves=None, session=None)
             if outcome is not AccessChanged.CHANGED:
                 return None
-            self.audit.record("identity_linked", client, sub=account.sub, provider=linked.provider, by="email")
+            self.audit.record("identity_linked", caller, sub=account.sub, provider=linked.provider, by="email")
             return account
         # Whoever signed up with the address never proved it, and may have done so to wait for its owner (pre-hijack).
         try:
@@ -153,33 +155,33 @@ class Arrivals:
             taken = self.store.take_over_account(login, linked, proves=address, deny_until=deny_until)
         except Unavailable:
             # Done or not: were the answer lost, the person's next login would find nothing to tell.
-            self.audit.record("account_may_be_taken_over", client, sub=account.sub, provider=linked.provider)
+            self.audit.record("account_may_be_taken_over", caller, sub=account.sub, provider=linked.provider)
             raise
         if not taken:
             return None
-        self.audit.record("account_taken_over", client, sub=account.sub, provider=linked.provider)
+        self.audit.record("account_taken_over", caller, sub=account.sub, provider=linked.provider)
         return replace(account.proven(address), epoch=account.epoch + 1)
 
-    def _begin(self, account: Account, identity: Identity, visit: Visit) -> Grant:
-        new = self._prepare(account, identity, visit)
+    def _begin(self, account: Account, identity: Identity, wanted: SessionRequest) -> Grant:
+        new = self._prepare(account, identity, wanted)
         grant = self.new_sessions.begin(new)
-        self._logged_in(new.session, identity, visit)
+        self._logged_in(new.session, identity, wanted)
         return grant
 
-    def _logged_in(self, session: Session, identity: Identity, visit: Visit) -> None:
-        self.audit.record("logged_in", visit.client, sub=session.sub, sid=session.sid, method=identity.provider)
+    def _logged_in(self, session: Session, identity: Identity, wanted: SessionRequest) -> None:
+        self.audit.record("logged_in", wanted.caller, sub=session.sub, sid=session.sid, method=identity.provider)
 
-    def _prepare(self, account: Account, identity: Identity, visit: Visit) -> NewSession:
+    def _prepare(self, account: Account, identity: Identity, wanted: SessionRequest) -> NewSession:
         now = self.clock.now()
         who = Authenticated(
             account=account,
             amr=(identity.provider,),
             # ASVS V6.8.4: when the provider saw the person, where it tells; else this login is the moment.
             auth_time=now if identity.auth_time is None else identity.auth_time,
-            transport=visit.transport,
-            client=visit.client,
-            carried=visit.carried,
-            device=self.devices.verify(visit.device_token, account.email, now),
+            transport=wanted.transport,
+            caller=wanted.caller,
+            carried=wanted.carried,
+            device=self.devices.verify(wanted.device_token, account.email, now),
         )
         return self.new_sessions.prepare(who, now)
 
