@@ -52,7 +52,7 @@ $(CHROMIUM):
 	@test "$$(id -u)" = 0 || { echo "Install Chromium, or name yours: make browse CHROMIUM=/path/to/chromium"; exit 1; }
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium
 
-# Python would answer Ctrl-C with a traceback until infra/local.py runs, which hears it then.
+# Python would answer Ctrl-C with a traceback until infra/local/__main__.py runs, which hears it then.
 run: .venv/.synced $(if $(filter dynoxide,$(ENGINE)),infra/npm/node_modules/.synced) ## Serve everything at http://localhost:8000 (ENGINE=dynoxide keeps accounts; PORT=…)
 	@trap '' INT; exec $(PY) -m infra.local
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from chalice.app import IAMAuthorizer
 
-from chalicelib import bootstrap
-from chalicelib.authorizers import authorizers
-from chalicelib.chronicle import chronicle
-from chalicelib.handlers import accounts, events, federation, identities, oauth, published, sessions, tokens
-from chalicelib.handlers.guarding import guard
-from chalicelib.handlers.invocations import Api
+from chalicelib.functions import api
+from chalicelib.functions.authorizers import authorizers
+from chalicelib.functions.chronicle import chronicle
+from chalicelib.functions.request_authorizer import guard
+from chalicelib.functions.rest_api import Api
+from chalicelib.handlers import accounts, events, federation, identities, oauth, sessions, tokens, well_known
 from chalicelib.handlers.routes import Route, serve
 
 # `cookies` says whether the route takes or sets a cookie: then it answers allowed pages alone, and who comes with a
@@ -40,13 +40,13 @@ ROUTES = (
     # Other services
     Route("POST", "/token/introspect", oauth.introspect, cookies=False, authorizer=IAMAuthorizer()),
     Route("POST", "/token/revoke", oauth.revoke, cookies=False),
-    Route("GET", "/.well-known/openid-configuration", published.metadata, cookies=False),
-    Route("GET", "/.well-known/jwks.json", published.jwks, cookies=False),
-    Route("GET", "/openapi.json", published.openapi, cookies=False),
-    Route("GET", "/health", published.health, cookies=False),
+    Route("GET", "/.well-known/openid-configuration", well_known.metadata, cookies=False),
+    Route("GET", "/.well-known/jwks.json", well_known.jwks, cookies=False),
+    Route("GET", "/openapi.json", well_known.openapi, cookies=False),
+    Route("GET", "/health", well_known.health, cookies=False),
 )
 
-app = Api(app_name="keyturn")
+app = Api("keyturn", api.Product())
 app.register_blueprint(authorizers)
 app.register_blueprint(chronicle)
-serve(app, ROUTES, bootstrap)
+serve(app, ROUTES, app.product)

@@ -1,4 +1,4 @@
-"""What services need from the world, as Protocols. bootstrap.py chooses who answers; tests choose others."""
+"""What services need from the world, as Protocols. functions/ chooses who answers; tests choose others."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ from chalice.deploy.sweeper import ResourceSweeper
 from chalice.policy import AppPolicyGenerator
 from chalice.utils import UI, OSUtils
 
-from chalicelib.config import Config as Settings
-from chalicelib.handlers.guarding import RequestAuthorizer
+from chalicelib.functions.request_authorizer import RequestAuthorizer
+from chalicelib.settings.config import Config as Settings
 from infra import gateway
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalice.deploy.deployer import ChaliceDeploymentError
 
 from chalicelib import providers
-from chalicelib.config import Config
 from chalicelib.errors import AuthError
+from chalicelib.settings.config import Config
 from infra import chalice_deployment, edge, events, guards, keys, package, table
 from infra.destroy import delete_function
 from infra.failure import Failure, command

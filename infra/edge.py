@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types_boto3_apigateway import APIGatewayClient
     from types_boto3_wafv2 import WAFV2Client
 
-    from chalicelib.config import Config
+    from chalicelib.settings.config import Config
     from infra.stage import Stage
 
 RULE = "requests-by-address"

@@ -13,8 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
-from chalicelib.handlers.cors import EXPOSED_HEADERS
-from chalicelib.handlers.responses import PROBLEM_JSON
+from chalicelib.web.cors import EXPOSED_HEADERS
+from chalicelib.web.responses import PROBLEM_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

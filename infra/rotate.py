@@ -10,8 +10,8 @@ from functools import partial
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.config import Config
 from chalicelib.errors import AuthError
+from chalicelib.settings.config import Config
 from infra import keys, package
 from infra.failure import command
 from infra.stage import Stage

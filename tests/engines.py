@@ -17,7 +17,8 @@ from unittest import mock
 
 from chalicelib.aws.session import new_session
 from chalicelib.store.calls import make_client
-from infra import dynoxide, table
+from infra import table
+from infra.local import dynoxide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from chalicelib import bootstrap
-from chalicelib.config import Config
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.domain.moments import Moment
 from chalicelib.domain.records import Caller
 from chalicelib.errors import Unavailable
+from chalicelib.functions import api
 from chalicelib.services.authorization import Authorization, principal_of
+from chalicelib.settings.config import Config
 from infra import keys
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class Keyturn:
     def container(self) -> Services:
         """A cold container's services over the same world: it knows nothing that is not in the table."""
         keyring = KeyRing(self.parameters, PREFIX, self.clock, groups=GROUPS)
-        services = bootstrap.compose(self.config, keyring, self.store, self.providers, self.clock, self.audit)
+        services = api.compose(self.config, keyring, self.store, self.providers, self.clock, self.audit)
         services.accounts.new_sessions.source = self.source
         return services
 

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.handlers import cookies
-from chalicelib.handlers.bodies import CHANGE_PASSWORD, LOG_IN, NOTHING, SIGN_UP
-from chalicelib.handlers.credentials import (
-    device_token_of,
-    displaced_cookies,
-    own_credential,
-    sessions_to_end,
-    transport_of,
-)
-from chalicelib.handlers.responses import json_response, no_content, token_response
 from chalicelib.services.accounts import Credentials
+from chalicelib.web import cookies
+from chalicelib.web.credentials import device_token_of, displaced_cookies, own_credential, sessions_to_end, transport_of
+from chalicelib.web.fields import CHANGE_PASSWORD, LOG_IN, NOTHING, SIGN_UP
+from chalicelib.web.responses import json_response, no_content, token_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 
 def sign_up(request: Request, services: Services) -> Response:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib import deadline, errors
 from chalicelib.handlers import oauth
-from chalicelib.handlers.request import read
-from chalicelib.handlers.responses import oauth_error, problem
+from chalicelib.web.request import read
+from chalicelib.web.responses import oauth_error, problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from chalice.app import Request as ChaliceRequest
     from chalice.app import Response
 
-    from chalicelib.handlers.request import Request
     from chalicelib.ports import AuditLog
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 STATUS: dict[type[errors.AuthError], int] = {
     errors.InvalidRequest: 400,

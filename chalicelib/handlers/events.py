@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.handlers.responses import json_response
+from chalicelib.web.responses import json_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 
 def list_events(request: Request, services: Services) -> Response:

@@ -8,27 +8,27 @@ from urllib.parse import urlencode
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
 from chalicelib.errors import InvalidRequest
-from chalicelib.handlers import cookies
-from chalicelib.handlers.bodies import BEGIN_LOGIN, EXCHANGE, FINISH_LOGIN
-from chalicelib.handlers.browsers import require_navigation
-from chalicelib.handlers.credentials import (
+from chalicelib.services.federation import LOGIN_SECONDS
+from chalicelib.services.login_requests import Callback, LoginRequest
+from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.web import cookies
+from chalicelib.web.credentials import (
     carried_sessions,
     device_token_of,
     displaced_cookies,
     sessions_to_end,
     transport_of,
 )
-from chalicelib.handlers.responses import grant_cookies, see_other, token_response
-from chalicelib.services.federation import LOGIN_SECONDS
-from chalicelib.services.login_requests import Callback, LoginRequest
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.web.fields import BEGIN_LOGIN, EXCHANGE, FINISH_LOGIN
+from chalicelib.web.origins import require_navigation
+from chalicelib.web.responses import grant_cookies, see_other, token_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
     from chalicelib.services.login_requests import AuthorizationRequest
+    from chalicelib.web.request import Request
 
 # Characters. API Gateway takes 10,240 bytes of headers in an answer, and turns a larger answer into a 502.
 LONGEST_LOCATION = 8000

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.crypto.login_states import parse_browser_secret
-from chalicelib.handlers import cookies
-from chalicelib.handlers.bodies import BEGIN_LINKING, LINK, UNLINK
-from chalicelib.handlers.browsers import require_allowed_page
-from chalicelib.handlers.credentials import device_token_of, own_credential
 from chalicelib.handlers.federation import authorization_code, authorization_cookies
-from chalicelib.handlers.responses import json_response, token_response
 from chalicelib.services.login_requests import LoginRequest
+from chalicelib.web import cookies
+from chalicelib.web.credentials import device_token_of, own_credential
+from chalicelib.web.fields import BEGIN_LINKING, LINK, UNLINK
+from chalicelib.web.origins import require_allowed_page
+from chalicelib.web.responses import json_response, token_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 
 def list_identities(request: Request, services: Services) -> Response:

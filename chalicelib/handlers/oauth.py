@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.errors import InvalidClient
-from chalicelib.handlers.bodies import INTROSPECT, REVOKE
-from chalicelib.handlers.responses import json_response
+from chalicelib.web.fields import INTROSPECT, REVOKE
+from chalicelib.web.responses import json_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.config import Config
     from chalicelib.domain.records import Session
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.settings.config import Config
+    from chalicelib.web.request import Request
 
 
 def revoke(request: Request, services: Services) -> Response:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import errors
-from chalicelib.handlers import cookies
 from chalicelib.handlers.boundary import FRAMEWORK, OAUTH_ERRORS, OAUTH_HANDLERS, STATUS
 from chalicelib.handlers.openapi_operations import GUARDED, GUARDED_UNSAFE, OPERATIONS, RENEWING
 from chalicelib.handlers.openapi_schemas import (
@@ -23,14 +22,15 @@ from chalicelib.handlers.openapi_schemas import (
     problem,
     reference,
 )
-from chalicelib.handlers.responses import JSON, PROBLEM_JSON
+from chalicelib.web import cookies
+from chalicelib.web.responses import JSON, PROBLEM_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.config import Config
-    from chalicelib.handlers.bodies import Fields
     from chalicelib.handlers.openapi_operations import Operation
+    from chalicelib.settings.config import Config
+    from chalicelib.web.fields import Fields
 
 VERSION = "0.1.0"  # the project's; a test compares them
 FORM = "application/x-www-form-urlencoded"

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chalicelib import errors
-from chalicelib.handlers import accounts, bodies, events, federation, identities, oauth, published, sessions, tokens
+from chalicelib.handlers import accounts, events, federation, identities, oauth, sessions, tokens, well_known
 from chalicelib.handlers.openapi_schemas import ID, one_of
 from chalicelib.providers import PROFILES
+from chalicelib.web import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from chalice.app import Response
 
     from chalicelib.errors import AuthError
-    from chalicelib.handlers.bodies import Fields
     from chalicelib.handlers.openapi_schemas import Schema
+    from chalicelib.web.fields import Fields
 
 Security = tuple[tuple[str, ...], ...]
 
@@ -70,14 +71,14 @@ OPERATIONS: dict[str, Operation] = {
         accounts.sign_up,
         {201: _TOKENS},
         (*NEW_PASSWORD, errors.InvalidEmail, *PAGE, errors.EmailTaken, errors.TooManyRequests),
-        body=bodies.SIGN_UP,
+        body=fields.SIGN_UP,
         sometimes=_COOKIES,
     ),
     "POST /login": Operation(
         accounts.log_in,
         {200: _TOKENS},
         (errors.InvalidRequest, errors.InvalidEmail, errors.InvalidCredentials, *PAGE, errors.TooManyRequests),
-        body=bodies.LOG_IN,
+        body=fields.LOG_IN,
         sometimes=_COOKIES,
     ),
     "POST /refresh": Operation(
@@ -85,7 +86,7 @@ OPERATIONS: dict[str, Operation] = {
         {200: one_of("TokensInBody", "TokensWithCookie")},
         (errors.InvalidRequest, errors.InvalidGrant, *PAGE),
         REFRESHING,
-        body=bodies.REFRESH,
+        body=fields.REFRESH,
         sometimes=_COOKIES,
     ),
     "POST /logout": Operation(
@@ -93,11 +94,11 @@ OPERATIONS: dict[str, Operation] = {
         {204: None},
         (errors.InvalidRequest, *PAGE),
         LEAVING,
-        body=bodies.LOG_OUT,
+        body=fields.LOG_OUT,
         sometimes=_COOKIES,
     ),
     "POST /logout/all": Operation(
-        accounts.log_out_everywhere, {204: None}, (errors.InvalidRequest,), GUARDED_UNSAFE, body=bodies.NOTHING
+        accounts.log_out_everywhere, {204: None}, (errors.InvalidRequest,), GUARDED_UNSAFE, body=fields.NOTHING
     ),
     "GET /me": Operation(accounts.me, {200: one_of("Me")}, (), GUARDED),
     "GET /sessions": Operation(
@@ -105,7 +106,7 @@ OPERATIONS: dict[str, Operation] = {
         {200: one_of("Sessions")},
         (errors.InvalidRequest,),
         GUARDED,
-        query=bodies.LIST_SESSIONS,
+        query=fields.LIST_SESSIONS,
     ),
     "DELETE /sessions/{session_id}": Operation(
         sessions.end_session,
@@ -120,7 +121,7 @@ OPERATIONS: dict[str, Operation] = {
         {200: _TOKENS},
         (*NEW_PASSWORD, *RECENT, *RENEWED, errors.InvalidCredentials, errors.TooManyRequests),
         RENEWING,
-        body=bodies.CHANGE_PASSWORD,
+        body=fields.CHANGE_PASSWORD,
         sometimes=_COOKIES,
     ),
     "GET /csrf": Operation(tokens.csrf, {200: one_of("CsrfToken", "NoSession")}, (errors.OriginRefused,), BY_COOKIE),
@@ -128,7 +129,7 @@ OPERATIONS: dict[str, Operation] = {
         federation.begin,
         {303: None},
         (*PROVIDER, errors.NavigationRequired),
-        query=bodies.BEGIN_LOGIN,
+        query=fields.BEGIN_LOGIN,
         headers=("Location", *_COOKIES),
         parameters=_PROVIDER,
     ),
@@ -136,7 +137,7 @@ OPERATIONS: dict[str, Operation] = {
         federation.finish,
         {303: None},
         (errors.ProviderNotFound, errors.LoginExpired, errors.NavigationRequired),
-        query=bodies.FINISH_LOGIN,
+        query=fields.FINISH_LOGIN,
         headers=("Location",),
         sometimes=_COOKIES,
         parameters=_PROVIDER,
@@ -145,7 +146,7 @@ OPERATIONS: dict[str, Operation] = {
         federation.finish_by_form,
         {303: None},
         (errors.ProviderNotFound, errors.InvalidRequest),
-        form=bodies.FINISH_LOGIN,
+        form=fields.FINISH_LOGIN,
         headers=("Location",),
         parameters=_PROVIDER,
     ),
@@ -153,7 +154,7 @@ OPERATIONS: dict[str, Operation] = {
         federation.exchange,
         {200: _TOKENS},
         (*PROVIDER, *PAGE, errors.InvalidCode, errors.AccessDenied, errors.EmailRequired, errors.EmailTaken),
-        body=bodies.EXCHANGE,
+        body=fields.EXCHANGE,
         sometimes=_COOKIES,
         parameters=_PROVIDER,
     ),
@@ -163,7 +164,7 @@ OPERATIONS: dict[str, Operation] = {
         {200: _TOKENS},
         (*PROVIDER, *RECENT, *RENEWED, errors.InvalidCode, errors.AccessDenied, errors.IdentityTaken),
         RENEWING,
-        body=bodies.LINK,
+        body=fields.LINK,
         sometimes=_COOKIES,
         parameters=_PROVIDER,
     ),
@@ -172,7 +173,7 @@ OPERATIONS: dict[str, Operation] = {
         {200: _TOKENS},
         (*RECENT, *RENEWED, errors.IdentityNotFound, errors.LastWayIn),
         RENEWING,
-        body=bodies.UNLINK,
+        body=fields.UNLINK,
         sometimes=_COOKIES,
         parameters=_PROVIDER,
     ),
@@ -181,7 +182,7 @@ OPERATIONS: dict[str, Operation] = {
         {200: one_of("AuthorizationUrl")},
         (*PROVIDER, *RECENT, *RENEWED),
         RENEWING,
-        body=bodies.BEGIN_LINKING,
+        body=fields.BEGIN_LINKING,
         headers=_COOKIES,
         parameters=_PROVIDER,
     ),
@@ -190,15 +191,15 @@ OPERATIONS: dict[str, Operation] = {
         {200: one_of("Inactive", "ActiveAccessToken", "ActiveSession")},
         (errors.InvalidRequest, errors.InvalidClient),
         BY_AWS,
-        form=bodies.INTROSPECT,
+        form=fields.INTROSPECT,
     ),
     "POST /token/revoke": Operation(
-        oauth.revoke, {200: one_of("Revoked")}, (errors.InvalidRequest,), form=bodies.REVOKE
+        oauth.revoke, {200: one_of("Revoked")}, (errors.InvalidRequest,), form=fields.REVOKE
     ),
     "GET /.well-known/openid-configuration": Operation(
-        published.metadata, {200: one_of("Metadata")}, headers=("Cache-Control",)
+        well_known.metadata, {200: one_of("Metadata")}, headers=("Cache-Control",)
     ),
-    "GET /.well-known/jwks.json": Operation(published.jwks, {200: one_of("Keys")}, headers=("Cache-Control",)),
-    "GET /openapi.json": Operation(published.openapi, {200: one_of("Document")}, headers=("Cache-Control",)),
-    "GET /health": Operation(published.health, {200: one_of("Health")}),
+    "GET /.well-known/jwks.json": Operation(well_known.jwks, {200: one_of("Keys")}, headers=("Cache-Control",)),
+    "GET /openapi.json": Operation(well_known.openapi, {200: one_of("Document")}, headers=("Cache-Control",)),
+    "GET /health": Operation(well_known.health, {200: one_of("Health")}),
 }

@@ -10,7 +10,7 @@ from chalicelib.domain.records import TRANSPORTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.handlers.bodies import Fields, Member
+    from chalicelib.web.fields import Fields, Member
 
     Schema = dict[str, Any]
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from chalicelib.handlers import boundary, cors
-from chalicelib.handlers.request import read
-from chalicelib.handlers.responses import no_content
+from chalicelib.handlers import boundary
+from chalicelib.web import cors
+from chalicelib.web.request import read
+from chalicelib.web.responses import no_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from chalice.app import Authorizer, Request, Response
+    from chalice.app import Authorizer, Chalice, Request, Response
 
-    from chalicelib.config import Config
-    from chalicelib.handlers.invocations import Api
     from chalicelib.ports import AuditLog
     from chalicelib.services import Services
+    from chalicelib.settings.config import Config
 
 
 class Route(NamedTuple):
@@ -40,9 +40,11 @@ class Route(NamedTuple):
 
 
 class Product(Protocol):
-    """What answering takes: the module bootstrap, asked at each request, because nothing is read before the first."""
+    """What answering takes, looked up at each request, because nothing is read before the first."""
 
-    audit: AuditLog
+    @property
+    def audit(self) -> AuditLog:
+        """The log."""
 
     def config(self) -> Config:
         """The settings. ConfigurationError."""
@@ -51,13 +53,12 @@ class Product(Protocol):
         """Everything that handlers call. ConfigurationError, Unavailable."""
 
 
-def serve(app: Api, routes: Iterable[Route], product: Product) -> None:
+def serve(app: Chalice, routes: Iterable[Route], product: Product) -> None:
     """Have the app answer the routes, and give every answer the headers that it needs, those of Chalice's own too.
 
     Each path takes OPTIONS beside its own methods: that is how a browser asks before a page of another origin sends
     what a form could not (Fetch, section "CORS-preflight fetch").
     """
-    app.product = product
     methods: dict[str, list[str]] = {}
 
     def finish(event: Any, get_response: Callable[[Any], Response]) -> Response:  # noqa: ANN401  # chalice passes its Request
@@ -73,7 +74,7 @@ def serve(app: Api, routes: Iterable[Route], product: Product) -> None:
         app.route(path, methods=["OPTIONS"], name=f"preflight of {path}", content_types=["*/*"])(_preflight)
 
 
-def _serve_one(app: Api, route: Route, product: Product) -> None:
+def _serve_one(app: Chalice, route: Route, product: Product) -> None:
     def view(**parameters: str) -> Response:
         request = cast("Request", app.current_request)
         return boundary.respond(route.handle, request, product.services, product.audit, **parameters)

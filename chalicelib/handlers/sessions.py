@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import SessionNotFound
-from chalicelib.handlers.bodies import LIST_SESSIONS
-from chalicelib.handlers.responses import json_response, no_content
+from chalicelib.web.fields import LIST_SESSIONS
+from chalicelib.web.responses import json_response, no_content
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.bearer import bearer_token
 from chalicelib.errors import InvalidGrant, InvalidToken
-from chalicelib.handlers import cookies
-from chalicelib.handlers.bodies import LOG_OUT, REFRESH
-from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
-from chalicelib.handlers.credentials import (
+from chalicelib.web import cookies
+from chalicelib.web.credentials import (
     body_refresh_token,
     carried,
     carried_sessions,
@@ -17,14 +15,16 @@ from chalicelib.handlers.credentials import (
     genuine,
     named_cookies,
 )
-from chalicelib.handlers.responses import json_response, no_content, token_response
+from chalicelib.web.fields import LOG_OUT, REFRESH
+from chalicelib.web.origins import require_allowed_page, require_csrf_token
+from chalicelib.web.responses import json_response, no_content, token_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
     from chalicelib.domain.records import AccessTokenClaims
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 
 def refresh(request: Request, services: Services) -> Response:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.environment import provider_variable
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers import apple, github, google, microsoft, oidc
 from chalicelib.providers.client_secrets import Secret, SignedSecret
 from chalicelib.providers.github import GitHub
 from chalicelib.providers.openid import OpenIdProvider
+from chalicelib.settings.environment import provider_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from chalicelib.environment import ProviderSettings
     from chalicelib.ports import ClientSecretIssuer, Clock, IdentityProvider, IdTokenVerifier, ParameterSource
     from chalicelib.providers.profile import Profile
+    from chalicelib.settings.environment import ProviderSettings
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.environment import provider_variable
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers.remembered import Remembered
+from chalicelib.settings.environment import provider_variable
 
 if TYPE_CHECKING:
-    from chalicelib.environment import ProviderSettings
     from chalicelib.ports import ClientSecretIssuer, Clock, ParameterSource
+    from chalicelib.settings.environment import ProviderSettings
 
 SECRET_FRESH = 60  # seconds: how long a secret that was taken away is still sent
 SECRET_OUTLIVES = 3600  # seconds that it goes on when the parameter store is away

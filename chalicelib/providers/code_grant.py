@@ -12,8 +12,8 @@ from chalicelib.providers import http
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import AuthorizationCode
-    from chalicelib.environment import ProviderSettings
     from chalicelib.providers.http import Answer
+    from chalicelib.settings.environment import ProviderSettings
 
 CODE = re.compile(r"[ -~]{1,4096}")  # RFC 6749 appendix A.11
 ERROR_CODE = re.compile(r"[a-z_]{1,64}")  # what RFC 6749 and its extensions register

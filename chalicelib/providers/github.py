@@ -17,8 +17,8 @@ from chalicelib.providers.profile import Profile, Use
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import AuthorizationCode
-    from chalicelib.environment import ProviderSettings
     from chalicelib.providers.code_grant import ClientSecret
+    from chalicelib.settings.environment import ProviderSettings
 
 PROFILE = Profile(
     name="github",

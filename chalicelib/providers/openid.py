@@ -19,17 +19,17 @@ from chalicelib import deadline
 from chalicelib.domain.records import Identity
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers import code_grant, http
+from chalicelib.providers.metadata import Published
 from chalicelib.providers.microsoft import tenants_issuer
-from chalicelib.providers.published import Published
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.domain.records import AuthorizationCode
-    from chalicelib.environment import ProviderSettings
     from chalicelib.ports import Clock, IdTokenVerifier
     from chalicelib.providers.code_grant import ClientSecret
     from chalicelib.providers.profile import Profile
+    from chalicelib.settings.environment import ProviderSettings
 
 MAX_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 CLOCK_LEEWAY = 60  # seconds that the provider's clock may be ahead

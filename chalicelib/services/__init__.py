@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chalicelib.config import Config
     from chalicelib.crypto.csrf_tokens import CsrfTokens
     from chalicelib.crypto.keyring import KeyRing
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
     from chalicelib.services.security_events import SecurityEvents
     from chalicelib.services.sessions import Sessions
     from chalicelib.services.tokens import Tokens
+    from chalicelib.settings.config import Config
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Services:
-    """Everything that handlers call; bootstrap.py puts it together."""
+    """Everything that handlers call; functions/api.py puts it together."""
 
     config: Config
     clock: Clock

@@ -30,12 +30,12 @@ from chalicelib.services.in_parallel import in_parallel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import Device
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.moments import Moment
     from chalicelib.domain.records import Account, Caller
     from chalicelib.ports import AuditLog, Clock
+    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
 
     Counter = tuple[LimitPolicy, str]  # a policy, and the value that it counts

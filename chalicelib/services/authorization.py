@@ -13,10 +13,10 @@ from chalicelib.domain.roles import scope_of
 from chalicelib.errors import InvalidToken, Unavailable
 
 if TYPE_CHECKING:
-    from chalicelib.config import Config
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import AccessTokenClaims, Caller, Session
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
+    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
 
 TOUCH_SECONDS = 60

@@ -25,13 +25,13 @@ from chalicelib.services.in_parallel import in_parallel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Caller, Transport
     from chalicelib.ports import AuditLog, Clock, TokenSource
     from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
+    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
 
 MOST_SESSIONS = 100  # items of an account

@@ -31,7 +31,6 @@ from chalicelib.services.reloads import has_come_through
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.login_states import LoginState, LoginStates
     from chalicelib.crypto.refresh_tokens import RefreshToken
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from chalicelib.services.provider_logins import ProviderLogins
     from chalicelib.services.renewals import Renewals
     from chalicelib.services.sessions import Sessions
+    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
 
 LOGIN_SECONDS = 600

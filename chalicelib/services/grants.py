@@ -12,11 +12,11 @@ from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.domain.roles import scope_of
 
 if TYPE_CHECKING:
-    from chalicelib.config import Config
     from chalicelib.crypto.csrf_tokens import CsrfTokens
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Account, Session, Transport
     from chalicelib.ports import AccessTokenCodec, TokenSource
+    from chalicelib.settings.config import Config
 
 
 @dataclass(frozen=True, slots=True)

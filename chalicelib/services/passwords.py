@@ -15,9 +15,9 @@ from chalicelib.domain.passwords import accept_new
 from chalicelib.errors import PasswordRejected, Unavailable
 
 if TYPE_CHECKING:
-    from chalicelib.config import Config
     from chalicelib.domain.records import Caller
     from chalicelib.ports import AuditLog, BreachedPasswords
+    from chalicelib.settings.config import Config
 
 PREFIX = 5  # hex digits of a SHA-1 that leave the function: 2**20 ranges, each with hundreds of passwords
 

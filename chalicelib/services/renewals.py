@@ -18,12 +18,12 @@ from chalicelib.store.protocol import Renewal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chalicelib.config import Config
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Caller, Session
     from chalicelib.ports import AuditLog, TokenSource
     from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
+    from chalicelib.settings.config import Config
 
 ATTEMPTS = 3  # at a change whose session's key another tab turns meanwhile
 

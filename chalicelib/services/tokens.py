@@ -12,13 +12,13 @@ from chalicelib.errors import InvalidGrant, Unavailable
 from chalicelib.store.protocol import LateAnswer, NotRotated, Rotated, Rotation
 
 if TYPE_CHECKING:
-    from chalicelib.config import Config
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Caller, Session
     from chalicelib.ports import AuditLog, Clock, TokenSource
     from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
+    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
 
 LATE_ATTEMPTS = 3

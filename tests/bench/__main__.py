@@ -23,8 +23,9 @@ from unittest import mock
 import boto3
 
 from chalicelib.services.begin import MOST_SESSIONS
-from infra import dynoxide, keys, table
+from infra import keys, table
 from infra.failure import Failure
+from infra.local import dynoxide
 from tests.bench import attacks, federated, guarded, report
 from tests.bench.costs import MeteredStage
 from tests.bench.deployed import HANDLERS, ColdStart, Runner, WarmStage, cold_start
@@ -180,7 +181,7 @@ def _cold_starts(
 
         events = {"authorize": token_event(grant["access_token"]), "guard": guarded.cookie_event(cookie)}
         for name, event in events.items():
-            process = runner.start(ours.task_root, f"chalicelib.authorizers.{name}", settings)
+            process = runner.start(ours.task_root, f"chalicelib.functions.authorizers.{name}", settings)
             start, answer = cold_start(process, event)
             assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow", answer
             starts[name].append(start)

@@ -29,10 +29,10 @@ class MeteredStage:
     def __init__(self) -> None:
         # Imported here: the authorizer's module reads its setting when it is imported.
         import app  # noqa: PLC0415
-        from chalicelib import authorizers, bootstrap  # noqa: PLC0415
+        from chalicelib.functions import api, authorizers  # noqa: PLC0415
 
         stores = {
-            "api_handler": bootstrap.services().tokens.store,
+            "api_handler": api.services().tokens.store,
             "authorize": authorizers.authorization().store,
             "guard": authorizers.guarding().authorization.store,
         }

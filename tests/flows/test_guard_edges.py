@@ -11,9 +11,10 @@ import pytest
 from chalicelib import deadline
 from chalicelib.domain.denials import DENIED_SESSIONS
 from chalicelib.errors import InvalidToken
-from chalicelib.handlers import accounts, cookies
-from chalicelib.handlers.request import Request
+from chalicelib.handlers import accounts
 from chalicelib.services.authorization import TOUCH_SECONDS
+from chalicelib.web import cookies
+from chalicelib.web.request import Request
 from infra import keys
 from tests.fakes import CLIENT, ORIGIN, PASSWORD, PREFIX, START, Keyturn
 from tests.fakes_store import FakeStore

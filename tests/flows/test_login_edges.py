@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.config import Config
 from chalicelib.errors import AuthError, ConfigurationError, TooManyRequests, Unavailable
+from chalicelib.settings.config import Config
 from tests.fakes import CLIENT
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore

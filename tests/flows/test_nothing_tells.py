@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.audit import JsonAuditLog
-from chalicelib.chronicle import event_of
 from chalicelib.domain.events import EVENTS, LATE
 from chalicelib.errors import InvalidGrant
+from chalicelib.functions.chronicle import event_of
 from chalicelib.handlers import accounts, events, identities, sessions
-from chalicelib.handlers.request import Request
 from chalicelib.services.security_events import SHOWN
+from chalicelib.web.request import Request
 from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
 from tests.fakes_store import FakeStore
 from tests.flows.steps import (

@@ -18,7 +18,7 @@ from chalicelib.errors import (
     OriginRefused,
 )
 from chalicelib.handlers import accounts, tokens
-from chalicelib.handlers.request import Request
+from chalicelib.web.request import Request
 from tests.fakes import CLIENT, ORIGIN, PASSWORD, Keyturn
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore

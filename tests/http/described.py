@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from chalicelib.config import Config
 from chalicelib.handlers.openapi import document
+from chalicelib.settings.config import Config
 from tests.rehearsal import proxy
 
 if TYPE_CHECKING:

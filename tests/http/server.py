@@ -24,16 +24,17 @@ from chalice.deploy.planner import StringFormat
 from chalice.local import LocalChalice
 
 import app
-from chalicelib import authorizers, bootstrap, chronicle, deadline, providers
+from chalicelib import deadline, providers
 from chalicelib.audit import JsonAuditLog
 from chalicelib.aws.parameters import SystemsManagerParameters
 from chalicelib.clock import SystemClock
 from chalicelib.crypto.client_secrets import SignedClientSecrets
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
-from chalicelib.handlers.invocations import Api
+from chalicelib.functions import api, authorizers, chronicle, container
+from chalicelib.functions.rest_api import Api
 from infra import keys
 from infra.chalice_deployment import Swagger
-from infra.local_events import LocalLog
+from infra.local.events import LocalLog
 from tests import engines
 from tests.providers.hostile import StandIn
 from tests.rehearsal.gateway import Gateway
@@ -42,10 +43,10 @@ from tests.rehearsal.runtime import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from chalicelib.config import Config
-    from chalicelib.handlers.guards import Guard
+    from chalicelib.guard.verdicts import Guard
     from chalicelib.services import Services
     from chalicelib.services.authorization import Authorization
+    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
 
 # Says which address the connection comes from. Of a real one the gateway knows it by itself.
@@ -98,8 +99,8 @@ class Containers:
     """What the functions keep between requests: nothing before their first one."""
 
     def __init__(self) -> None:
-        self.config: Callable[[], Config] = lru_cache(maxsize=1)(bootstrap.config.__wrapped__)
-        self.services: Callable[[], Services] = lru_cache(maxsize=1)(bootstrap.services.__wrapped__)
+        self.config: Callable[[], Config] = lru_cache(maxsize=1)(container.config.__wrapped__)
+        self.services: Callable[[], Services] = lru_cache(maxsize=1)(api.services.__wrapped__)
         self.authorization: Callable[[], Authorization] = lru_cache(maxsize=1)(authorizers.authorization.__wrapped__)
         self.guarding: Callable[[], Guard] = lru_cache(maxsize=1)(authorizers.guarding.__wrapped__)
         self.table: Callable[[], Store] = lru_cache(maxsize=1)(chronicle.table.__wrapped__)
@@ -165,13 +166,12 @@ class Server:
         with (
             mock.patch.dict(os.environ, self.environment | dict(environment)),
             mock.patch.object(deadline.start.__wrapped__, "__defaults__", (seconds,)),  # type: ignore[attr-defined]  # of contextmanager
-            mock.patch.object(bootstrap, "config", containers.config),
-            mock.patch.object(bootstrap, "services", containers.services),
+            mock.patch.object(container, "config", containers.config),
+            mock.patch.object(api, "services", containers.services),
             mock.patch.object(authorizers, "authorization", containers.authorization),
             mock.patch.object(authorizers, "guarding", containers.guarding),
             mock.patch.object(chronicle, "table", containers.table),
-            mock.patch.object(bootstrap, "audit", JsonAuditLog(bootstrap.clock, self.log.write)),
-            mock.patch.object(authorizers, "audit", JsonAuditLog(authorizers.clock, self.log.write)),
+            mock.patch.object(container, "audit", JsonAuditLog(container.clock, self.log.write)),
         ):
             yield
 
@@ -198,7 +198,7 @@ class Server:
             config, SystemsManagerParameters(self.parameters), JwtIdTokenVerifier(), SignedClientSecrets(), warm.clock
         )
         forgetful = replace(warm, federation=replace(warm.federation, providers=fresh))
-        with mock.patch.object(bootstrap, "services", return_value=forgetful):
+        with mock.patch.object(api, "services", return_value=forgetful):
             yield
 
     @contextmanager

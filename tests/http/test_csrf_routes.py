@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import app
-from chalicelib.handlers.browsers import SAFE_METHODS
+from chalicelib.web.origins import SAFE_METHODS
 from tests import engines
 from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, Held, log_in, new_email, sign_up

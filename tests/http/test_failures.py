@@ -253,7 +253,7 @@ def test_fault_of_our_own(
         message = "canary of an error's message"
         raise KeyError(message)
 
-    monkeypatch.setattr("chalicelib.bootstrap.services", broken)
+    monkeypatch.setattr("chalicelib.functions.api.services", broken)
     reply = ask(server, route, app_user)
     assert_problem(reply, 500, "internal_error")
     assert set(reply.json) == {"type", "title", "status", "code"}

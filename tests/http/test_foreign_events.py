@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib import chronicle
+from chalicelib.functions import chronicle
 from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
-from infra.local_events import delivery
+from infra.local.events import delivery
 from tests.http.hostile import Route
 from tests.http.server import API, AUTHORIZE, GUARD, NO_PROVIDER, Server
 from tests.http.test_hostile_events import an_event

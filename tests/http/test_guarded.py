@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import app
-from chalicelib.handlers.guarding import guard
+from chalicelib.functions.request_authorizer import guard
 from tests.fakes import PASSWORD
 from tests.http.client import Client, Held, assert_answer, assert_no_content, assert_problem, log_in, sign_up
 from tests.http.hostile import filled

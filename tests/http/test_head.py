@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import app
-from chalicelib.handlers.browsers import SAFE_METHODS
+from chalicelib.web.origins import SAFE_METHODS
 from tests.http.client import FROM_PAGE, Client, Held
 from tests.http.hostile import filled
 from tests.http.server import PAGE

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Moment = Callable[[subprocess.Popen[str], int], bool]
 
-PAGE_JS = ROOT / "infra" / "page" / "page.js"
+PAGE_JS = ROOT / "infra" / "local" / "page" / "page.js"
 ORIGINS = {"KEYTURN_ALLOWED_ORIGINS": ORIGIN}
 GITHUB = {
     "KEYTURN_GITHUB_CLIENT_ID": "x",

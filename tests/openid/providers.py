@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, Request, build_opener
 
-from infra import stand_in
+from infra.local import stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

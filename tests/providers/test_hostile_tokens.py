@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.errors import InvalidCode, ProviderError, Unavailable
-from chalicelib.providers.published import KEYS_COOLDOWN
+from chalicelib.providers.metadata import KEYS_COOLDOWN
 from tests.fakes import START
 from tests.providers.hostile import ABSENT, Forgery, rsa_key
 from tests.providers.misdeeds import KEYS, Fault

@@ -9,10 +9,10 @@ import pytest
 from chalicelib import providers
 from chalicelib.crypto.client_secrets import SignedClientSecrets
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
-from chalicelib.environment import ProviderSettings
 from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError
 from chalicelib.providers import PROFILES, http
 from chalicelib.providers.profile import Use
+from chalicelib.settings.environment import ProviderSettings
 from tests.fakes import START, FrozenClock, MemoryParameters
 from tests.providers.hostile import ABSENT
 from tests.providers.misdeeds import KEYS, TOKEN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import ProviderError
-from chalicelib.providers.published import DAY, HOUR, Published
+from chalicelib.providers.metadata import DAY, HOUR, Published
 from tests.fakes import FrozenClock
 from tests.providers.hostile import ABSENT
 from tests.providers.misdeeds import KEYS, METADATA

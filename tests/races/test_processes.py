@@ -103,7 +103,7 @@ def test_one_refresh_token_has_one_successor(workers: Workers, engine: str) -> N
     assert session
     assert session.generation == 1
     presented = keyturn.services.refresh_tokens.decode(outcomes[0][1], "body")
-    grant = keyturn.services.tokens.refresh(presented, keyturn.audit.events[0][1]["client"])
+    grant = keyturn.services.tokens.refresh(presented, keyturn.audit.events[0][1]["caller"])
     assert_works(keyturn, grant)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import schemathesis
 
-from chalicelib.handlers.request import MAX_BODY
+from chalicelib.web.request import MAX_BODY
 from tests.rehearsal.client import Client
 from tests.rehearsal.visitor import ORIGIN, PAGE
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import app
+from chalicelib.functions.request_authorizer import guard
 from chalicelib.handlers.boundary import SECURITY_HEADERS, STATUS
-from chalicelib.handlers.guarding import guard
 from chalicelib.handlers.openapi_operations import OPERATIONS
 from infra import gateway, table
 from tests import engines

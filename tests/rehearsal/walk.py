@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from chalicelib.handlers import cookies
-from chalicelib.handlers.guarding import guard
+from chalicelib.functions.request_authorizer import guard
+from chalicelib.web import cookies
 from tests.providers.hostile import ABSENT, Person
 from tests.rehearsal.client import Client
 from tests.rehearsal.conftest import PASSWORD

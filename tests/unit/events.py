@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalice.app import Request as ChaliceRequest
 
-from chalicelib.handlers.request import Request, read
+from chalicelib.web.request import Request, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
-from chalicelib import authorizers
 from chalicelib.domain.requirements import Requirement
-from chalicelib.handlers import cookies, guards
+from chalicelib.functions import authorizers, container
+from chalicelib.guard import verdicts
 from chalicelib.services.accounts import Credentials
+from chalicelib.web import cookies
 from tests.fakes import CLIENT, PASSWORD, Keyturn, config
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
@@ -88,10 +89,10 @@ class Guarded:
         self.store.calls.clear()
         self.audit.events.clear()
 
-    def guard(self) -> guards.Guard:
+    def guard(self) -> verdicts.Guard:
         """What a cold container puts together."""
         services = self.keyturn.container()
-        return guards.Guard(
+        return verdicts.Guard(
             authorization=self.keyturn.authorization(),
             session_tokens=services.refresh_tokens,
             csrf_tokens=services.csrf_tokens,
@@ -102,7 +103,7 @@ class Guarded:
     def ask(self, event: object, alias: str = "") -> dict[str, Any]:
         """What API Gateway is answered, by the variant of this name."""
         context = SimpleNamespace(invoked_function_arn=f"{FUNCTION}:{alias}" if alias else FUNCTION)
-        with mock.patch.multiple(authorizers, audit=self.audit, guarding=self.guard):
+        with mock.patch.object(container, "audit", self.audit), mock.patch.object(authorizers, "guarding", self.guard):
             return cast("dict[str, Any]", authorizers.guard(event, context))
 
     def refuses(self, event: object) -> bool:

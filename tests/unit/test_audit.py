@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.audit import MAX_FACT, JsonAuditLog
-from chalicelib.config import Config
 from chalicelib.domain.events import EVENTS
 from chalicelib.domain.records import Caller
 from chalicelib.errors import ConfigurationError, InvalidCredentials, InvalidGrant
 from chalicelib.services.accounts import Credentials
+from chalicelib.settings.config import Config
 from tests.fakes import CLIENT, START, FrozenClock, Keyturn
 from tests.fakes_store import FakeStore
 

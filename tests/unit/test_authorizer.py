@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib import authorizers, deadline
+from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, Unavailable
+from chalicelib.functions import authorizers, container
 from chalicelib.services.accounts import Credentials
 from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
 from tests.fakes_store import FakeStore
@@ -28,7 +29,7 @@ class Deployed:
         self.store = FaultyStore(FakeStore())
         self.keyturn = Keyturn(self.store)
         self.audit = RecordingAudit()
-        monkeypatch.setattr(authorizers, "audit", self.audit)
+        monkeypatch.setattr(container, "audit", self.audit)
         monkeypatch.setattr(authorizers, "authorization", self.keyturn.authorization)
         credentials = Credentials(email="ada@example.com", password="correct horse battery", transport="body")
         self.grant = self.keyturn.services.accounts.sign_up(credentials, CLIENT)

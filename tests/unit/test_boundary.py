@@ -20,8 +20,8 @@ from tests.fakes import FrozenClock, RecordingAudit
 from tests.unit.events import chalice_request
 
 if TYPE_CHECKING:
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 CANARY = "canary-5f3b"
 

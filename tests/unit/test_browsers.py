@@ -10,7 +10,7 @@ from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import SESSIONS
 from chalicelib.errors import CsrfTokenInvalid, NavigationRequired, OriginRefused
-from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token, require_navigation
+from chalicelib.web.origins import require_allowed_page, require_csrf_token, require_navigation
 from tests.fakes import ORIGIN, PREFIX, FrozenClock, parameters_with_keys
 from tests.unit.events import request
 

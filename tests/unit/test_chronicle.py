@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib import chronicle, deadline
+from chalicelib import deadline
 from chalicelib.audit import JsonAuditLog
 from chalicelib.domain.events import EVENTS, KEPT, RANKS
 from chalicelib.domain.records import Caller
 from chalicelib.errors import Unavailable
-from infra.local_events import delivery
+from chalicelib.functions import chronicle
+from infra.local.events import delivery
 from tests.fakes import CLIENT, START, FrozenClock
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore

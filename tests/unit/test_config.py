@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.config import DAY, Config
 from chalicelib.crypto.passwords import PROFILES
 from chalicelib.domain.requirements import Requirement
-from chalicelib.environment import PROVIDER_VARIABLE, ProviderSettings
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers import PROFILES as PROVIDERS
+from chalicelib.settings.config import DAY, Config
+from chalicelib.settings.environment import PROVIDER_VARIABLE, ProviderSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 LEAST = {

@@ -14,11 +14,12 @@ import pytest
 from chalice.app import IAMAuthorizer
 
 import app
-from chalicelib import config, deadline
+from chalicelib import deadline
 from chalicelib.crypto import keys as key_material
 from chalicelib.crypto import refresh_tokens
 from chalicelib.domain import access_tokens, limits, passwords, records
 from chalicelib.errors import PasswordRejected
+from chalicelib.settings import config
 from infra import package
 from tests.http.hostile import MEMBERS
 from tests.unit.signing import CLAIMS

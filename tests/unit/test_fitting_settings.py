@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.device_tokens import DeviceTokens
 from chalicelib.crypto.keyring import KeyRing
@@ -20,9 +19,10 @@ from chalicelib.domain.records import AccessTokenClaims, Principal
 from chalicelib.domain.requirements import parse
 from chalicelib.domain.roles import scope_of
 from chalicelib.errors import ConfigurationError
-from chalicelib.handlers.bodies import BEGIN_LINKING, EXCHANGE, LOG_IN
-from chalicelib.handlers.guards import context_of
-from chalicelib.handlers.request import MAX_COOKIE, MAX_HEADER
+from chalicelib.guard.verdicts import context_of
+from chalicelib.settings.config import Config
+from chalicelib.web.fields import BEGIN_LINKING, EXCHANGE, LOG_IN
+from chalicelib.web.request import MAX_COOKIE, MAX_HEADER
 from tests.fakes import PREFIX, START, FrozenClock, parameters_with_keys
 from tests.unit.key_containers import PUBLIC, SESSIONS, Container, refusal
 from tests.unit.test_config import LEAST, problems, read

@@ -9,8 +9,9 @@ from unittest import mock
 
 import pytest
 
-from chalicelib import authorizers, deadline
+from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, Unavailable
+from chalicelib.functions import authorizers, container
 from tests.fakes import CLIENT, ORIGIN, START
 from tests.unit.guarded import FUNCTION, KINDS, SAMPLES, WITH_COOKIES, WITH_METHODS, Guarded, allowed, put, sample
 
@@ -171,7 +172,10 @@ def test_unknown_alias_refuses_everybody(guarded: Guarded, alias: str) -> None:
 def test_unknown_function_refuses_everybody(guarded: Guarded, arn: object) -> None:
     """Where it cannot be told which variant was invoked, nobody knows what it asks for."""
     event = put("rest-request", {"Authorization": guarded.bearer})
-    with mock.patch.multiple(authorizers, audit=guarded.audit, guarding=guarded.guard):
+    with (
+        mock.patch.object(container, "audit", guarded.audit),
+        mock.patch.object(authorizers, "guarding", guarded.guard),
+    ):
         for context in (SimpleNamespace(invoked_function_arn=arn), None):
             with pytest.raises(ConfigurationError):
                 authorizers.guard(event, context)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from chalicelib.config import DAY
 from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.crypto.encoding import from_b64url
 from chalicelib.crypto.keyring import KEPT, KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.refresh_tokens import FORM
 from chalicelib.errors import ConfigurationError
+from chalicelib.settings.config import DAY
 from infra import key_parameters
 from infra.keys import KEPT_AFTER_SUCCESSOR, PUBLISHED_AHEAD, SECRET_KEPT_AFTER_SUCCESSOR
 from tests.fakes import GROUPS, PREFIX, START, FrozenClock, MemoryParameters

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import gateway
-from infra import local_framing as framing
-from infra.local_http import Handler
+from infra.local import framing
+from infra.local.http import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

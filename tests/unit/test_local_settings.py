@@ -7,7 +7,7 @@ import os
 import pytest
 
 from infra.failure import Failure
-from infra.local_settings import read
+from infra.local.settings import read
 
 # Arabic and full-width digits; what int() reads and a port is not; what is out of range.
 WRONG_PORTS = (

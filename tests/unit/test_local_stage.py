@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra import dynoxide, local_stage
 from infra.failure import Failure
+from infra.local import dynoxide, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,18 +33,18 @@ class Pages:
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in place of .local."""
     state = tmp_path / ".local"
-    monkeypatch.setattr(local_stage, "STATE", state)
-    monkeypatch.setattr(local_stage, "KEPT", state / "parameters.json")
-    monkeypatch.setattr(local_stage, "DATABASE", state / "dynoxide.db")
+    monkeypatch.setattr(stage, "STATE", state)
+    monkeypatch.setattr(stage, "KEPT", state / "parameters.json")
+    monkeypatch.setattr(stage, "DATABASE", state / "dynoxide.db")
     return state
 
 
 def test_parameters_are_kept_whole(state: Path) -> None:
     """What is kept is read again; the file is the owner's alone, and nothing lies beside it."""
-    assert local_stage._kept_parameters() == []
+    assert stage._kept_parameters() == []
     for _ in range(2):
-        local_stage._keep_parameters(Pages(), "/keyturn/local")  # type: ignore[arg-type]  # all that is called
-        assert local_stage._kept_parameters() == [PARAMETER]
+        stage._keep_parameters(Pages(), "/keyturn/local")  # type: ignore[arg-type]  # all that is called
+        assert stage._kept_parameters() == [PARAMETER]
     (kept,) = state.iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
 
@@ -63,7 +63,7 @@ def test_damaged_file_is_named_with_the_remedy(state: Path, damaged: bytes) -> N
     kept = state / "parameters.json"
     kept.write_bytes(damaged)
     with pytest.raises(Failure, match=f"^{kept} is damaged. Delete [^\\n]*$"):
-        local_stage._kept_parameters()
+        stage._kept_parameters()
     assert kept.read_bytes() == damaged
 
 
@@ -71,9 +71,9 @@ def test_folder_in_place_of_a_file(state: Path) -> None:
     """It cannot be read, and not be replaced."""
     (state / "parameters.json").mkdir(parents=True)
     with pytest.raises(Failure, match="is damaged"):
-        local_stage._kept_parameters()
+        stage._kept_parameters()
     with pytest.raises(Failure, match="cannot be written"):
-        local_stage._keep_parameters(Pages(), "/keyturn/local")  # type: ignore[arg-type]  # as above
+        stage._keep_parameters(Pages(), "/keyturn/local")  # type: ignore[arg-type]  # as above
     assert [path.name for path in state.iterdir()] == ["parameters.json"]
 
 
@@ -81,7 +81,7 @@ def test_file_in_place_of_the_folder(state: Path) -> None:
     """Nothing can be kept: that is said before anything is made."""
     state.write_text("a file")
     with pytest.raises(Failure, match=f"{state} cannot be written: File exists"):
-        local_stage._kept_parameters()
+        stage._kept_parameters()
 
 
 def test_damaged_table_is_named_with_the_remedy(state: Path) -> None:
@@ -92,11 +92,11 @@ def test_damaged_table_is_named_with_the_remedy(state: Path) -> None:
         ExitStack() as children,
         pytest.raises(Failure, match=rf"^dynoxide did not start. .* {state}/dynoxide.db: end"),
     ):
-        local_stage._start_engine(children)
+        stage._start_engine(children)
 
 
 def test_missing_engine_is_named_with_the_remedy(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is installed by a command of its own."""
     monkeypatch.setattr(dynoxide, "PACKAGES", state)
     with ExitStack() as children, pytest.raises(Failure, match=r"does not exist: run `make dynoxide`$"):
-        local_stage._start_engine(children)
+        stage._start_engine(children)

@@ -16,11 +16,11 @@ from openapi_spec_validator import validate
 
 import app
 from chalicelib import errors
-from chalicelib.config import Config
-from chalicelib.handlers import bodies
 from chalicelib.handlers.boundary import STATUS
 from chalicelib.handlers.openapi import VERSION, document
 from chalicelib.handlers.openapi_operations import OPERATIONS
+from chalicelib.settings.config import Config
+from chalicelib.web import fields
 
 ROOT = Path(__file__).parents[2]
 ISSUER = "https://auth.example.com/api"
@@ -95,10 +95,10 @@ def test_path_parameters_are_described(key: str) -> None:
 
 def test_declared_fields_are_used() -> None:
     """Every body, form and query that is declared is of one route at least, and by its own name."""
-    declared = {id(fields) for fields in vars(bodies).values() if isinstance(fields, bodies.Fields)}
-    used = {id(fields) for one in OPERATIONS.values() for fields in (one.body, one.form, one.query) if fields}
+    declared = {id(each) for each in vars(fields).values() if isinstance(each, fields.Fields)}
+    used = {id(each) for one in OPERATIONS.values() for each in (one.body, one.form, one.query) if each}
     assert declared == used
-    names = [fields.name for fields in vars(bodies).values() if isinstance(fields, bodies.Fields)]
+    names = [each.name for each in vars(fields).values() if isinstance(each, fields.Fields)]
     assert len(names) == len(set(names))
 
 

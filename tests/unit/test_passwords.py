@@ -16,10 +16,11 @@ from argon2.exceptions import HashingError, VerificationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib import bootstrap, deadline
+from chalicelib import deadline
 from chalicelib.crypto.passwords import LOCAL_MEMORY, PROFILES, Argon2PasswordHasher, Profile, hashes_at_once
 from chalicelib.domain.passwords import MAX_LENGTH, accept_new, normalised
 from chalicelib.errors import ConfigurationError, InvalidRequest, PasswordRejected, Unavailable
+from chalicelib.functions import api
 
 ROOT = Path(__file__).parents[2]
 EMAIL = "ada@example.com"
@@ -280,7 +281,7 @@ def test_failing_hash_gives_its_turn_back() -> None:
 )
 def test_memory_is_the_functions(environ: dict[str, str], memory: int) -> None:
     """Lambda says how much a function has; elsewhere a modest machine is reckoned with."""
-    assert bootstrap._memory(environ) == memory
+    assert api._memory(environ) == memory
 
 
 # The policy -----------------------------------------------------------------------------------------------------------

@@ -523,7 +523,7 @@ OWN_FAULTS = {
         "unit/test_policies.py::test_guard_writes_nothing_that_decides",
         "unit/test_policies.py::test_functions_that_decide_reach_nothing_else",
         "unit/test_policies.py::test_functions_read_their_keys_and_no_other",
-        "unit/test_bootstrap.py::test_keys_are_those_of_the_policy",
+        "unit/test_composition.py::test_keys_are_those_of_the_policy",
         "unit/test_keyring.py::test_other_groups_are_never_asked_for",
         "unit/test_keys_of_before.py::test_tokens_of_before_verify",
         "unit/test_keys_of_before.py::test_interrupted_rotation_is_completed",

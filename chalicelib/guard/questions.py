@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from chalicelib.domain.records import Caller
-from chalicelib.handlers.request import MAX_USER_AGENT, Request
+from chalicelib.web.request import MAX_USER_AGENT, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import Response
 
 from chalicelib.crypto.device_tokens import LIFE
-from chalicelib.handlers import cookies
+from chalicelib.web import cookies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chalicelib.config import Config
     from chalicelib.services.grants import Grant
+    from chalicelib.settings.config import Config
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"

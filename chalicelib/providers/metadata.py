@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.environment import HOSTS_OF_THIS_MACHINE
 from chalicelib.errors import ProviderError
 from chalicelib.providers import http
 from chalicelib.providers.remembered import FAILING, Remembered
+from chalicelib.settings.environment import HOSTS_OF_THIS_MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from chalicelib.errors import InvalidGrant, InvalidRequest, InvalidToken
-from chalicelib.handlers import cookies
-from chalicelib.handlers.browsers import require_allowed_page, require_csrf_token
+from chalicelib.web import cookies
+from chalicelib.web.origins import require_allowed_page, require_csrf_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Principal, Transport
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 
 def carried(request: Request, services: Services, transport: Transport) -> RefreshToken | None:

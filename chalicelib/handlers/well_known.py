@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.handlers.responses import json_response
+from chalicelib.web.responses import json_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.handlers.request import Request
     from chalicelib.services import Services
+    from chalicelib.web.request import Request
 
 # A key is published ten minutes before it signs; half of that leaves a verifier time to fetch it.
 JWKS_MAX_AGE = 300

@@ -11,7 +11,7 @@ from chalicelib.domain import invocations
 from chalicelib.domain.records import Caller
 from chalicelib.errors import AuthError
 from chalicelib.handlers import boundary
-from chalicelib.handlers.responses import problem
+from chalicelib.web.responses import problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,9 @@ MEMBERS = ("headers", "multiValueQueryStringParameters", "pathParameters", "stag
 class Api(Chalice):
     """Chalice's app, which is the function's handler: `app.app`."""
 
-    product: Product
+    def __init__(self, app_name: str, product: Product) -> None:
+        super().__init__(app_name)
+        self.product = product
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # what Lambda hands over
         """Answer the event. A ping has the container read its settings and keys, whose failure the next request tells.

@@ -13,8 +13,8 @@ from chalicelib.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from chalicelib.config import Config
-    from chalicelib.handlers.request import Request
+    from chalicelib.settings.config import Config
+    from chalicelib.web.request import Request
 
 # What a page may set and the API reads. Nothing else gets past a preflight.
 ALLOWED_HEADERS = "Authorization, Content-Type, X-CSRF-Token"

@@ -19,9 +19,9 @@ from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.requirements import Requirement
 from chalicelib.domain.roles import is_role
 from chalicelib.errors import ConfigurationError, CsrfTokenInvalid, InvalidToken, OriginRefused
-from chalicelib.handlers import cookies
-from chalicelib.handlers.browsers import SAFE_METHODS, require_allowed_page, require_csrf_token
 from chalicelib.services.authorization import principal_of
+from chalicelib.web import cookies
+from chalicelib.web.origins import SAFE_METHODS, require_allowed_page, require_csrf_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.csrf_tokens import CsrfTokens
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Principal
-    from chalicelib.handlers.guard_events import Question
+    from chalicelib.guard.questions import Question
     from chalicelib.services.authorization import Authorization
 
 # Its last part is the qualifier: an alias, a version, or none where the function itself was named.
@@ -38,7 +38,7 @@ INVOKED = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:[^:]+(?::(.+))?", r
 
 @dataclass(slots=True, eq=False, repr=False)
 class Guard:
-    """What judging takes: bootstrap's part of the product for this function, and the settings that it decides by."""
+    """What judging takes: the part of the product that checks credentials, and the settings that decide."""
 
     authorization: Authorization
     session_tokens: RefreshTokenCodec

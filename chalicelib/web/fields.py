@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.domain.records import TRANSPORTS
-from chalicelib.environment import MAX_URL
-from chalicelib.handlers.cookies import OF_TRANSPORT
+from chalicelib.settings.environment import MAX_URL
+from chalicelib.web.cookies import OF_TRANSPORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

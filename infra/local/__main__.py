@@ -5,7 +5,7 @@ and the keys are kept under .local/, so that accounts and sessions survive a res
 
 The main thread does nothing but wait for signals, so that Ctrl-C meets no half of an import and no half of a write. All
 work is a second thread's, which imports what takes seconds. PORT, ENGINE and the rest of the settings:
-infra/local_settings.py.
+infra/local/settings.py.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ def _leave(*_: object) -> None:
 
 def _work(children: ExitStack, failed: list[Exception], writing: int) -> None:
     try:
-        from infra import local_settings  # noqa: PLC0415  # once signals are heard
+        from infra.local import settings  # noqa: PLC0415  # once signals are heard
 
-        settings = local_settings.read(os.environ)
-        from infra import local_stage  # noqa: PLC0415  # once the shell's variables are gone, which moto would read
+        chosen = settings.read(os.environ)
+        from infra.local import stage  # noqa: PLC0415  # once the shell's variables are gone, which moto would read
 
-        local_stage.serve(settings, children)
+        stage.serve(chosen, children)
     except Exception as error:  # noqa: BLE001  # the main thread says it
         failed.append(error)
         os.write(writing, b"\0")

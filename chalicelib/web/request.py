@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from chalice.app import Request as ChaliceRequest
 
-    from chalicelib.handlers.bodies import Fields
+    from chalicelib.web.fields import Fields
 
 MAX_BODY = 16 * 1024  # bytes
 MAX_HEADER = 10_240  # characters; API Gateway takes no more of all headers together

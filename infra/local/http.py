@@ -15,9 +15,9 @@ from chalice.local import ChaliceRequestHandler, LocalGatewayException
 
 from chalicelib.handlers.boundary import FRAMEWORK
 from infra import gateway
-from infra import local_framing as framing
-from infra.local_events import LocalLog
-from infra.local_guard import LocalGuard
+from infra.local import framing
+from infra.local.events import LocalLog
+from infra.local.guard import LocalGuard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib import authorizers, bootstrap
+from chalicelib.aws import parameters as aws_parameters
 from chalicelib.clock import SystemClock
 from chalicelib.crypto.encoding import b64url
 from chalicelib.errors import ConfigurationError, InvalidGrant, InvalidToken, Unavailable
+from chalicelib.functions import api, authorizers, container
 from tests.fakes import PREFIX, FrozenClock, MemoryParameters, parameters_with_keys
 from tests.iam import STAGES, allows, policy_of, to_parameter
 from tests.unit.key_containers import AskedParameters
@@ -26,7 +27,7 @@ SETTINGS = {
 UNKNOWN_BEARER = ".".join((b64url(b'{"alg":"ES256","typ":"at+jwt","kid":"unknown"}'), "e30", "A" * 86))
 # Every way to compose: the API's function, the two authorizers.
 COMPOSE: dict[str, Callable[[], object]] = {
-    "api": bootstrap.services,
+    "api": api.services,
     "authorize": authorizers.authorization,
     "guard": authorizers.guarding,
 }
@@ -37,20 +38,19 @@ def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[AskedParameters]:
     """The parameter store of a container that has not served any request yet."""
     source = AskedParameters()
     source.values |= parameters_with_keys().values
-    for module in (bootstrap, authorizers):
-        monkeypatch.setattr(module, "clock", FrozenClock())
-        monkeypatch.setattr(module, "make_parameters_client", lambda _: None)
-        monkeypatch.setattr(module, "make_dynamodb_client", lambda _: None)
-        monkeypatch.setattr(module, "SystemsManagerParameters", lambda _client: source)
+    monkeypatch.setattr(container, "clock", FrozenClock())
+    monkeypatch.setattr(container, "make_dynamodb_client", lambda _: None)
+    monkeypatch.setattr(aws_parameters, "make_client", lambda _: None)
+    monkeypatch.setattr(aws_parameters, "SystemsManagerParameters", lambda _client: source)
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
-    bootstrap.config.cache_clear()
-    bootstrap.services.cache_clear()
+    container.config.cache_clear()
+    api.services.cache_clear()
     authorizers.authorization.cache_clear()
     authorizers.guarding.cache_clear()
     yield source
-    bootstrap.config.cache_clear()
-    bootstrap.services.cache_clear()
+    container.config.cache_clear()
+    api.services.cache_clear()
     authorizers.authorization.cache_clear()
     authorizers.guarding.cache_clear()
 
@@ -84,7 +84,7 @@ def test_wrong_settings_are_told_until_mended(
 def test_settings_reach_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the environment says is what the services go by."""
     monkeypatch.setenv("KEYTURN_ACCESS_TTL", "300")
-    services = bootstrap.services()
+    services = api.services()
     assert services.config.access_ttl == 300
     users = (services.tokens, services.tokens.grants, services.accounts.new_sessions, services.renewals)
     assert all(user.config is services.config for user in (*users, services.federation))
@@ -97,14 +97,14 @@ def test_missing_keys_refuse_to_start(parameters: MemoryParameters, missing: str
     kept = {name: parameters.values.pop(name) for name in names}
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="make deploy"):
-            bootstrap.services()
+            api.services()
     parameters.values |= kept
-    assert bootstrap.services().config.table == "keyturn-test"
+    assert api.services().config.table == "keyturn-test"
 
 
 def ask_api() -> None:
     """Start, and sign."""
-    bootstrap.services().keys.signing_key()
+    api.services().keys.signing_key()
 
 
 def ask_guard() -> None:
@@ -159,10 +159,10 @@ def test_absent_parameter_store_is_asked_again(parameters: MemoryParameters) -> 
     parameters.away = True
     for _ in range(2):
         with pytest.raises(Unavailable):
-            bootstrap.services()
+            api.services()
     assert parameters.fetches == 2
     parameters.away = False
-    assert bootstrap.services().config.table == "keyturn-test"
+    assert api.services().config.table == "keyturn-test"
 
 
 def test_clock_is_utc_in_whole_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.crypto.csrf_tokens import CsrfTokens
-    from chalicelib.handlers.request import Request
+    from chalicelib.web.request import Request
 
 # Safe methods change nothing (RFC 9110 section 9.2.1). TRACE is left out: no browser sends it, and no route takes it.
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import ChaliceAuthorizer
 from chalice.local import ForbiddenError, LambdaContext, LocalGatewayAuthorizer
 
-from chalicelib import authorizers
-from chalicelib.handlers.guarding import RequestAuthorizer
+from chalicelib.functions import authorizers
+from chalicelib.functions.request_authorizer import RequestAuthorizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

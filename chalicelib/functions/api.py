@@ -1,4 +1,4 @@
-"""The composition root: settings become services, once per container, at the first request that needs them."""
+"""The API's function: what handlers call is composed once a container, at the first request that needs it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chalicelib import deadline
-from chalicelib.audit import JsonAuditLog
-from chalicelib.aws.parameters import SystemsManagerParameters
-from chalicelib.aws.parameters import make_client as make_parameters_client
-from chalicelib.aws.session import new_session
-from chalicelib.clock import SystemClock
-from chalicelib.config import Config
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.device_tokens import DeviceTokens
-from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.login_states import LoginStates
 from chalicelib.crypto.passwords import LOCAL_MEMORY, PROFILES, Argon2PasswordHasher
 from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+from chalicelib.functions import container
 from chalicelib.services import Services
 from chalicelib.services.accounts import Accounts
 from chalicelib.services.attempts import Attempts
@@ -38,23 +32,14 @@ from chalicelib.services.revocation import Revocation
 from chalicelib.services.security_events import SecurityEvents
 from chalicelib.services.sessions import Sessions
 from chalicelib.services.tokens import Tokens
-from chalicelib.store.calls import make_client as make_dynamodb_client
-from chalicelib.store.dynamodb import DynamoDBStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chalicelib.crypto.keyring import KeyRing
     from chalicelib.ports import AuditLog, BreachedPasswords, Clock, IdentityProvider, ParameterSource
+    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
-
-clock = SystemClock()
-audit: AuditLog = JsonAuditLog(clock)
-
-
-@lru_cache(maxsize=1)
-def config() -> Config:
-    """The settings. ConfigurationError where one is missing or wrong, which is not remembered."""
-    return Config.from_env(os.environ)
 
 
 @lru_cache(maxsize=1)
@@ -64,17 +49,31 @@ def services() -> Services:
     ConfigurationError where a setting, a key or a secret is missing or a placeholder; Unavailable where the parameter
     store is away. Neither is remembered: the next request asks again.
     """
-    settings = config()
-    session = new_session()
-    parameters = SystemsManagerParameters(make_parameters_client(session))
-    keys = KeyRing(parameters, settings.parameters, clock, groups=(SESSIONS, LOGINS))
+    parts = container.parts(groups=(SESSIONS, LOGINS))
     # Asked now, so that a container without keys refuses its first request whole, and not in the middle of a login.
     with deadline.start():
-        keys.signing_key()
-        keys.session_secret()
-        keys.login_secret()
-    store = DynamoDBStore(make_dynamodb_client(session), settings.table)
-    return compose(settings, keys, store, _connected(settings, parameters), clock, audit)
+        parts.keys.signing_key()
+        parts.keys.session_secret()
+        parts.keys.login_secret()
+    connected = _connected(parts.config, parts.parameters)
+    return compose(parts.config, parts.keys, parts.store, connected, container.clock, container.audit)
+
+
+class Product:
+    """What answering takes, looked up at each request, because nothing is read before the first."""
+
+    @property
+    def audit(self) -> AuditLog:
+        """The log."""
+        return container.audit
+
+    def config(self) -> Config:
+        """The settings. ConfigurationError."""
+        return container.config()
+
+    def services(self) -> Services:
+        """Everything that handlers call, as `services` above."""
+        return services()
 
 
 def _connected(config: Config, parameters: ParameterSource) -> Mapping[str, IdentityProvider]:
@@ -86,7 +85,7 @@ def _connected(config: Config, parameters: ParameterSource) -> Mapping[str, Iden
     from chalicelib.crypto.client_secrets import SignedClientSecrets  # noqa: PLC0415
     from chalicelib.crypto.id_tokens import JwtIdTokenVerifier  # noqa: PLC0415
 
-    return providers.connect(config.providers, parameters, JwtIdTokenVerifier(), SignedClientSecrets(), clock)
+    return providers.connect(config.providers, parameters, JwtIdTokenVerifier(), SignedClientSecrets(), container.clock)
 
 
 def _breached(config: Config) -> BreachedPasswords | None:

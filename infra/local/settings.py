@@ -13,9 +13,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib import providers
-from chalicelib.config import Config
-from chalicelib.environment import provider_variable
 from chalicelib.errors import ConfigurationError
+from chalicelib.settings.config import Config
+from chalicelib.settings.environment import provider_variable
 from infra.failure import Failure, one_line
 
 if TYPE_CHECKING:

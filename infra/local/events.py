@@ -9,9 +9,9 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from chalicelib import chronicle
 from chalicelib.audit import write_to_stdout
 from chalicelib.errors import Unavailable
+from chalicelib.functions import chronicle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGES = Path(__file__).parent / "npm" / "node_modules" / "@dynoxide"
+PACKAGES = Path(__file__).parents[1] / "npm" / "node_modules" / "@dynoxide"
 START_SECONDS = 10
 
 # Runs a command until it ends by itself or the caller is gone, however it goes: its end of the pipe then closes.

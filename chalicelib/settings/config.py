@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal, cast
 from chalicelib.domain import access_tokens
 from chalicelib.domain.denials import LONGEST_ACCESS_TTL
 from chalicelib.domain.roles import NEW_ACCOUNT_ROLES, scope_of
-from chalicelib.environment import Environment, is_local, provider_variable
+from chalicelib.settings.environment import Environment, is_local, provider_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.domain.requirements import Requirement
-    from chalicelib.environment import ProviderSettings
+    from chalicelib.settings.environment import ProviderSettings
 
 SameSite = Literal["Strict", "Lax", "None"]
 

@@ -28,7 +28,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 END_SECONDS = 10
 REGISTERED_CLIENTS = "--registered-clients"
 
@@ -51,7 +51,7 @@ def serve(port: int = 0, *options: str) -> Iterator[str]:
         port = listening.getsockname()[1]
         # A session of its own: Ctrl-C reaches the caller, who ends it.
         process = subprocess.Popen(  # noqa: S603  # this module
-            [sys.executable, "-m", "infra.stand_in", str(listening.fileno()), *options],
+            [sys.executable, "-m", "infra.local.stand_in", str(listening.fileno()), *options],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             pass_fds=[listening.fileno()],

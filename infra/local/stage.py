@@ -19,10 +19,11 @@ from moto import mock_aws
 
 from chalicelib.audit import JsonAuditLog
 from chalicelib.errors import AuthError
-from infra import dynoxide, gateway, keys, stand_in, table
+from infra import gateway, keys, table
 from infra.failure import Failure, one_line
-from infra.local_http import Handler
-from infra.local_settings import STAND_IN_OFFSET
+from infra.local import dynoxide, stand_in
+from infra.local.http import Handler
+from infra.local.settings import STAND_IN_OFFSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 
     from types_boto3_ssm import SSMClient
 
-    from infra.local_settings import Settings
+    from infra.local.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".local"
 KEPT = STATE / "parameters.json"
 DATABASE = STATE / "dynoxide.db"
@@ -116,11 +117,11 @@ def _server(settings: Settings) -> LocalDevServer:
     config = factory.create_config_obj(chalice_stage_name="dev")
     app = config.chalice_app
     # Refuses to start with the remedy, as a container would refuse its first request.
-    from chalicelib import authorizers, bootstrap  # noqa: PLC0415  # after moto stands in for AWS
+    from chalicelib.functions import api, container  # noqa: PLC0415  # after moto stands in for AWS
 
-    bootstrap.audit = authorizers.audit = JsonAuditLog(bootstrap.clock, Handler.audit.write)
-    bootstrap.services()
-    Handler.gateway_responses = gateway.gateway_responses(bootstrap.config().allowed_origins)
+    container.audit = JsonAuditLog(container.clock, Handler.audit.write)
+    api.services()
+    Handler.gateway_responses = gateway.gateway_responses(container.config().allowed_origins)
     Handler.log_ins = _log_ins(settings)
     try:
         return LocalDevServer(app, config, "127.0.0.1", settings.port, handler_cls=Handler)

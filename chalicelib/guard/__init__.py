@@ -1,0 +1,1 @@
+"""May this request pass? The answer for an API of any kind."""

@@ -1,0 +1,1 @@
+"""What all endpoints share: requests, answers, cookies, CORS, and which pages may ask."""

@@ -1,0 +1,1 @@
+"""`make run`: the whole of Keyturn on this machine."""
