@@ -18,6 +18,7 @@ from infra.deploy import require_client_secrets, verify
 from infra.failure import Failure
 from infra.role_policies import render
 from infra.stage import Stage
+from tests.unit.test_config import documented
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
@@ -198,6 +199,12 @@ def test_stage_of_one_entry(tmp_path: Path, entry: dict[str, Any]) -> None:
     assert (config.table, config.parameters, config.audience) == ("keyturn-extra", "/keyturn/extra", "keyturn-extra")
     (resource, *_) = {statement["Resource"] for statement in render(stage)["chronicle"]["Statement"][:1]}
     assert resource == "arn:aws:dynamodb:*:*:table/keyturn-extra"
+
+
+def test_readme_states_the_names_of_a_stage(tmp_path: Path) -> None:
+    """The names that a stage gets from its own name are those of the README's table, and there are no others."""
+    stated = {name: text.strip("`") for name, text in documented().items() if "<stage>" in text}
+    assert load(tmp_path, {}).settings == {name: text.replace("<stage>", "extra") for name, text in stated.items()}
 
 
 def test_stage_with_names_of_its_own(tmp_path: Path) -> None:
