@@ -1,14 +1,16 @@
-"""`chalice deploy`, run in this process, with three of its parts replaced.
+"""`chalice deploy`, run in this process, with four of its parts replaced.
 
 Chalice's own packager builds a zip of its own whenever a file changed under its feet, and ships that silently: here the
-zip is given. Its Swagger document lacks the gateway responses. And it knows what is deployed by a file that gets lost,
-whereupon it makes a second API with another URL: here that file is written from what AWS holds, each time.
+zip is given. It reads a stage's policies from files of that stage: here the policies are given. Its Swagger document
+lacks the gateway responses. And it knows what is deployed by a file that gets lost, whereupon it makes a second API
+with another URL: here that file is written from what AWS holds, each time.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
 from chalice.awsclient import TypedAWSClient
@@ -33,6 +35,7 @@ from chalice.utils import UI, OSUtils
 from chalicelib.functions.request_authorizer import RequestAuthorizer
 from chalicelib.settings.config import Config as Settings
 from infra import gateway
+from infra.failure import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
     from botocore.session import Session
     from chalice.app import Authorizer, Chalice, ChaliceAuthorizer
-    from chalice.deploy.models import DeploymentPackage, RestAPI
+    from chalice.deploy.models import DeploymentPackage, FileBasedIAMPolicy, RestAPI
 
     from infra.package import Package
     from infra.stage import Stage
@@ -55,6 +58,22 @@ class GivenPackage(BaseDeployStep):
     def handle_deploymentpackage(self, config: Config, resource: DeploymentPackage) -> None:  # noqa: ARG002  # chalice's signature
         """Fill in the file that chalice uploads."""
         resource.filename = str(self._package.path)
+
+
+class GivenPolicies(PolicyGenerator):
+    """Each function's role gets the policy that is given for the function."""
+
+    def __init__(self, policies: Mapping[str, Any], osutils: OSUtils) -> None:
+        super().__init__(policy_gen=AppPolicyGenerator(osutils), osutils=osutils)
+        self._policies = policies
+
+    def handle_filebasediampolicy(self, config: Config, resource: FileBasedIAMPolicy) -> None:  # noqa: ARG002  # chalice's signature
+        """Fill in the document, where chalice would read a file. Failure for a function that config.json lacks."""
+        function = PurePath(resource.filename).name
+        if function not in self._policies:
+            message = "lambda_functions in .chalice/config.json must list every function that the app has"
+            raise Failure(message)
+        resource.document = self._policies[function]
 
 
 class Swagger(TemplatedSwaggerGenerator):
@@ -82,15 +101,27 @@ class Swagger(TemplatedSwaggerGenerator):
 
 
 def deploy(
-    root: Path, stage: Stage, environment: Mapping[str, str], package: Package, session: Session
+    root: Path,
+    stage: Stage,
+    environment: Mapping[str, str],
+    policies: Mapping[str, Any],
+    package: Package,
+    session: Session,
 ) -> dict[str, str]:
     """Create or update roles, functions and the REST API. Returns the deployed functions' ARNs by chalice's name.
+
+    `policies` are the documents by chalice's name of the function.
 
     Raises what chalice and botocore raise, and ConfigurationError for an environment that the functions would refuse.
     """
     allowed_origins = Settings.from_env(environment).allowed_origins
     document = json.loads(json.dumps(stage.document))
-    document["stages"][stage.name]["environment_variables"] = dict(environment)
+    configured = document["stages"][stage.name]
+    configured["environment_variables"] = dict(environment)
+    for function in policies:
+        # No file has this name: chalice carries it to GivenPolicies, which takes it for the function's.
+        own = configured.setdefault("lambda_functions", {}).setdefault(function, {})
+        own |= {"autogen_policy": False, "iam_policy_file": function}
     config = Config(
         chalice_stage=stage.name,
         config_from_disk=document,
@@ -104,7 +135,7 @@ def deploy(
             [
                 InjectDefaults(),
                 GivenPackage(package),
-                PolicyGenerator(policy_gen=AppPolicyGenerator(osutils), osutils=osutils),
+                GivenPolicies(policies, osutils),
                 SwaggerBuilder(Swagger(stage.api_name, allowed_origins)),
             ]
         ),

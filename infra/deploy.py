@@ -17,7 +17,7 @@ from chalice.deploy.deployer import ChaliceDeploymentError
 from chalicelib import providers
 from chalicelib.errors import AuthError
 from chalicelib.settings.config import Config
-from infra import chalice_deployment, edge, events, guards, keys, package, table
+from infra import chalice_deployment, edge, events, guards, keys, package, role_policies, table
 from infra.destroy import delete_function
 from infra.failure import Failure, command
 from infra.stage import Stage
@@ -41,11 +41,13 @@ def deploy(root: Path, stage_name: str) -> str:
     if session.region_name is None:
         message = "No region is set; set AWS_DEFAULT_REGION"
         raise Failure(message)
-    dynamodb, ssm = session.client("dynamodb"), session.client("ssm")
+    dynamodb, ssm, apis = session.client("dynamodb"), session.client("ssm"), session.client("apigateway")
     # Settings are checked and the zip is built before anything in AWS changes.
     config = Config.from_env({"KEYTURN_ISSUER": "https://not-known-yet.invalid", **stage.settings})
     providers.require_known(config.providers)
+    policies = role_policies.render(stage)
     require_client_secrets(ssm, config)
+    stage.find_api(apis, ssm)
     built = package.build(root)
     _say(f"package: {built.path.stat().st_size / 1e6:.1f} MB, sha256 {built.digest}")
 
@@ -53,7 +55,7 @@ def deploy(root: Path, stage_name: str) -> str:
     table.protect(dynamodb, stage.table)
     for name in keys.ensure(ssm, stage.parameters, config.signing_algorithm, int(time.time())):
         _say(f"parameter {name}: written")
-    api_id = ensure_api(session.client("apigateway"), ssm, stage)
+    api_id = ensure_api(apis, ssm, stage)
     url = f"https://{api_id}.execute-api.{session.region_name}.amazonaws.com/{stage.api_stage}"
     # Once more, with the issuer: some settings are right or wrong beside it alone.
     Config.from_env({"KEYTURN_ISSUER": url, **stage.settings})
@@ -63,10 +65,10 @@ def deploy(root: Path, stage_name: str) -> str:
     functions = session.client("lambda")
     chalice_deployment.record_state(root, stage, api_id)
     environment = {"KEYTURN_ISSUER": url, **stage.settings}
-    deployed = chalice_deployment.deploy(root, stage, environment, built, session._session)  # noqa: SLF001  # chalice takes botocore's
+    deployed = chalice_deployment.deploy(root, stage, environment, policies, built, session._session)  # noqa: SLF001  # chalice takes botocore's
     # Who may ask is put right before anything else can fail: an API that is no longer listed must not go on asking.
     guards.ensure(functions, deployed, config.guards, own=own_api(session, api_id), guarded=config.guarded_apis)
-    edge.throttle(session.client("apigateway"), stage, api_id, config)
+    edge.throttle(apis, stage, api_id, config)
     served = stage.served_by(api_id, session.region_name)
     edge.guard_by_rate(session.client("wafv2"), stage, served, config.waf_rate)
     verify(functions, deployed, built.digest)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.failure import Failure
+from infra.known_settings import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # No hyphen: the functions of a stage `dev-eu` would look like functions of the stage `dev`.
 STAGE_NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
+TAG = "keyturn"  # of a REST API; its value is the stage's name
 API_HANDLER = "api_handler"  # chalice's name for the function behind every route
 
 
@@ -46,33 +48,27 @@ class Stage:
             message = f"The stage's name {name!r} must be lower-case letters and digits, 20 at most"
             raise Failure(message)
         stage = cls(name, document)
+        for variable, value in stage.settings.items():
+            if not isinstance(value, str):
+                message = f"{path}: the value of {variable} in the stage {name!r} must be text, not {value!r}"
+                raise Failure(message)
         for variable in ("KEYTURN_TABLE", "KEYTURN_PARAMETERS"):
-            if not stage.settings.get(variable):
-                message = f"{path}: the stage {name!r} needs {variable} in environment_variables"
+            if not stage.settings[variable]:
+                message = f"{path}: the stage {name!r} leaves {variable} empty: name it, or remove the line"
                 raise Failure(message)
-        for resource in stage.resources:
-            # Without one of its own, chalice would give every function the policy of the API handler.
-            policy = document["stages"][name].get("lambda_functions", {}).get(resource, {}).get("iam_policy_file")
-            if not policy or not (path.parent / policy).is_file():
-                message = f"{path}: the stage {name!r} needs an iam_policy_file for {resource}; copy another stage's"
-                raise Failure(message)
-            stage._require_withdrawn(path.parent / policy)
+        refuse_unknown(stage.settings)
         return stage
-
-    def _require_withdrawn(self, policy: Path) -> None:
-        """Failure for a policy of before: a call that asks for a parameter too many is refused whole."""
-        text = policy.read_text()
-        if f'{self.parameters}/public"' in text and f'{self.parameters}/withdrawn"' not in text:
-            message = (
-                f"{policy} lets the function read {self.parameters}/public and not {self.parameters}/withdrawn: add it"
-            )
-            raise Failure(message)
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment variables that config.json gives the stage's functions."""
+        """The environment variables of the stage's functions: its own names, where config.json gives it no others."""
+        own = {
+            "KEYTURN_TABLE": self.api_name,
+            "KEYTURN_PARAMETERS": f"/{self.document['app_name']}/{self.name}",
+            "KEYTURN_AUDIENCE": self.api_name,
+        }
         stage = self.document["stages"][self.name]
-        return {**self.document.get("environment_variables", {}), **stage.get("environment_variables", {})}
+        return {**own, **self.document.get("environment_variables", {}), **stage.get("environment_variables", {})}
 
     @property
     def table(self) -> str:
@@ -107,7 +103,7 @@ class Stage:
     @property
     def api_tags(self) -> dict[str, str]:
         """What marks a REST API as this stage's, also where its name is taken by another."""
-        return {"keyturn": self.name}
+        return {TAG: self.name}
 
     @property
     def resources(self) -> list[str]:
@@ -143,13 +139,24 @@ class Stage:
         return found
 
     def find_api(self, apis: APIGatewayClient, parameters: SSMClient) -> str | None:
-        """Id of the stage's REST API, or None. By the recorded id; where that is lost, by name and tag."""
+        """Id of the stage's REST API, or None. By the recorded id; where that is lost, by name and tag.
+
+        Failure where the recorded API is another stage's: an entry that was copied with its parameters.
+        """
         recorded = self._recorded_api(parameters)
+        listed = [api for page in apis.get_paginator("get_rest_apis").paginate() for api in page["items"]]
+        tags = {api["id"]: api.get("tags", {}) for api in listed}
+        owner = tags.get(recorded or "", {}).get(TAG, self.name)
+        if owner != self.name:
+            message = (
+                f"KEYTURN_PARAMETERS of the stage {self.name!r} is {self.parameters}, and the stage {owner!r} has its "
+                "keys there: remove it from the copied entry, or give it another value"
+            )
+            raise Failure(message)
         found = [
             api["id"]
-            for page in apis.get_paginator("get_rest_apis").paginate()
-            for api in page["items"]
-            if api["id"] == recorded or (api["name"] == self.api_name and self._is_tagged(api.get("tags", {})))
+            for api in listed
+            if api["id"] == recorded or (api["name"] == self.api_name and self._is_tagged(tags[api["id"]]))
         ]
         if recorded in found:
             return recorded

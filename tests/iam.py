@@ -21,12 +21,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra import role_policies
+from infra.stage import Stage
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-CHALICE = Path(__file__).resolve().parents[1] / ".chalice"
-CONFIG = json.loads((CHALICE / "config.json").read_text())
-STAGES = sorted(CONFIG["stages"])
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = json.loads((ROOT / ".chalice/config.json").read_text())
+# A stage of other names than Keyturn's own: it shows a name that stands in a template, where it should be filled in.
+RENAMED = {"KEYTURN_TABLE": "Accounts.of_eu-1", "KEYTURN_PARAMETERS": "/Team_1/auth.v2"}
+DOCUMENT = {**CONFIG, "stages": {**CONFIG["stages"], "renamed": {"environment_variables": RENAMED}}}
+STAGES = sorted(DOCUMENT["stages"])
 ACCOUNT = "eu-central-1:123456789012"
 KEYS = "dynamodb:LeadingKeys"
 ATTRIBUTES = "dynamodb:Attributes"
@@ -41,10 +47,14 @@ class Ask:
     context: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
+def stage_of(name: str) -> Stage:
+    """The stage, with its settings."""
+    return Stage(name, DOCUMENT)
+
+
 def policy_of(stage: str, function: str) -> dict[str, Any]:
-    """The policy document of a function, by chalice's name for it."""
-    path = CHALICE / CONFIG["stages"][stage]["lambda_functions"][function]["iam_policy_file"]
-    document: dict[str, Any] = json.loads(path.read_text())
+    """The policy document of a function as deployment renders it, by chalice's name of the function."""
+    document: dict[str, Any] = role_policies.render(stage_of(stage))[function]
     assert document["Version"] == "2012-10-17"
     return document
 

@@ -60,7 +60,11 @@ class Config:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Config:
         """Read `KEYTURN_…`. ConfigurationError names every variable that is missing or wrong, and how, at once."""
-        env = Environment(environ)
+        return cls.read(Environment(environ))
+
+    @classmethod
+    def read(cls, env: Environment) -> Config:
+        """Read them from this environment, as `from_env` does. `env.asked` then holds the name of every setting."""
         config = cls(
             table=env.text("KEYTURN_TABLE"),
             issuer=env.issuer("KEYTURN_ISSUER"),

@@ -80,6 +80,7 @@ class Environment:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        self.asked: set[str] = set()  # the names of variables, set or not
         self._problems: list[str] = []
 
     def problem(self, name: str, what: str) -> None:
@@ -91,16 +92,20 @@ class Environment:
         if self._problems:
             raise ConfigurationError(debug="; ".join(self._problems))
 
+    def _read(self, name: str) -> str:
+        self.asked.add(name)
+        return self._environ.get(name, "").strip()
+
     def text(self, name: str) -> str:
         """Any text, which must be there."""
-        value = self._environ.get(name, "").strip()
+        value = self._read(name)
         if not value:
             self.problem(name, "is not set")
         return value
 
     def number(self, name: str, default: int, least: int, most: int, unit: str = "") -> int:
         """A whole number between two bounds; `unit` is said to who gives another one."""
-        text = self._environ.get(name, "").strip()
+        text = self._read(name)
         if not text:
             return default
         value = _whole(text)
@@ -115,17 +120,15 @@ class Environment:
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         """One of the choices; the first where nothing is said."""
-        value = self._environ.get(name, "").strip() or choices[0]
+        value = self._read(name) or choices[0]
         if value not in choices:
             self.problem(name, f"must be one of {', '.join(choices)}, not {value!r}")
         return value
 
     def issuer(self, name: str) -> str:
         """An https URL without query, fragment or trailing slash, which must be there."""
-        value = self.text(name)
-        if value and not _is_origin_with_path(value):
-            self.problem(name, f"must be an https URL without query, fragment or trailing slash, not {value!r}")
-        return value
+        self.text(name)
+        return self.url(name)
 
     def prefix(self, name: str) -> str:
         """A parameter-store path, which must be there."""
@@ -136,7 +139,7 @@ class Environment:
 
     def origins(self, name: str) -> frozenset[str]:
         """Origins between commas, as browsers send them."""
-        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        values = {value.strip() for value in self._read(name).split(",") if value.strip()}
         for value in sorted(values):
             # Compared byte for byte, each of them.
             if not (_is_web_origin(value) or origins.is_packaged(value) or origins.is_loopback(value)):
@@ -146,7 +149,7 @@ class Environment:
 
     def words(self, name: str) -> frozenset[str]:
         """Words between commas, in lower case, each long enough that a password holds it on purpose."""
-        words = frozenset(word.strip().lower() for word in self._environ.get(name, "").split(",") if word.strip())
+        words = frozenset(word.strip().lower() for word in self._read(name).split(",") if word.strip())
         for word in sorted(words):
             if len(word) < LEAST_WORD:
                 self.problem(name, f"holds {word!r}, which is no word: it has fewer than {LEAST_WORD} characters")
@@ -154,14 +157,14 @@ class Environment:
 
     def url(self, name: str) -> str:
         """An https URL without query, fragment or trailing slash, or nothing."""
-        value = self._environ.get(name, "").strip()
+        value = self._read(name)
         if value and not _is_origin_with_path(value):
             self.problem(name, f"must be an https URL without query, fragment or trailing slash, not {value!r}")
         return value
 
     def pages(self, name: str) -> frozenset[str]:
         """Pages between commas, each an https URL without query or fragment."""
-        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        values = {value.strip() for value in self._read(name).split(",") if value.strip()}
         for value in sorted(values):
             if not _is_page(value):
                 self.problem(name, f"holds {value!r}, which is no page such as https://app.example.com/welcome")
@@ -171,7 +174,7 @@ class Environment:
     def grouped(self, name: str, form: str) -> dict[str, tuple[str, ...]]:
         """`key=member member; key=…`, each key with one member at least."""
         groups: dict[str, tuple[str, ...]] = {}
-        for entry in filter(None, (entry.strip() for entry in self._environ.get(name, "").split(";"))):
+        for entry in filter(None, (entry.strip() for entry in self._read(name).split(";"))):
             key, equals, members = entry.partition("=")
             if not equals or not key.strip() or not members.split():
                 self.problem(name, f"holds {entry!r}, which is not {form}")
@@ -193,7 +196,7 @@ class Environment:
 
     def apis(self, name: str) -> frozenset[str]:
         """ARNs of APIs between commas."""
-        values = {value.strip() for value in self._environ.get(name, "").split(",") if value.strip()}
+        values = {value.strip() for value in self._read(name).split(",") if value.strip()}
         for value in sorted(values):
             if not GUARDED_API.fullmatch(value):
                 example = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5"
@@ -203,7 +206,7 @@ class Environment:
     def guards(self, name: str) -> dict[str, Requirement]:
         """Guards by name, each with what it asks for."""
         guards: dict[str, Requirement] = {}
-        for entry in filter(None, (entry.strip() for entry in self._environ.get(name, "").split(";"))):
+        for entry in filter(None, (entry.strip() for entry in self._read(name).split(";"))):
             guard, _, text = entry.partition(":")
             requirement = requirements.parse(text)
             if requirement is None or not GUARD.fullmatch(guard.strip()):
@@ -217,9 +220,9 @@ class Environment:
 
     def providers(self) -> dict[str, ProviderSettings]:
         """The settings of each identity provider that any variable names."""
-        matches = (PROVIDER_VARIABLE.fullmatch(name) for name, value in self._environ.items() if value.strip())
+        matches = [match for match in map(PROVIDER_VARIABLE.fullmatch, self._environ) if match]
         found: dict[str, ProviderSettings] = {}
-        for prefix, name in sorted({(match[1] or "", match[2]) for match in matches if match}):
+        for prefix, name in sorted({(match[1] or "", match[2]) for match in matches if self._read(match[0])}):
             if name.lower() in found:
                 self.problem(f"KEYTURN_OIDC_{name}_CLIENT_ID", f"is beside KEYTURN_{name}_…, and a name is for one")
             profile = "oidc" if prefix else name.lower()
@@ -233,15 +236,15 @@ class Environment:
             profile=profile,
             issuer=self._providers_issuer(f"{prefix}_ISSUER"),
             native_clients=self._native_clients(f"{prefix}_NATIVE_CLIENT_IDS"),
-            trusted_audiences=frozenset(self._environ.get(f"{prefix}_TRUSTED_AUDIENCES", "").replace(",", " ").split()),
+            trusted_audiences=frozenset(self._read(f"{prefix}_TRUSTED_AUDIENCES").replace(",", " ").split()),
             seconds=self.seconds(f"{prefix}_SECONDS", 0, 1, MOST_PROVIDER_SECONDS) or None,
-            team_id=self._environ.get(f"{prefix}_TEAM_ID", "").strip(),
-            key_id=self._environ.get(f"{prefix}_KEY_ID", "").strip(),
+            team_id=self._read(f"{prefix}_TEAM_ID"),
+            key_id=self._read(f"{prefix}_KEY_ID"),
         )
 
     def _providers_issuer(self, name: str) -> str:
         # To the letter as the provider says it, which may end with a slash.
-        value = self._environ.get(name, "").strip()
+        value = self._read(name)
         if value and not _is_page(value):
             self.problem(name, f"must be an https URL without query or fragment, not {value!r}")
         return value
@@ -251,9 +254,8 @@ class Environment:
         for client_id, redirects in self.grouped(name, "client_id=redirect_uri redirect_uri").items():
             for redirect in redirects:
                 if not _is_page(redirect) and not APP_REDIRECT.fullmatch(redirect):
-                    self.problem(
-                        name, f"holds {redirect!r}, which is no redirect URI such as com.example.app:/callback"
-                    )
+                    example = "com.example.app:/callback"
+                    self.problem(name, f"holds {redirect!r}, which is no redirect URI such as {example}")
                 self._bound_url(name, redirect)
                 if redirect in clients:
                     self.problem(name, f"names {redirect!r} for two clients")

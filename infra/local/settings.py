@@ -17,6 +17,7 @@ from chalicelib.errors import ConfigurationError
 from chalicelib.settings.config import Config
 from chalicelib.settings.environment import provider_variable
 from infra.failure import Failure, one_line
+from infra.known_settings import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -73,6 +74,7 @@ def read(environ: MutableMapping[str, str]) -> Settings:
             f"the stand-in for Google is {STAND_IN_OFFSET} above it"
         )
         raise Failure(message)
+    refuse_unknown(environ, secrets=True)
     forget_shell(environ)
     _fill_in(environ, number)
     try:

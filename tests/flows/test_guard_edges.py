@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,20 +28,19 @@ from tests.flows.steps import (
     long_lived,
     sign_up,
 )
+from tests.iam import STAGES, policy_of
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import Transport
     from tests.flows.federated import Federated
 
-CHALICE = Path(__file__).resolve().parents[2] / ".chalice"
 RIGHTS = {"roles", "disabled", "email_verified", "email"}  # of the account's state, beside its sessions
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_guard_writes_no_rights(stage: str) -> None:
     """The function that faces every API may note a session's use, and give nobody a role."""
-    statements = json.loads((CHALICE / f"policy-guard-{stage}.json").read_text())["Statement"]
-    for statement in statements:
+    for statement in policy_of(stage, "guard")["Statement"]:
         if "dynamodb:UpdateItem" in statement["Action"]:
             named = statement["Condition"].get("ForAllValues:StringEquals", {}).get("dynamodb:Attributes")
             assert named, "UpdateItem on user#* reaches the item `state` with every attribute"

@@ -44,7 +44,7 @@ class Wire:
     def policy(self, stage: str, function: str) -> dict[str, Any]:
         """The function's policy, with this table in the place of the stage's."""
         document = json.dumps(iam.policy_of(stage, function))
-        return json.loads(document.replace(f":table/keyturn-{stage}", f":table/{self.table}"))  # type: ignore[no-any-return]  # JSON
+        return json.loads(document.replace(f":table/{iam.stage_of(stage).table}", f":table/{self.table}"))  # type: ignore[no-any-return]  # JSON
 
     def assert_allowed(self, function: str, asked: list[Ask]) -> None:
         """Every stage's policy of the function allows all of it."""

@@ -51,7 +51,7 @@ class Stack:
     @property
     def api_id(self) -> str:
         """The REST API's id, as deployment recorded it."""
-        parameter = self.aws.client("ssm").get_parameter(Name=f"/keyturn/{self.stage}/api-id")
+        parameter = self.aws.client("ssm").get_parameter(Name=f"{self.parameters}/api-id")
         return str(parameter["Parameter"]["Value"])
 
     @property
@@ -62,7 +62,16 @@ class Stack:
     @property
     def table_name(self) -> str:
         """The stage's table."""
-        return f"keyturn-{self.stage}"
+        return self._setting("KEYTURN_TABLE", f"keyturn-{self.stage}")
+
+    @property
+    def parameters(self) -> str:
+        """The prefix of the stage's parameters."""
+        return self._setting("KEYTURN_PARAMETERS", f"/keyturn/{self.stage}")
+
+    def _setting(self, name: str, default: str) -> str:
+        document = json.loads((self.project / ".chalice/config.json").read_text())
+        return str(document["stages"][self.stage].get("environment_variables", {}).get(name, default))
 
     def make(self, target: str, *variables: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of the Makefile's commands on the project copy, with this environment instead of one of its own."""
@@ -97,10 +106,11 @@ class Stack:
         return result
 
     def configure(self, settings: Mapping[str, str]) -> None:
-        """Add settings to the stage in the project copy, as its owner does before deploying."""
+        """Add settings to the stage in the project copy, as its owner does before deploying. A new stage is added."""
         path = self.project / ".chalice/config.json"
         document = json.loads(path.read_text())
-        document["stages"][self.stage]["environment_variables"] |= settings
+        entry = document["stages"].setdefault(self.stage, {})
+        entry["environment_variables"] = {**entry.get("environment_variables", {}), **settings}
         path.write_text(json.dumps(document))
 
     def move_to(self, project: Path) -> None:

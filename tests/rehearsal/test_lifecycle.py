@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from infra.role_policies import render
+from infra.stage import Stage
 from tests.rehearsal.client import Client
 from tests.rehearsal.stack import deployed
 
@@ -174,18 +176,19 @@ def test_functions_are_configured_as_written(aws: LocalAws, dev: RunningStack) -
 def test_who_may_do_what(aws: LocalAws, dev: RunningStack) -> None:
     """Each function has its own role with its own policy document, and this API alone may invoke it."""
     iam, functions = aws.client("iam"), aws.client("lambda")
-    for resource, name, document in (
-        ("api_handler", "keyturn-dev", "policy-dev.json"),
-        ("authorize", "keyturn-dev-authorize", "policy-authorize-dev.json"),
-        ("guard", "keyturn-dev-guard", "policy-guard-dev.json"),
-        ("chronicle", "keyturn-dev-chronicle", "policy-chronicle-dev.json"),
+    documents = render(Stage.load(dev.project, "dev"))
+    for resource, name in (
+        ("api_handler", "keyturn-dev"),
+        ("authorize", "keyturn-dev-authorize"),
+        ("guard", "keyturn-dev-guard"),
+        ("chronicle", "keyturn-dev-chronicle"),
     ):
         role = f"keyturn-dev-{resource}"
         assert functions.get_function_configuration(FunctionName=name)["Role"].endswith(f"/{role}")
         assert iam.list_role_policies(RoleName=role)["PolicyNames"] == [role]
         assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
         policy = iam.get_role_policy(RoleName=role, PolicyName=role)["PolicyDocument"]
-        assert policy == json.loads((dev.project / ".chalice" / document).read_text())
+        assert policy == documents[resource]
         if resource == "chronicle":
             continue  # who may invoke it: test_events.py
         (statement,) = json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]

@@ -157,6 +157,8 @@ def test_compiled_libraries_load_on_lambda(shipped: zipfile.ZipFile) -> None:
     [
         ("nowhere", {}, "There is no stage 'nowhere'"),
         ("dev", {"KEYTURN_AUDIENCE": "", "KEYTURN_ACCESS_TTL": "x"}, "KEYTURN_AUDIENCE is not"),
+        ("dev", {"KEYTURN_TABEL": "accounts"}, "KEYTURN_TABEL is no setting, the nearest is KEYTURN_TABLE"),
+        ("dev", {"KEYTURN_TABLE": "keyturn-*"}, "KEYTURN_TABLE must be a name such as keyturn-prod: 'keyturn-*'"),
         ("dev", {"KEYTURN_GOOGLE_CLIENT_ID": "id"}, "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER is not set"),
         ("dev", provider("GOGGLE"), "KEYTURN_GOGGLE_CLIENT_ID names no provider"),
         ("dev", provider("OIDC"), "KEYTURN_OIDC_ISSUER is not set"),

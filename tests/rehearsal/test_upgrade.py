@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 import jwt
 import pytest
 
+from infra.role_policies import render
+from infra.stage import Stage
 from tests.providers.hostile import StandIn
 from tests.rehearsal.asking import chronicle, verdict
 from tests.rehearsal.aws import ACCOUNT, REGION
@@ -349,19 +351,18 @@ def test_every_function_and_alias_answers(world: World) -> None:
 
 
 def test_deployed_policies_are_the_documents(world: World) -> None:
-    """Each role has exactly the document that the configuration names, in the former version and in this version."""
-    for project, policies in (
-        (world.former, world.held.policies),
-        (world.stack.project, {name: Rights.of(world.stack.aws, name).document for name in world.stack.functions}),
-    ):
-        config = json.loads((project / ".chalice/config.json").read_text())["stages"][STAGE]["lambda_functions"]
-        documents = {
-            f"keyturn-{STAGE}{FUNCTIONS[resource]}": json.loads(
-                (project / ".chalice" / settings["iam_policy_file"]).read_text()
-            )
-            for resource, settings in config.items()
-        }
-        assert policies == documents
+    """Each role had exactly the former version's file, and has exactly this version's policy, made for the stage."""
+    config = json.loads((world.former / ".chalice/config.json").read_text())["stages"][STAGE]["lambda_functions"]
+    files = {
+        f"keyturn-{STAGE}{FUNCTIONS[resource]}": json.loads(
+            (world.former / ".chalice" / settings["iam_policy_file"]).read_text()
+        )
+        for resource, settings in config.items()
+    }
+    assert world.held.policies == files
+    rendered = render(Stage.load(world.stack.project, STAGE))
+    now = {resource: held.document for resource, held in rights(world).items()}
+    assert now == rendered
 
 
 def rights(world: World) -> dict[str, Rights]:

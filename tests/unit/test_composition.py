@@ -12,7 +12,7 @@ from chalicelib.crypto.encoding import b64url
 from chalicelib.errors import ConfigurationError, InvalidGrant, InvalidToken, Unavailable
 from chalicelib.functions import api, authorizers, container
 from tests.fakes import PREFIX, FrozenClock, MemoryParameters, parameters_with_keys
-from tests.iam import STAGES, allows, policy_of, to_parameter
+from tests.iam import STAGES, allows, policy_of, stage_of, to_parameter
 from tests.unit.key_containers import AskedParameters
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def test_keys_are_those_of_the_policy(  # a table
 
     A call that asks for a parameter too many is refused whole.
     """
-    prefix = f"/keyturn/{stage}"
+    prefix = stage_of(stage).parameters
     parameters.values = {name.replace(PREFIX, prefix): value for name, value in parameters.values.items()}
     monkeypatch.setenv("KEYTURN_PARAMETERS", prefix)
     ask()

@@ -614,7 +614,8 @@ def test_page_documents_every_variable_of_a_provider() -> None:
 
 
 def test_readme_states_the_defaults() -> None:
-    """A default that stands in the table is the one that holds."""
-    stated: dict[str, Any] = {name: text.strip("`") for name, text in documented().items() if text.startswith("`")}
+    """A default that stands in the table is the one that holds. Names that a stage gives: test_deployment.py."""
+    defaults = {name: text.strip("`") for name, text in documented().items() if text.startswith("`")}
+    stated: dict[str, Any] = {name: text for name, text in defaults.items() if "<stage>" not in text}
     assert len(stated) >= 8
     assert read(**stated) == read()

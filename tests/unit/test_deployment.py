@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,9 @@ from infra import gateway
 from infra.chalice_deployment import Swagger
 from infra.deploy import require_client_secrets, verify
 from infra.failure import Failure
+from infra.role_policies import render
 from infra.stage import Stage
+from tests.unit.test_config import documented
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
@@ -152,8 +155,13 @@ def test_config_names_every_function() -> None:
     for settings in DOCUMENT["lambda_functions"].values():
         assert settings["lambda_memory_size"] >= 512
         assert 3 < settings["lambda_timeout"] < GATEWAY_TIMEOUT
+
+
+def test_stage_is_its_settings() -> None:
+    """An entry of config.json holds the stage's settings alone, and repeats no name that follows from the stage's."""
     for stage in DOCUMENT["stages"].values():
-        assert set(stage["lambda_functions"]) == names
+        assert set(stage) == {"environment_variables"}
+        assert not {"KEYTURN_TABLE", "KEYTURN_PARAMETERS", "KEYTURN_AUDIENCE"} & set(stage["environment_variables"])
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -175,24 +183,102 @@ def test_stage_name_that_could_be_taken_for_another(tmp_path: Path, name: str) -
         Stage.load(tmp_path, name)
 
 
-def test_stage_without_a_table(tmp_path: Path) -> None:
-    """A stage needs to say which table is its own."""
+def load(tmp_path: Path, entry: dict[str, Any], **everywhere: Any) -> Stage:
+    """A stage `extra` of this entry, as the commands read it from config.json."""
     path = tmp_path / ".chalice/config.json"
     path.parent.mkdir()
-    path.write_text(json.dumps({"stages": {"dev": {}}}))
-    with pytest.raises(Failure, match="needs KEYTURN_TABLE"):
-        Stage.load(tmp_path, "dev")
+    path.write_text(json.dumps({**DOCUMENT, **everywhere, "stages": {**DOCUMENT["stages"], "extra": entry}}))
+    return Stage.load(tmp_path, "extra")
 
 
-def test_function_without_a_policy_of_its_own(tmp_path: Path) -> None:
-    """A new stage that lacks a policy document is refused: chalice would take another function's."""
-    path = tmp_path / ".chalice/config.json"
-    path.parent.mkdir()
-    stage = {**DOCUMENT["stages"]["dev"], "lambda_functions": {"api_handler": {"iam_policy_file": "policy-dev.json"}}}
-    path.write_text(json.dumps({**DOCUMENT, "stages": {"dev": stage}}))
-    (tmp_path / ".chalice/policy-dev.json").write_text("{}")
-    with pytest.raises(Failure, match="needs an iam_policy_file for authorize"):
-        Stage.load(tmp_path, "dev")
+@pytest.mark.parametrize("entry", [{}, {"environment_variables": {}}, DOCUMENT["stages"]["prod"]])
+def test_stage_of_one_entry(tmp_path: Path, entry: dict[str, Any]) -> None:
+    """An empty entry, or the copy of another stage's, is a whole stage: its names follow from its own name."""
+    stage = load(tmp_path, entry)
+    config = Config.from_env({"KEYTURN_ISSUER": "https://api.example.com/api", **stage.settings})
+    assert (config.table, config.parameters, config.audience) == ("keyturn-extra", "/keyturn/extra", "keyturn-extra")
+    (resource, *_) = {statement["Resource"] for statement in render(stage)["chronicle"]["Statement"][:1]}
+    assert resource == "arn:aws:dynamodb:*:*:table/keyturn-extra"
+
+
+def test_readme_states_the_names_of_a_stage(tmp_path: Path) -> None:
+    """The names that a stage gets from its own name are those of the README's table, and there are no others."""
+    stated = {name: text.strip("`") for name, text in documented().items() if "<stage>" in text}
+    assert load(tmp_path, {}).settings == {name: text.replace("<stage>", "extra") for name, text in stated.items()}
+
+
+def test_stage_with_names_of_its_own(tmp_path: Path) -> None:
+    """What an entry says, or all entries together, is taken; the policies follow it."""
+    stage = load(
+        tmp_path,
+        {"environment_variables": {"KEYTURN_TABLE": "accounts"}},
+        environment_variables={"KEYTURN_TABLE": "shared", "KEYTURN_PARAMETERS": "/team/auth"},
+    )
+    assert (stage.table, stage.parameters) == ("accounts", "/team/auth")
+    text = json.dumps(render(stage))
+    assert "table/accounts" in text
+    assert "parameter/team/auth/public" in text
+    assert not re.search("shared|keyturn/extra", text)
+
+
+@pytest.mark.parametrize("name", ["KEYTURN_TABLE", "KEYTURN_PARAMETERS"])
+def test_stage_whose_names_are_empty(tmp_path: Path, name: str) -> None:
+    """A name that is empty is refused, and not taken for the stage's own."""
+    with pytest.raises(Failure, match=f"leaves {name} empty: name it, or remove the line"):
+        load(tmp_path, {"environment_variables": {name: ""}})
+
+
+def test_setting_that_is_no_text(tmp_path: Path) -> None:
+    """A number in JSON is named: Lambda takes text alone."""
+    with pytest.raises(Failure, match="the value of KEYTURN_ACCESS_TTL in the stage 'extra' must be text, not 900"):
+        load(tmp_path, {"environment_variables": {"KEYTURN_ACCESS_TTL": 900}})
+
+
+def test_setting_that_nothing_reads(tmp_path: Path) -> None:
+    """A misspelt name is refused by every command that reads the stage, with the nearest name."""
+    with pytest.raises(Failure, match=r"^KEYTURN_TABEL is no setting, the nearest is KEYTURN_TABLE$"):
+        load(tmp_path, {"environment_variables": {"KEYTURN_TABEL": "accounts"}})
+
+
+class Apis:
+    """API Gateway with these APIs, and a parameter store that remembers the id `a1`."""
+
+    class exceptions:  # noqa: N801  # boto3's
+        """No parameter is absent."""
+
+        class ParameterNotFound(Exception):
+            """Never raised."""
+
+    def __init__(self, *items: dict[str, Any]) -> None:
+        self._items = items
+
+    def get_paginator(self, _name: str) -> Apis:
+        """Of the only operation that has pages."""
+        return self
+
+    def paginate(self) -> list[dict[str, Any]]:
+        """One page."""
+        return [{"items": [*self._items]}]
+
+    def get_parameter(self, Name: str) -> dict[str, Any]:  # noqa: N803  # boto3's
+        """The recorded id."""
+        assert Name == "/keyturn/dev/api-id"
+        return {"Parameter": {"Value": "a1"}}
+
+
+def test_parameters_of_another_stage() -> None:
+    """An entry that was copied with its KEYTURN_PARAMETERS does not take the other stage's API over, nor delete it."""
+    stage = Stage.load(ROOT, "dev")
+
+    def find(*items: dict[str, Any]) -> str | None:
+        aws: Any = Apis(*items)
+        return stage.find_api(aws, aws)
+
+    with pytest.raises(Failure, match="'dev' is /keyturn/dev, and the stage 'extra' has its keys there: remove it"):
+        find({"id": "a1", "name": "keyturn-extra", "tags": {"keyturn": "extra"}})
+    assert find({"id": "a1", "name": "keyturn-dev", "tags": {"keyturn": "dev"}}) == "a1"
+    assert find({"id": "a1", "name": "keyturn-dev"}) == "a1"  # a tag that somebody has removed
+    assert find({"id": "b2", "name": "keyturn-extra", "tags": {"keyturn": "extra"}}) is None
 
 
 def test_config_that_is_not_there(tmp_path: Path) -> None:

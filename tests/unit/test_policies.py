@@ -1,4 +1,4 @@
-"""What each function of each stage may do in AWS: its policy document, evaluated as IAM would (tests/iam.py).
+"""What each function of each stage may do in AWS: its policy as rendered, evaluated as IAM would (tests/iam.py).
 
 What the functions need is asked of the code itself: tests/flows/test_rights.py. Here stands what each must not be able
 to do, whatever code runs in it: of a function that only decides, what decides about anybody.
@@ -6,7 +6,6 @@ to do, whatever code runs in it: of a function that only decides, what decides a
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from itertools import product
@@ -16,7 +15,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tests.iam import ATTRIBUTES, CHALICE, CONFIG, KEYS, STAGES, Ask, allows, policy_of, to_parameter, to_table
+from tests.iam import ATTRIBUTES, KEYS, STAGES, Ask, allows, policy_of, stage_of, to_parameter, to_table
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = ("api_handler", "authorize", "chronicle", "guard")
@@ -127,7 +126,7 @@ def test_functions_that_decide_reach_nothing_else(stage: str, function: str) -> 
         (operation, partition)
         for operation, partition in product(operations("dynamodb"), PARTITIONS)
         for named in (None, KEY_ATTRIBUTES, KEY_ATTRIBUTES | NOTE_OF_USE)
-        if allows(document, to_table(operation, f"keyturn-{stage}", {f"{partition}#a"}, named))
+        if allows(document, to_table(operation, stage_of(stage).table, {f"{partition}#a"}, named))
     }
     assert allowed == DECIDING[function]
 
@@ -139,12 +138,12 @@ def test_partitions_are_not_smuggled_in(stage: str, function: str) -> None:
     document = policy_of(stage, function)
     for operation, own in DECIDING[function]:
         for named in (None, KEY_ATTRIBUTES, KEY_ATTRIBUTES | NOTE_OF_USE):
-            assert not allows(document, to_table(operation, f"keyturn-{stage}", (), named))
+            assert not allows(document, to_table(operation, stage_of(stage).table, (), named))
             for other in {*PARTITIONS} - {own}:
                 both = {f"{own}#a", f"{other}#a"}
-                assert not allows(document, to_table(operation, f"keyturn-{stage}", both, named))
+                assert not allows(document, to_table(operation, stage_of(stage).table, both, named))
             for odd in (own, f"{own.upper()}#a", f"x{own}#a", f" {own}#a"):
-                assert not allows(document, to_table(operation, f"keyturn-{stage}", {odd}, named))
+                assert not allows(document, to_table(operation, stage_of(stage).table, {odd}, named))
 
 
 @stages
@@ -153,7 +152,7 @@ def test_guard_writes_nothing_that_decides(stage: str) -> None:
     document = policy_of(stage, "guard")
 
     def writes(named: set[str] | None) -> bool:
-        return allows(document, to_table("UpdateItem", f"keyturn-{stage}", {"user#a"}, named))
+        return allows(document, to_table("UpdateItem", stage_of(stage).table, {"user#a"}, named))
 
     assert writes(KEY_ATTRIBUTES | NOTE_OF_USE)
     assert not writes(None)  # a request that names no attribute is not taken for a harmless one
@@ -169,7 +168,7 @@ def test_api_function(stage: str) -> None:
     """It checks, reads and writes single items of its table, and queries it. No scan, no administration."""
     document = policy_of(stage, "api_handler")
     for partition in PARTITIONS:
-        asked = {name: to_table(name, f"keyturn-{stage}", {f"{partition}#a"}) for name in operations("dynamodb")}
+        asked = {name: to_table(name, stage_of(stage).table, {f"{partition}#a"}) for name in operations("dynamodb")}
         assert {name for name, ask in asked.items() if allows(document, ask)} == API_OPERATIONS
 
 
@@ -178,8 +177,8 @@ def test_api_function(stage: str) -> None:
 def test_other_tables_are_out_of_reach(stage: str, function: str) -> None:
     """Neither another stage's table nor another of the account, nor this one's streams, indexes, backups or exports."""
     document = policy_of(stage, function)
-    own = f"keyturn-{stage}"
-    others = [f"keyturn-{other}" for other in STAGES if other != stage]
+    own = stage_of(stage).table
+    others = [stage_of(other).table for other in STAGES if other != stage]
     others += [f"{own}2", "orders", *(f"{own}/{part}/a" for part in ("stream", "index", "backup", "export"))]
     for table, operation, partition in product(others, operations("dynamodb"), PARTITIONS):
         assert not allows(document, to_table(operation, table, {f"{partition}#a"}, KEY_ATTRIBUTES | NOTE_OF_USE))
@@ -196,9 +195,10 @@ def test_functions_read_their_keys_and_no_other(stage: str, function: str) -> No
     None reads the root secret of the version before, a parameter that is not its own, or another stage's.
     """
     document = policy_of(stage, function)
-    readable = {name for name in NAMES if allows(document, to_parameter(f"/keyturn/{stage}/{name}"))}
+    readable = {name for name in NAMES if allows(document, to_parameter(f"{stage_of(stage).parameters}/{name}"))}
     assert readable == PARAMETERS[function]
-    for name, prefix in product(NAMES, [*(f"/keyturn/{other}" for other in STAGES if other != stage), "/orders", ""]):
+    others = [stage_of(other).parameters for other in STAGES if other != stage]
+    for name, prefix in product(NAMES, [*others, "/orders", ""]):
         assert not allows(document, to_parameter(f"{prefix}/{name}"))
 
 
@@ -208,7 +208,7 @@ def test_keys_are_read_and_nothing_else(stage: str, function: str) -> None:
     """No function lists, writes, deletes or administers parameters, its own included."""
     document = policy_of(stage, function)
     for operation, name in product(operations("ssm") - {"GetParameters"}, NAMES):
-        assert not allows(document, to_parameter(f"/keyturn/{stage}/{name}", operation))
+        assert not allows(document, to_parameter(f"{stage_of(stage).parameters}/{name}", operation))
 
 
 # The rest -------------------------------------------------------------------------------------------------------------
@@ -246,30 +246,13 @@ def test_no_other_service_is_named(stage: str, function: str) -> None:
     assert {action.partition(":")[0] for action in actions} <= {"dynamodb", "ssm", "logs"}
 
 
-@pytest.mark.parametrize("path", sorted(CHALICE.glob("policy*.json")), ids=lambda path: path.name)
-def test_no_wildcards(path: Path) -> None:
+@stages
+@each_function
+def test_no_wildcards(stage: str, function: str) -> None:
     """No action has a wildcard; a resource has one for region, account and the last part below a name at most."""
-    for statement in json.loads(path.read_text())["Statement"]:
+    for statement in policy_of(stage, function)["Statement"]:
         actions, resources = statement["Action"], statement["Resource"]
         for action in [actions] if isinstance(actions, str) else actions:
             assert "*" not in action
         for resource in [resources] if isinstance(resources, str) else resources:
             assert re.fullmatch(r"arn:aws:[a-z]+:\*:\*:[a-z-]+[/:][^*?]+(/\*|:\*)?", resource), resource
-
-
-def test_every_policy_is_used() -> None:
-    """Each function of each stage names its own document, and there is no other."""
-    named = [
-        settings["iam_policy_file"]
-        for stage in CONFIG["stages"].values()
-        for settings in stage["lambda_functions"].values()
-    ]
-    assert sorted(named) == sorted(path.name for path in CHALICE.glob("policy*.json"))
-
-
-@stages
-def test_policies_fit_the_settings(stage: str) -> None:
-    """Functions are configured with the table and the parameters that their policies name."""
-    settings = CONFIG["stages"][stage]["environment_variables"]
-    assert settings["KEYTURN_TABLE"] == f"keyturn-{stage}"
-    assert settings["KEYTURN_PARAMETERS"] == f"/keyturn/{stage}"

@@ -632,6 +632,20 @@ OWN_FAULTS = {
         "http/test_make_run.py::test_nothing_of_the_shell_is_obeyed",
         "unit/test_local_settings.py::test_shell_leads_nowhere",
     ),
+    "a copied stage or a renamed table deployed and could not serve": (
+        "rehearsal/test_new_stage.py::test_stage_from_one_entry",
+        "rehearsal/test_new_stage.py::test_stage_whose_entry_names_nothing",
+        "rehearsal/test_new_stage.py::test_copied_entry_with_the_keys_of_another_stage",
+        "unit/test_deployment.py::test_stage_of_one_entry",
+        "unit/test_deployment.py::test_stage_with_names_of_its_own",
+        "unit/test_role_policies.py::test_value_that_could_widen_a_policy",
+        "unit/test_role_policies.py::test_template_that_is_not_filled_in",
+    ),
+    "a misspelt setting had no effect, and nothing said so": (
+        "unit/test_known_settings.py::test_unknown_name",
+        "unit/test_known_settings.py::test_make_run_refuses_an_unknown_name",
+        "rehearsal/test_new_stage.py::test_misspelt_name_stops_every_command",
+    ),
     "a session could grow beyond one write unit": ("store/test_items.py::test_longest_session_is_one_write_unit",),
 }
 

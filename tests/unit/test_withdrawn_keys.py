@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,16 +12,12 @@ from chalicelib.errors import ConfigurationError, Unavailable
 from infra.failure import Failure
 from infra.key_parameters import LARGEST, TRIES, WITHDRAWN_FOR, entries_of
 from infra.keys import PUBLISHED_AHEAD
-from infra.stage import Stage
 from tests.fakes import GROUPS, PREFIX, START, FrozenClock
 from tests.unit.key_containers import SESSIONS, WITHDRAWN, Container
 from tests.unit.key_makers import NAMES, SETS, Cut, Recorder, ensure, entries, rotate, secrets, works
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-ROOT = Path(__file__).parents[2]
 
 
 class Interleaved(Recorder):
@@ -229,13 +223,3 @@ def test_deployment_completes_an_interrupted_leak_rotation(step: int) -> None:
         ssm.dies_at = None
         command(ssm, now=START + 6)
         assert works(ssm, START + 6)
-
-
-def test_policy_of_before_is_refused(tmp_path: Path) -> None:
-    """A stage of one's own whose policies lack the list would answer 503 to everything: deployment says it first."""
-    shutil.copytree(ROOT / ".chalice", tmp_path / ".chalice")
-    policy = tmp_path / ".chalice/policy-guard-dev.json"
-    policy.write_text(policy.read_text().replace("/keyturn/dev/withdrawn", "/keyturn/dev/other"))
-    Stage.load(tmp_path, "prod")
-    with pytest.raises(Failure, match=r"policy-guard-dev\.json .*/keyturn/dev/withdrawn: add it"):
-        Stage.load(tmp_path, "dev")
