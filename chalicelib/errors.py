@@ -1,4 +1,4 @@
-"""What Keyturn can refuse, and why. No HTTP here: handlers/boundary.py gives each code its status.
+"""What Keyturn can refuse, and why. No HTTP here: web/boundary.py gives each code its status.
 
 AuthError
 ├── InvalidRequest                  invalid_request                  the request has not the documented form

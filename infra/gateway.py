@@ -1,7 +1,7 @@
 """What API Gateway answers by itself: its gateway responses, as part of the API's Swagger document.
 
 They travel in the document because a redeploy replaces the whole API: responses that were set beside it would be gone.
-Every body is constant. The codes, titles and security headers are those of chalicelib/handlers/boundary.py.
+Every body is constant. The codes, titles and security headers are those of chalicelib/web/boundary.py.
 
 A gateway response cannot look into a list. Where one origin is allowed, it names that one; where there are several, it
 lets every page read it that asks. What there is to read is constant.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
+from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS
 from chalicelib.web.cors import EXPOSED_HEADERS
 from chalicelib.web.responses import PROBLEM_JSON
 

@@ -10,13 +10,13 @@ from chalice.app import Chalice
 from chalicelib.domain import invocations
 from chalicelib.domain.records import Caller
 from chalicelib.errors import AuthError
-from chalicelib.handlers import boundary
+from chalicelib.web import boundary
 from chalicelib.web.responses import problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.handlers.routes import Product
+    from chalicelib.web.routes import Product
 
 TAKES = "requests of its own REST API (AWS_PROXY, payload format 1.0)"
 # What Chalice reads of every request. A member that is missing is a KeyError there, with its traceback in the log.

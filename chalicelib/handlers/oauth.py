@@ -8,37 +8,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.records import AccessTokenClaims
-from chalicelib.errors import InvalidClient
-from chalicelib.web.fields import INTROSPECT, REVOKE
+from chalicelib.web.endpoint import Credential, endpoint
+from chalicelib.web.fields import Fields, Member
 from chalicelib.web.responses import json_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
     from chalicelib.domain.records import Session
-    from chalicelib.services import Services
     from chalicelib.settings.config import Config
-    from chalicelib.web.request import Request
+    from chalicelib.web.endpoint import Call
 
 
-def revoke(request: Request, services: Services) -> Response:
+# Unknown parameters are let pass, as RFC 6749 section 3.2 demands. Tokens of any length and alphabet are looked at: the
+# form does not decide what they are worth.
+TOKEN = {
+    "token": Member(
+        "The token: a refresh token, a session cookie's value or an access token.", 16 * 1024, min_length=1, secret=True
+    ),
+    "token_type_hint": Member(
+        "Let pass and not read: Keyturn sees a token's kind from the token.", 16 * 1024, required=False
+    ),
+}
+
+
+@endpoint({200: ("Revoked",)}, form=Fields("Revoke", TOKEN), oauth_errors=True)
+def revoke(call: Call) -> Response:
     """200, whatever the token was (RFC 7009 section 2.2). A living session's token is revoked; a dead one ends nothing.
 
     The access token of a session that was removed, because its account had more than 100, is accepted until it expires.
     """
-    services.revocation.revoke(request.form(REVOKE)["token"], request.caller)
+    call.services.revocation.revoke(call.fields["token"], call.request.caller)
     return json_response({})
 
 
-def introspect(request: Request, services: Services) -> Response:
+@endpoint(
+    {200: ("Inactive", "ActiveAccessToken", "ActiveSession")},
+    credential=Credential.AWS,
+    form=Fields("Introspect", TOKEN),
+    oauth_errors=True,
+)
+def introspect(call: Call) -> Response:
     """200 with what the token says, or with `active` false and nothing else (RFC 7662 section 2.2).
 
     401 `invalid_client` where the gateway has not authenticated an AWS caller: section 2.1 demands authorization, and a
     route that nobody guards serves nobody.
     """
-    if not request.iam_caller:
-        raise InvalidClient(debug="no AWS caller")
-    found = services.introspection.introspect(request.form(INTROSPECT)["token"])
+    services = call.services
+    found = services.introspection.introspect(call.fields["token"])
     if found is None:
         return json_response({"active": False})
     if isinstance(found, AccessTokenClaims):

@@ -6,25 +6,38 @@ import re
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import SessionNotFound
-from chalicelib.web.fields import LIST_SESSIONS
+from chalicelib.web.endpoint import Credential, endpoint
+from chalicelib.web.fields import Fields, Member
 from chalicelib.web.responses import json_response, no_content
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.services import Services
-    from chalicelib.web.request import Request
+    from chalicelib.web.endpoint import Call
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
+LIST_SESSIONS = Fields(
+    "ListSessions",
+    {
+        "cursor": Member(
+            "The `next_cursor` of the page before.",
+            max_length=22,
+            required=False,
+            pattern="(?:[A-Za-z0-9_-]{22})?",  # an empty parameter is one that is left out
+            form="be the next_cursor of a page",
+        )
+    },
+)
 
-def list_sessions(request: Request, services: Services) -> Response:
+
+@endpoint({200: ("Sessions",)}, credential=Credential.PRINCIPAL, query=LIST_SESSIONS)
+def list_sessions(call: Call) -> Response:
     """A page of the user's own living sessions, the newest first (ASVS V7.5.2).
 
     Where each was begun from, and no moment of use: that would tell a thief when the key was turned.
     """
-    principal = request.principal()
-    sessions, cursor = services.sessions.list(principal, request.parameters(LIST_SESSIONS).get("cursor"))
+    sessions, cursor = call.services.sessions.list(call.principal, call.fields.get("cursor"))
     return json_response(
         {
             "sessions": [
@@ -34,7 +47,7 @@ def list_sessions(request: Request, services: Services) -> Response:
                     "user_agent": session.user_agent,
                     "address": session.address,
                     "transport": session.transport,
-                    "current": session.sid == principal.sid,
+                    "current": session.sid == call.principal.sid,
                 }
                 for session in sessions
             ],
@@ -43,10 +56,11 @@ def list_sessions(request: Request, services: Services) -> Response:
     )
 
 
-def end_session(request: Request, services: Services, session_id: str) -> Response:
+@endpoint({204: ()}, credential=Credential.PRINCIPAL, errors=(SessionNotFound,))
+def end_session(call: Call) -> Response:
     """204: the session is over. 404 `session_not_found` for every id that is not one of the user's own."""
-    principal = request.principal()
+    session_id = call.path["session_id"]
     if not SESSION_ID.fullmatch(session_id):
         raise SessionNotFound
-    services.sessions.end_one(principal, session_id, request.caller)
+    call.services.sessions.end_one(call.principal, session_id, call.request.caller)
     return no_content()

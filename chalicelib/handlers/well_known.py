@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.web.endpoint import endpoint
 from chalicelib.web.responses import json_response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from chalice.app import Response
 
-    from chalicelib.services import Services
-    from chalicelib.web.request import Request
+    from chalicelib.web.endpoint import Call, Endpoint, Route
 
 # A key is published ten minutes before it signs; half of that leaves a verifier time to fetch it.
 JWKS_MAX_AGE = 300
+CACHED = ("Cache-Control",)
 PUBLIC = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"}
 
 # What access tokens say, as crypto/access_tokens.py signs them.
@@ -35,17 +38,20 @@ CLAIMS = (
 )
 
 
-def jwks(_request: Request, services: Services) -> Response:
+@endpoint({200: ("Keys",)}, headers=CACHED)
+def jwks(call: Call) -> Response:
     """The public keys (RFC 7517 section 5), those that will sign next included."""
-    body = {"keys": [dict(key.jwk) for key in services.keys.public_keys()]}
+    body = {"keys": [dict(key.jwk) for key in call.services.keys.public_keys()]}
     return json_response(body, headers=PUBLIC)
 
 
-def metadata(_request: Request, services: Services) -> Response:
+@endpoint({200: ("Metadata",)}, headers=CACHED)
+def metadata(call: Call) -> Response:
     """What verifiers need to know of this issuer (OpenID Connect Discovery section 3, RFC 8414 section 2).
 
     There is no authorization or token endpoint to name; why that is right: docs/decisions/0012-metadata.md.
     """
+    services = call.services
     issuer = services.config.issuer
     scopes = sorted({scope for granted in services.config.role_scopes.values() for scope in granted})
     body: dict[str, Any] = {
@@ -67,13 +73,20 @@ def metadata(_request: Request, services: Services) -> Response:
     return json_response(body, headers=PUBLIC)
 
 
-def openapi(_request: Request, services: Services) -> Response:
-    """The API's own description (OpenAPI 3.1)."""
-    from chalicelib.handlers.openapi import document  # noqa: PLC0415  # for this route alone; no cold start pays for it
+def description(routes: Callable[[], Iterable[Route]]) -> Endpoint:
+    """GET /openapi.json, of the API that has these routes: asked for late, because that route is one of them."""
 
-    return json_response(document(services.config), headers=PUBLIC)
+    @endpoint({200: ("Document",)}, headers=CACHED)
+    def openapi(call: Call) -> Response:
+        """The API's own description (OpenAPI 3.1)."""
+        from chalicelib.web.openapi import document  # noqa: PLC0415  # for this route alone; no cold start pays for it
+
+        return json_response(document(call.services.config, routes()), headers=PUBLIC)
+
+    return openapi
 
 
-def health(_request: Request, _services: Services) -> Response:
+@endpoint({200: ("Health",)})
+def health(_call: Call) -> Response:
     """Liveness: configuration and keys are in place. The table is not asked: its outages are not this function's."""
     return json_response({"status": "ok"})

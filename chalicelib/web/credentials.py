@@ -56,6 +56,38 @@ def body_refresh_token(request: Request, fields: Mapping[str, str]) -> str | Non
     return refresh_token
 
 
+def refreshing(request: Request, services: Services, fields: Mapping[str, str]) -> RefreshToken:
+    """The refresh token that is to be rotated: genuine, and brought the way of its transport.
+
+    InvalidGrant where there is none; OriginRefused and CsrfTokenInvalid for a cookie that a page must not send.
+    """
+    text = body_refresh_token(request, fields)
+    if text is not None:
+        return services.refresh_tokens.decode(text, "body")
+    cookie = carried(request, services, "cookie")
+    if cookie is None:
+        raise InvalidGrant(debug="no genuine refresh cookie")
+    require_allowed_page(request, services.config.allowed_origins)
+    require_csrf_token(request, services.csrf_tokens, cookie.sid)
+    return cookie
+
+
+def leaving(request: Request, services: Services, fields: Mapping[str, str]) -> tuple[RefreshToken, ...]:
+    """The genuine credentials that came to a logout, by cookie and in the body.
+
+    OriginRefused where a page must not send the cookies that came, genuine or not: the answer clears them.
+    """
+    text = body_refresh_token(request, fields)
+    if named_cookies(request):
+        require_allowed_page(request, services.config.allowed_origins)
+    presented = carried_sessions(request, services)
+    if presented:
+        require_csrf_token(request, services.csrf_tokens, presented[0].sid)
+    if text is not None and (genuine_text := genuine(text, "body", services.refresh_tokens)):
+        presented = (*presented, genuine_text)
+    return presented
+
+
 def own_credential(
     request: Request, services: Services, fields: Mapping[str, str], principal: Principal
 ) -> RefreshToken | None:

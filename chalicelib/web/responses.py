@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from chalicelib.settings.config import Config
 
 JSON = "application/json"
+# For declarations: the names of the token response's schemas, and of headers that answers have
+TOKENS = ("TokensInBody", "TokensWithCookie", "SessionByCookie")
+COOKIES = ("Set-Cookie",)
+LOCATION = ("Location",)
 PROBLEM_JSON = "application/problem+json"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from chalice.local import ChaliceRequestHandler, LocalGatewayException
 
-from chalicelib.handlers.boundary import FRAMEWORK
+from chalicelib.web.boundary import FRAMEWORK
 from infra import gateway
 from infra.local import framing
 from infra.local.events import LocalLog

@@ -15,7 +15,7 @@ from chalicelib.audit import JsonAuditLog
 from chalicelib.domain.events import EVENTS, LATE
 from chalicelib.errors import InvalidGrant
 from chalicelib.functions.chronicle import event_of
-from chalicelib.handlers import accounts, events, identities, sessions
+from chalicelib.handlers import accounts, identities, security_events, sessions
 from chalicelib.services.security_events import SHOWN
 from chalicelib.web.request import Request
 from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
@@ -46,7 +46,7 @@ GETS: dict[str, Callable[[Request, Services], Response]] = {
     "/sessions": sessions.list_sessions,
     "/me": accounts.me,
     "/identities": identities.list_identities,
-    "/security-events": events.list_events,
+    "/security-events": security_events.list_events,
 }
 REFRESHING = [name for name, kind in EVENTS.items() if kind.shown_after]
 BOTH = pytest.mark.parametrize("make_store", [FakeStore, a_table], ids=["fake", "dynoxide"])

@@ -14,7 +14,7 @@ from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
+from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
 from tests.fakes import PASSWORD
 from tests.http.described import assert_described
 from tests.http.server import ADDRESS, ORIGIN

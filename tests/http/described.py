@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from chalicelib.handlers.openapi import document
+import app
 from chalicelib.settings.config import Config
+from chalicelib.web.openapi import document
 from tests.rehearsal import proxy
 
 if TYPE_CHECKING:
     from tests.rehearsal.client import Reply
 
-DOCUMENT = document(Config(table="t", issuer="https://auth.example.com", audience="a", parameters="/p"))
+DOCUMENT = document(Config(table="t", issuer="https://auth.example.com", audience="a", parameters="/p"), app.ROUTES)
 
 
 def assert_described(method: str, target: str, reply: Reply) -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import app
-from chalicelib.handlers.boundary import SECURITY_HEADERS
+from chalicelib.web.boundary import SECURITY_HEADERS
 from tests.http.client import FROM_PAGE, Client, Held, assert_no_content, assert_problem
 from tests.http.hostile import Route, every_route, filled
 from tests.http.server import NO_PROVIDER, ORIGIN, SECOND_ORIGIN

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.functions import chronicle
-from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
+from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS
 from infra.local.events import delivery
 from tests.http.hostile import Route
 from tests.http.server import API, AUTHORIZE, GUARD, NO_PROVIDER, Server

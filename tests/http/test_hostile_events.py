@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
+from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS
 from tests.http.hostile import FORM, ROUTES, SIGNATURE, Route, every_route
 from tests.http.server import API, AUTHORIZE, Server
 

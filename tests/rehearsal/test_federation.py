@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
-from chalicelib.handlers.boundary import SECURITY_HEADERS
+from chalicelib.web.boundary import SECURITY_HEADERS
 from tests.providers.hostile import Person, StandIn
 from tests.providers.misdeeds import METADATA, TOKEN, Fault
 from tests.rehearsal.stack import deployed

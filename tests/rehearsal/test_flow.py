@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.handlers.boundary import SECURITY_HEADERS
+from chalicelib.web.boundary import SECURITY_HEADERS
 from tests.ageing import age
 from tests.rehearsal.gateway_responses import Kind, gateway_response
 

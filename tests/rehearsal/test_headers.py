@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import app
+from chalicelib.errors import AccessDenied, InvalidToken
 from chalicelib.functions.request_authorizer import guard
-from chalicelib.handlers.boundary import SECURITY_HEADERS, STATUS
-from chalicelib.handlers.openapi_operations import OPERATIONS
+from chalicelib.web.boundary import SECURITY_HEADERS, STATUS
+from chalicelib.web.openapi import possible_errors
 from infra import gateway, table
 from tests import engines
 from tests.providers.hostile import StandIn
@@ -26,7 +27,7 @@ from tests.rehearsal.walk import World, cases, credentials, path_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from chalicelib.handlers.routes import Route
+    from chalicelib.web.endpoint import Route
     from tests.rehearsal.aws import LocalAws
     from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack
@@ -96,10 +97,11 @@ def assert_headers(reply: Reply, origin: str | None, *, path: str = "", settings
 
 def statuses_of(route: Route) -> set[int]:
     """What callers of a stage that is whole can meet at the route, by its description."""
-    operation = OPERATIONS[f"{route.method} {route.path}"]
-    statuses = {405, *operation.answers, *(STATUS[error] for error in operation.errors)}
-    if operation.body or operation.form:
-        statuses |= {400, 413, 415}
+    endpoint = route.endpoint
+    of_the_guard = {InvalidToken, AccessDenied} - set(endpoint.errors)
+    statuses = {405, *endpoint.answers, *(STATUS[error] for error in possible_errors(endpoint) - of_the_guard)}
+    if endpoint.body or endpoint.form:
+        statuses.add(400)
     if route.authorizer is guard:
         statuses |= {401} if route.method == "GET" else {401, 403}
     return statuses - OF_A_BROKEN_STAGE - NOT_AS_DEPLOYED.get((route.method, route.path), set())

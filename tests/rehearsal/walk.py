@@ -21,7 +21,7 @@ from tests.rehearsal.visitor import PAGE, Visitor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from chalicelib.handlers.routes import Route
+    from chalicelib.web.endpoint import Route
     from tests.providers.hostile import StandIn
     from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack

@@ -14,14 +14,15 @@ from chalice.app import Response
 from chalicelib import deadline, errors
 from chalicelib.audit import JsonAuditLog
 from chalicelib.errors import AuthError, InsufficientUserAuthentication, TooManyRequests, Unavailable
-from chalicelib.handlers import boundary
-from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
+from chalicelib.web import boundary
+from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
+from chalicelib.web.endpoint import endpoint
 from tests.fakes import FrozenClock, RecordingAudit
 from tests.unit.events import chalice_request
 
 if TYPE_CHECKING:
     from chalicelib.services import Services
-    from chalicelib.web.request import Request
+    from chalicelib.web.endpoint import Call
 
 CANARY = "canary-5f3b"
 
@@ -34,7 +35,8 @@ def no_services() -> Services:
 def answer(raised: BaseException, audit: RecordingAudit | None = None) -> Response:
     """The answer to a request whose handler raises this."""
 
-    def handle(_request: Request, _services: Services) -> NoReturn:
+    @endpoint({200: ()})
+    def handle(_call: Call) -> NoReturn:
         raise raised
 
     return boundary.finish(boundary.respond(handle, chalice_request(), no_services, audit or RecordingAudit()))
@@ -53,8 +55,9 @@ def test_handler_gets_request_services_and_path() -> None:
     """What a handler returns is the answer; what it gets is the request, the services and the path's parts."""
     seen: list[Any] = []
 
-    def handle(request: Request, services: Services, **path: str) -> Response:
-        seen.extend([request.caller.address, services, path])
+    @endpoint({200: ()})
+    def handle(call: Call) -> Response:
+        seen.extend([call.request.caller.address, call.services, call.path])
         return Response(body={"a": 1}, status_code=200)
 
     response = boundary.respond(handle, chalice_request(), no_services, RecordingAudit(), session_id="s")
@@ -70,7 +73,8 @@ def test_request_has_a_deadline() -> None:
         ends.append(deadline._end.get())
         return no_services()
 
-    def handle(_request: Request, _services: Services) -> Response:
+    @endpoint({200: ()})
+    def handle(_call: Call) -> Response:
         ends.append(deadline._end.get())
         return Response(body="")
 
@@ -154,7 +158,8 @@ def test_unexpected_errors_give_nothing_away(raised: Exception) -> None:
     """An error that nobody expected is 500, and its message is neither in the answer nor in the log (ASVS V16.5.1)."""
     out = io.StringIO()
 
-    def handle(_request: Request, _services: Services) -> NoReturn:
+    @endpoint({200: ()})
+    def handle(_call: Call) -> NoReturn:
         raise raised from ValueError(CANARY)
 
     with redirect_stdout(out):
@@ -191,7 +196,9 @@ def test_composition_failures_are_answers() -> None:
             raise raised
 
         audit = RecordingAudit()
-        response = boundary.respond(lambda *_: Response(body=""), chalice_request(), services, audit)
+        response = boundary.respond(
+            endpoint({200: ()})(lambda _: Response(body="")), chalice_request(), services, audit
+        )
         assert response.status_code == status
         assert CANARY not in json.dumps(response.body)
         assert audit.events[0][1]["why"] == CANARY

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.web import fields
+from tests.unit.declared import declared_fields
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
@@ -132,7 +132,7 @@ def patterns() -> dict[str, tuple[re.Pattern[str] | re.Pattern[bytes], set[str]]
                 found[f"{name}.{key}"] = (value, used or {"fullmatch"})
             elif late:
                 found[f"{name}.{key}"] = (re.compile(value), late)
-    for declared in [value for value in vars(fields).values() if isinstance(value, fields.Fields)]:
+    for declared in declared_fields():
         for key, member in declared.members.items():
             if member.pattern:
                 found[f"{declared.name}.{key}"] = (re.compile(member.pattern, re.ASCII), {"fullmatch"})

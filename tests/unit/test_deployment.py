@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from chalicelib.handlers.boundary import FRAMEWORK, SECURITY_HEADERS
 from chalicelib.settings.config import Config
+from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS
 from infra import gateway
 from infra.chalice_deployment import Swagger
 from infra.deploy import require_client_secrets, verify

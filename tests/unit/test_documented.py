@@ -20,6 +20,7 @@ from chalicelib.crypto import refresh_tokens
 from chalicelib.domain import access_tokens, limits, passwords, records
 from chalicelib.errors import PasswordRejected
 from chalicelib.settings import config
+from chalicelib.web.endpoint import Credential
 from infra import package
 from tests.http.hostile import MEMBERS
 from tests.unit.signing import CLAIMS
@@ -121,15 +122,13 @@ def test_ways_in_are_those_of_the_routes() -> None:
     giving = {
         name
         for name, route in ROUTES.items()
-        if re.search(
-            r"\b(token_response|credential_cookie|grant_cookies)\(", inspect.getsource(inspect.unwrap(route.handle))
-        )
+        if re.search(r"\b(token_response|credential_cookie|grant_cookies)\(", inspect.getsource(route.endpoint.handle))
     }
     # These renew the credentials of the session that asks, which has to bring its own.
     renewing = {"POST /password/change", "POST /identities/{provider}", "DELETE /identities/{provider}"}
     assert giving - ways == renewing
     for name in renewing:
-        assert "own_credential(" in inspect.getsource(inspect.unwrap(ROUTES[name].handle))
+        assert ROUTES[name].endpoint.credential is Credential.RENEWS
         (row,) = [line for line in README.splitlines() if line.startswith(f"| `{name}`")]
         assert "with the session's refresh token" in row
         assert "200 with the token response" in row

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib import errors
 from chalicelib.errors import AuthError, TooManyRequests, Unavailable
-from chalicelib.handlers.boundary import FRAMEWORK, STATUS
+from chalicelib.web.boundary import FRAMEWORK, STATUS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
 

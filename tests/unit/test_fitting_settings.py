@@ -20,8 +20,10 @@ from chalicelib.domain.requirements import parse
 from chalicelib.domain.roles import scope_of
 from chalicelib.errors import ConfigurationError
 from chalicelib.guard.verdicts import context_of
+from chalicelib.handlers.accounts import LOG_IN
+from chalicelib.handlers.federation import EXCHANGE
+from chalicelib.handlers.identities import BEGIN_LINKING
 from chalicelib.settings.config import Config
-from chalicelib.web.fields import BEGIN_LINKING, EXCHANGE, LOG_IN
 from chalicelib.web.request import MAX_COOKIE, MAX_HEADER
 from tests.fakes import PREFIX, START, FrozenClock, parameters_with_keys
 from tests.unit.key_containers import PUBLIC, SESSIONS, Container, refusal

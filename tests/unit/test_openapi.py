@@ -16,16 +16,16 @@ from openapi_spec_validator import validate
 
 import app
 from chalicelib import errors
-from chalicelib.handlers.boundary import STATUS
-from chalicelib.handlers.openapi import VERSION, document
-from chalicelib.handlers.openapi_operations import OPERATIONS
 from chalicelib.settings.config import Config
-from chalicelib.web import fields
+from chalicelib.web.boundary import STATUS
+from chalicelib.web.endpoint import Credential
+from chalicelib.web.openapi import VERSION, document
+from tests.unit.declared import declared_fields
 
 ROOT = Path(__file__).parents[2]
 ISSUER = "https://auth.example.com/api"
 DOCUMENT: dict[str, Any] = json.loads(
-    json.dumps(document(Config(table="t", issuer=ISSUER, audience="a", parameters="/p")))
+    json.dumps(document(Config(table="t", issuer=ISSUER, audience="a", parameters="/p"), app.ROUTES))
 )
 ROUTES = {f"{route.method} {route.path}": route for route in app.ROUTES}
 DESCRIBED = {
@@ -49,18 +49,15 @@ def test_document_is_valid() -> None:
 
 
 def test_routes_are_described_and_no_others() -> None:
-    """Route for route, by the same handler."""
+    """Route for route."""
     assert set(DESCRIBED) == set(ROUTES)
-    assert {key: operation.handle for key, operation in OPERATIONS.items()} == {
-        key: route.handle for key, route in ROUTES.items()
-    }
 
 
 @every_operation
 def test_summary_is_the_handlers_own(key: str) -> None:
     """What a newcomer reads is the first line of the handler's docstring, a sentence."""
     summary = DESCRIBED[key]["summary"]
-    assert summary == str(ROUTES[key].handle.__doc__).partition("\n")[0]
+    assert summary == str(ROUTES[key].endpoint.handle.__doc__).partition("\n")[0]
     assert summary.endswith(".")
 
 
@@ -73,7 +70,7 @@ def test_credentials_are_the_routes(key: str) -> None:
         assert {"bearer", "session"} <= schemes
         assert all(DESCRIBED[key]["security"]), "a guarded route is not open to everybody"
         assert "401" in DESCRIBED[key]["responses"]
-    if not route.cookies:
+    if route.endpoint.credential in {Credential.NONE, Credential.AWS}:
         assert not {"session", "refresh", "csrf"} & schemes
 
 
@@ -93,13 +90,10 @@ def test_path_parameters_are_described(key: str) -> None:
     assert all("enum" in schema or re.fullmatch(r"\^.*\$", schema["pattern"]) for schema in named.values())
 
 
-def test_declared_fields_are_used() -> None:
-    """Every body, form and query that is declared is of one route at least, and by its own name."""
-    declared = {id(each) for each in vars(fields).values() if isinstance(each, fields.Fields)}
-    used = {id(each) for one in OPERATIONS.values() for each in (one.body, one.form, one.query) if each}
-    assert declared == used
-    names = [each.name for each in vars(fields).values() if isinstance(each, fields.Fields)]
-    assert len(names) == len(set(names))
+def test_declared_fields_have_names_of_their_own() -> None:
+    """Two bodies of one name would be one schema."""
+    names = {one.name: one for one in declared_fields()}
+    assert all(names[one.name] is one for one in declared_fields())
 
 
 @every_operation
@@ -111,30 +105,30 @@ def test_what_changes_state_declares_its_body(key: str) -> None:
 
 def test_what_renews_credentials_takes_them_in_every_transport() -> None:
     """The refresh token in the body, the refresh cookie beside a bearer, or the session cookie; the answer has them."""
-    renewing = {key for key, one in OPERATIONS.items() if errors.CredentialRequired in one.errors}
+    renewing = {key for key, route in ROUTES.items() if route.endpoint.credential is Credential.RENEWS}
     assert renewing == {
         *("POST /password/change", "POST /identities/{provider}", "DELETE /identities/{provider}"),
         "POST /identities/{provider}/authorization",
     }
     for key in renewing:
-        one = OPERATIONS[key]
+        one = ROUTES[key].endpoint
         assert one.body
         assert "refresh_token" in one.body.members
         assert not one.body.members["refresh_token"].required
-        assert {frozenset(way) for way in one.security} == {
+        assert {frozenset(way) for way in DESCRIBED[key]["security"]} == {
             frozenset({"bearer"}),
             frozenset({"bearer", "refresh", "csrf"}),
             frozenset({"session", "csrf"}),
         }
         if not key.endswith("/authorization"):
             assert set(one.answers) == {200}
-            assert one.answers[200] == OPERATIONS["POST /login"].answers[200]
+            assert one.answers[200] == ROUTES["POST /login"].endpoint.answers[200]
 
 
 def test_bodies_are_closed() -> None:
     """Unknown members are refused, and the description says so; forms let them pass, as their RFCs say."""
     schemas = DOCUMENT["components"]["schemas"]
-    for one in OPERATIONS.values():
+    for one in (route.endpoint for route in app.ROUTES):
         if one.body:
             assert schemas[one.body.name]["additionalProperties"] is False
             assert set(schemas[one.body.name]["properties"]) == set(one.body.members)
@@ -146,7 +140,7 @@ def test_strings_that_come_in_are_bounded() -> None:
     """Each has a greatest length or a list of values (ASVS V2.2.1)."""
     strings = [
         schema
-        for one in OPERATIONS.values()
+        for one in (route.endpoint for route in app.ROUTES)
         for declared in (one.body, one.form)
         if declared
         for schema in DOCUMENT["components"]["schemas"][declared.name]["properties"].values()

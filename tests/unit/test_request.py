@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import AuthError, InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
-from chalicelib.web import fields as declared
+from chalicelib.handlers import accounts, federation, identities, tokens
 from chalicelib.web.cookies import REFRESH
-from chalicelib.web.fields import FINISH_LOGIN, LINK, MAX_PASSWORD, MAX_TEXT, Fields, Member
+from chalicelib.web.fields import MAX_PASSWORD, MAX_TEXT, NOTHING, Fields, Member
 from chalicelib.web.request import MAX_BODY, MAX_COOKIE, MAX_HEADER, MAX_USER_AGENT, Request, read
+from tests.unit.declared import declared_fields
 from tests.unit.events import JSON, chalice_request, event, request
 
 bounded = settings(max_examples=150, deadline=None)
@@ -24,7 +25,7 @@ LOGIN = '{"email":"ada@example.com","password":"correct horse battery"}'
 
 def fields(body: str, **parts: Any) -> dict[str, str]:
     """What a route with two required members and an optional one reads of the body."""
-    return request(body=body, **{"headers": JSON, **parts}).fields(declared.SIGN_UP)
+    return request(body=body, **{"headers": JSON, **parts}).fields(accounts.SIGN_UP)
 
 
 def detail(body: str) -> str:
@@ -46,9 +47,9 @@ def test_members_are_read() -> None:
 
 def test_no_body_has_no_members() -> None:
     """A route without required members takes a request without a body, and without a type."""
-    assert request().fields(declared.NOTHING) == {}
-    assert request(body="").fields(declared.REFRESH) == {}
-    assert request(body="{}", headers=JSON).fields(declared.NOTHING) == {}
+    assert request().fields(NOTHING) == {}
+    assert request(body="").fields(tokens.REFRESH) == {}
+    assert request(body="{}", headers=JSON).fields(NOTHING) == {}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_members_have_a_bound() -> None:
 
 
 DECLARED = sorted(
-    ((fields, name) for fields in vars(declared).values() if isinstance(fields, Fields) for name in fields.members),
+    {(one.name, name): (one, name) for one in declared_fields() for name in one.members}.values(),
     key=lambda declared: (declared[0].name, declared[1]),
 )
 
@@ -178,14 +179,16 @@ EXCHANGE = {"code": "c", "code_verifier": "v" * 43, "redirect_uri": "https://app
 def test_forms_of_members(change: dict[str, str], told: str) -> None:
     """What has not its declared form is refused, in words that say which one it is."""
     with pytest.raises(InvalidRequest) as raised:
-        request(body=json.dumps(EXCHANGE | change), headers=JSON).fields(declared.EXCHANGE)
+        request(body=json.dumps(EXCHANGE | change), headers=JSON).fields(federation.EXCHANGE)
     assert raised.value.detail == told
 
 
 def test_right_forms_are_taken() -> None:
     """A verifier of either length, and each transport (RFC 7636 section 4.1)."""
     for change in ({"code_verifier": "-._~" * 32}, {"transport": "body"}, {"transport": "session"}, {}):
-        assert request(body=json.dumps(EXCHANGE | change), headers=JSON).fields(declared.EXCHANGE) == EXCHANGE | change
+        assert (
+            request(body=json.dumps(EXCHANGE | change), headers=JSON).fields(federation.EXCHANGE) == EXCHANGE | change
+        )
 
 
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 5_000_000])
@@ -266,9 +269,9 @@ def test_json_types(content_type: str) -> None:
 def test_other_types_are_refused(content_type: str) -> None:
     """A body of every other type is 415. Where there is no body, its type says nothing (axios #861)."""
     with pytest.raises(UnsupportedMediaType):
-        request(body=LOGIN, headers={"Content-Type": content_type}).fields(declared.LOG_IN)
+        request(body=LOGIN, headers={"Content-Type": content_type}).fields(accounts.LOG_IN)
     for body in (None, ""):
-        assert request(body=body, headers={"Content-Type": content_type}).fields(declared.LOG_OUT) == {}
+        assert request(body=body, headers={"Content-Type": content_type}).fields(tokens.LOG_OUT) == {}
 
 
 def test_body_needs_a_type() -> None:
@@ -282,7 +285,7 @@ def test_type_comes_once(values: list[str]) -> None:
     """Of two types nobody can tell which is meant."""
     with pytest.raises(UnsupportedMediaType):
         fields(LOGIN, headers={"Content-Type": values})
-    assert request(body=None, headers={"Content-Type": values}).fields(declared.LOG_OUT) == {}
+    assert request(body=None, headers={"Content-Type": values}).fields(tokens.LOG_OUT) == {}
 
 
 # Headers and cookies --------------------------------------------------------------------------------------------------
@@ -497,7 +500,7 @@ def queried(query: dict[str, list[str]] | None) -> Request:
 def test_readable_parameter(values: list[str] | None, expected: str | None) -> None:
     """A callback's parameter says something where it came once (RFC 6749 section 3.1) and is no longer than any."""
     query = None if values is None else {"state": values, "other": ["y"]}
-    found = queried(query).readable_parameters(FINISH_LOGIN)
+    found = queried(query).readable_parameters(federation.FINISH_LOGIN)
     assert found == ({} if expected is None else {"state": expected})
 
 
@@ -526,14 +529,14 @@ PAGE = "https://app.example.com/"
 def test_malformed_queries_are_refused(query: dict[str, list[str]], told: str) -> None:
     """A link that asks for something else than there is, or for two things at once, begins nothing."""
     with pytest.raises(InvalidRequest) as raised:
-        queried(query).parameters(declared.BEGIN_LOGIN)
+        queried(query).parameters(federation.BEGIN_LOGIN)
     assert raised.value.detail == told
 
 
 def test_queries_are_read() -> None:
     """What is declared is read; a parameter without a value, and one of somebody else's, is let pass."""
     query = {"return_to": [PAGE], "transport": [""], "max_age": ["0"], "utm_source": ["a", "b"]}
-    assert queried(query).parameters(declared.BEGIN_LOGIN) == {"return_to": PAGE, "max_age": "0"}
+    assert queried(query).parameters(federation.BEGIN_LOGIN) == {"return_to": PAGE, "max_age": "0"}
 
 
 # Bounds of what is not declared ---------------------------------------------------------------------------------------
@@ -556,4 +559,4 @@ def test_cookies_have_a_bound() -> None:
 def test_members_that_are_no_text_are_told_their_bound() -> None:
     """The words for a wrong type name the type and the bound."""
     assert Member("m", max_length=5).problem(1) == "must be a string of at most 5 characters."
-    assert LINK.members["code"].problem(None) == f"must be a string of at most {MAX_TEXT} characters."
+    assert identities.LINK.members["code"].problem(None) == f"must be a string of at most {MAX_TEXT} characters."

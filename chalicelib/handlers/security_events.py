@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.web.endpoint import Credential, endpoint
 from chalicelib.web.responses import json_response
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.services import Services
-    from chalicelib.web.request import Request
+    from chalicelib.web.endpoint import Call
 
 
-def list_events(request: Request, services: Services) -> Response:
+@endpoint({200: ("SecurityEvents",)}, credential=Credential.PRINCIPAL)
+def list_events(call: Call) -> Response:
     """What was decided about the account lately, the newest first (ASVS V6.3.7)."""
-    principal = request.principal()
     return json_response(
         {
             "events": [
@@ -27,7 +27,7 @@ def list_events(request: Request, services: Services) -> Response:
                     "user_agent": event.user_agent,
                     **event.facts,
                 }
-                for event in services.security_events.list(principal)
+                for event in call.services.security_events.list(call.principal)
             ]
         }
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib import deadline, errors
-from chalicelib.handlers import oauth
 from chalicelib.web.request import read
 from chalicelib.web.responses import oauth_error, problem
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from chalicelib.ports import AuditLog
     from chalicelib.services import Services
+    from chalicelib.web.endpoint import Endpoint
     from chalicelib.web.request import Request
 
 STATUS: dict[type[errors.AuthError], int] = {
@@ -50,9 +50,7 @@ STATUS: dict[type[errors.AuthError], int] = {
     errors.ConfigurationError: 500,
 }
 
-# RFC 7009 section 2.2.1 and RFC 7662 section 2.3 take the form of RFC 6749 section 5.2 for what that section names.
-# For anything else (415, 503 …) these routes have our form, as every other route.
-OAUTH_HANDLERS: tuple[Callable[..., Response], ...] = (oauth.introspect, oauth.revoke)
+# What RFC 6749 section 5.2 has a form for. For anything else (415, 503 …) OAuth's own routes have our form too.
 OAUTH_ERRORS = {errors.InvalidRequest, errors.InvalidClient}
 
 # Services write these down themselves, with more than is known here.
@@ -85,21 +83,21 @@ SECURITY_HEADERS = {
 
 
 def respond(
-    handle: Callable[..., Response],
+    endpoint: Endpoint,
     request: ChaliceRequest,
     services: Callable[[], Services],
     audit: AuditLog,
     **path: str,
 ) -> Response:
-    """Answer a request by its handler. Whatever happens, the caller gets an answer that gives nothing away."""
+    """Answer a request by its endpoint. Whatever happens, the caller gets an answer that gives nothing away."""
     understood = read(request)
     try:
         # A cold container's work is not waiting: it bounds its own, and leaves the request its whole time.
         ready = services()
         with deadline.request():
-            return handle(understood, ready, **path)
+            return endpoint(understood, ready, **path)
     except errors.AuthError as error:
-        form = oauth_error if handle in OAUTH_HANDLERS and type(error) in OAUTH_ERRORS else problem
+        form = oauth_error if endpoint.oauth_errors and type(error) in OAUTH_ERRORS else problem
         return _refused(error, understood, audit, form)
     except Exception as error:  # noqa: BLE001  # the last resort (ASVS V16.5.4)
         audit.record("unexpected_error", understood.caller, error=_where(error))

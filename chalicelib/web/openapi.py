@@ -1,8 +1,8 @@
-"""GET /openapi.json: the API's description, from what the routes take and answer (OpenAPI 3.1).
+"""The API's description, from what the endpoints declare (OpenAPI 3.1): GET /openapi.json.
 
-Bodies, forms and queries are those that request.py reads by (bodies.py); statuses and codes are boundary.py's; the rest
-stands in openapi_operations.py and openapi_schemas.py. OPTIONS is left out: browsers ask it by themselves and no client
-calls it, so that in a generated client it would be a method without a use. So is HEAD, which answers as GET does.
+Statuses and codes are boundary.py's, schemas of answers are in schemas.py. OPTIONS is left out: browsers ask it by
+themselves and no client calls it, so that in a generated client it would be a method without a use. So is HEAD, which
+answers as GET does.
 """
 
 from __future__ import annotations
@@ -10,27 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import errors
-from chalicelib.handlers.boundary import FRAMEWORK, OAUTH_ERRORS, OAUTH_HANDLERS, STATUS
-from chalicelib.handlers.openapi_operations import GUARDED, GUARDED_UNSAFE, OPERATIONS, RENEWING
-from chalicelib.handlers.openapi_schemas import (
-    COMPONENTS,
-    STRING,
-    URL,
-    fields,
-    member,
-    oauth_error,
-    problem,
-    reference,
-)
+from chalicelib.providers import PROFILES
 from chalicelib.web import cookies
+from chalicelib.web.boundary import FRAMEWORK, OAUTH_ERRORS, STATUS
+from chalicelib.web.endpoint import Credential, Page
 from chalicelib.web.responses import JSON, PROBLEM_JSON
+from chalicelib.web.schemas import COMPONENTS, ID, STRING, URL, fields, member, oauth_error, one_of, problem, reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.handlers.openapi_operations import Operation
     from chalicelib.settings.config import Config
-    from chalicelib.web.fields import Fields
+    from chalicelib.web.endpoint import Endpoint, Route
+    from chalicelib.web.schemas import Schema
 
 VERSION = "0.1.0"  # the project's; a test compares them
 FORM = "application/x-www-form-urlencoded"
@@ -47,6 +39,42 @@ SECURITY_SCHEMES: dict[str, dict[str, str]] = {
         "description": "AWS Signature Version 4, of a caller who may invoke this route.",
         "x-amazon-apigateway-authtype": "awsSigv4",
     },
+}
+
+Security = tuple[tuple[str, ...], ...]
+
+# Each is a choice of credentials that go together; the empty choice is no credential at all.
+READING: dict[Credential, Security] = {
+    Credential.AWS: (("iam",),),
+    Credential.PRINCIPAL: (("bearer",), ("session",)),
+    Credential.READS: ((), ("refresh",), ("session",)),
+}
+CHANGING: dict[Credential, Security] = {
+    Credential.AWS: (("iam",),),
+    Credential.PRINCIPAL: (("bearer",), ("session", "csrf")),
+    Credential.REFRESHES: ((), ("refresh", "csrf")),
+    Credential.LEAVES: ((), ("refresh", "csrf"), ("session", "csrf"), ("bearer",)),
+    Credential.RENEWS: (("bearer",), ("bearer", "refresh", "csrf"), ("session", "csrf")),
+}
+
+# What the declaration implies, beside the errors that it names.
+PAGE = {errors.OriginRefused, errors.CsrfTokenInvalid}
+IMPLIED: dict[Credential, set[type[errors.AuthError]]] = {
+    Credential.AWS: {errors.InvalidClient},
+    Credential.PRINCIPAL: {errors.InvalidToken, errors.AccessDenied},
+    Credential.BEGINS: PAGE,
+    Credential.REFRESHES: PAGE | {errors.InvalidGrant},
+    Credential.LEAVES: PAGE,
+    Credential.RENEWS: PAGE
+    | {errors.InvalidToken, errors.AccessDenied, errors.CredentialRequired, errors.InvalidGrant},
+}
+OF_PAGE: dict[Page, set[type[errors.AuthError]]] = {
+    Page.ALLOWED: {errors.OriginRefused},
+    Page.NAVIGATION: {errors.NavigationRequired},
+}
+PATH_PARAMETERS: dict[str, Schema] = {
+    "provider": {"type": "string", "pattern": "^[a-z][a-z0-9]*$", "maxLength": 64, "examples": sorted(PROFILES)},
+    "session_id": ID,
 }
 
 _SECONDS = {"type": "integer", "minimum": 0}
@@ -71,18 +99,19 @@ ERROR_HEADERS: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # What API Gateway may answer to any route, or Chalice; 401 where there is an authorizer.
 ANYWHERE = (400, 403, 404, 413, 415, 429, 500, 503)
 EVERYWHERE = (errors.Unavailable, errors.ConfigurationError)
-WITH_BODY = (errors.UnsupportedMediaType, errors.PayloadTooLarge)
+WITH_BODY = {errors.UnsupportedMediaType, errors.PayloadTooLarge}
 
 
-def document(config: Config) -> dict[str, Any]:
-    """The document."""
+def document(config: Config, routes: Iterable[Route]) -> dict[str, Any]:
+    """The document of an API that has these routes."""
     paths: dict[str, dict[str, Any]] = {}
     responses: dict[str, dict[str, Any]] = {}
-    for key, operation in OPERATIONS.items():
-        method, _, path = key.partition(" ")
-        paths.setdefault(path, {})[method.lower()] = _operation(operation, responses)
-    declared = {body.name: fields(body, unknown=False) for body in _bodies()}
-    forms = {form.name: fields(form, unknown=True) for form in _forms()}
+    declared: dict[str, Schema] = {}
+    for route in routes:
+        endpoint = route.endpoint
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, responses)
+        declared |= {body.name: fields(body, unknown=False) for body in (endpoint.body,) if body}
+        declared |= {form.name: fields(form, unknown=True) for form in (endpoint.form,) if form}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -93,7 +122,7 @@ def document(config: Config) -> dict[str, Any]:
         "servers": [{"url": config.issuer}],
         "paths": paths,
         "components": {
-            "schemas": {**COMPONENTS, **declared, **forms},
+            "schemas": {**COMPONENTS, **declared},
             "responses": responses,
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
@@ -101,61 +130,65 @@ def document(config: Config) -> dict[str, Any]:
     }
 
 
-def _bodies() -> list[Fields]:
-    return [operation.body for operation in OPERATIONS.values() if operation.body]
-
-
-def _forms() -> list[Fields]:
-    return [operation.form for operation in OPERATIONS.values() if operation.form]
-
-
-def _operation(operation: Operation, responses: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _operation(route: Route, responses: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The operation. Error answers, which many share, go to `responses`."""
+    endpoint = route.endpoint
+    choices = (READING if route.method == "GET" else CHANGING).get(endpoint.credential, ())
     described: dict[str, Any] = {
-        "operationId": operation.handle.__name__,
-        "summary": (operation.handle.__doc__ or "").partition("\n")[0],
-        "security": [{scheme: [] for scheme in choice} for choice in operation.security],
-        "responses": {**_successes(operation), **_errors(operation, responses)},
+        "operationId": endpoint.handle.__name__,
+        "summary": (endpoint.handle.__doc__ or "").partition("\n")[0],
+        "security": [{scheme: [] for scheme in choice} for choice in choices],
+        "responses": {**_successes(endpoint), **_errors(endpoint, responses)},
     }
-    parameters = _parameters(operation)
+    parameters = _parameters(route)
     if parameters:
         described["parameters"] = parameters
-    for media_type, declared in ((JSON, operation.body), (FORM, operation.form)):
+    for media_type, declared in ((JSON, endpoint.body), (FORM, endpoint.form)):
         if declared:
             content = {media_type: {"schema": reference(declared.name)}}
             described["requestBody"] = {"content": content, "required": bool(declared.required)}
     return described
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
+def _parameters(route: Route) -> list[dict[str, Any]]:
     path = [
         {"name": name, "in": "path", "required": True, "schema": schema}
-        for name, schema in operation.parameters.items()
+        for name, schema in PATH_PARAMETERS.items()
+        if f"{{{name}}}" in route.path
     ]
-    declared = operation.query.members if operation.query else {}
+    declared = route.endpoint.query.members if route.endpoint.query else {}
     query = [
         {"name": name, "in": "query", "required": one.required, "schema": member(one)} for name, one in declared.items()
     ]
     return path + query
 
 
-def _successes(operation: Operation) -> dict[str, Any]:
+def _successes(endpoint: Endpoint) -> dict[str, Any]:
     return {
         str(status): {
-            "description": "Done." if schema is None else "What was asked for.",
-            **({"content": {JSON: {"schema": schema}}} if schema else {}),
-            **_headers(operation.headers, operation.sometimes),
+            "description": "What was asked for." if schemas else "Done.",
+            **({"content": {JSON: {"schema": one_of(*schemas)}}} if schemas else {}),
+            **_headers(endpoint.headers, endpoint.sometimes),
         }
-        for status, schema in operation.answers.items()
+        for status, schemas in endpoint.answers.items()
     }
 
 
-def _errors(operation: Operation, responses: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    guarded = operation.security in (GUARDED, GUARDED_UNSAFE, RENEWING)
-    possible = {*operation.errors, *EVERYWHERE, *(WITH_BODY if operation.body or operation.form else ())}
-    if guarded:
-        possible |= {errors.InvalidToken, errors.AccessDenied}
-    in_oauth_form = OAUTH_ERRORS & possible if operation.handle in OAUTH_HANDLERS else set()
+def possible_errors(endpoint: Endpoint) -> set[type[errors.AuthError]]:
+    """Every error that the endpoint can answer."""
+    possible = {*endpoint.errors, *EVERYWHERE, *IMPLIED.get(endpoint.credential, ()), *OF_PAGE.get(endpoint.page, ())}
+    if endpoint.body or endpoint.form:
+        possible |= WITH_BODY
+    if (endpoint.body or endpoint.form or endpoint.query) and not endpoint.lenient:
+        possible.add(errors.InvalidRequest)
+    if endpoint.provider:
+        possible.add(errors.ProviderNotFound)
+    return possible
+
+
+def _errors(endpoint: Endpoint, responses: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    possible = possible_errors(endpoint)
+    in_oauth_form = OAUTH_ERRORS & possible if endpoint.oauth_errors else set()
     named = {}
     for status in sorted({*ANYWHERE, *(STATUS[error] for error in possible)}):
         codes = {error.code for error in possible - in_oauth_form if STATUS[error] == status}
