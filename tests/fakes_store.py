@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
-from chalicelib.store.protocol import AccessChanged, NotRotated, Renewal, Rotated
+from chalicelib.store.outcomes import AccessChanged, NotRotated, Renewal, Rotated
 from chalicelib.store.values import user_agent
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.events import Rank
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import Account, LinkedIdentity, Login, PendingLogin, SecurityEvent, Session
-    from chalicelib.store.protocol import Rotation
+    from chalicelib.store.outcomes import Rotation
 
 
 class FakeStore:

@@ -21,7 +21,7 @@ from chalicelib.errors import (
 )
 from chalicelib.services.begin import Authenticated
 from chalicelib.services.renewals import ATTEMPTS as RENEWAL_ATTEMPTS
-from chalicelib.store.protocol import AccessChanged
+from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import Device, DeviceTokens
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from chalicelib.services.passwords import Passwords
     from chalicelib.services.renewals import Renewals
     from chalicelib.services.sessions import Sessions
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import AccountsAndIdentities
 
 PASSWORD = ("pwd",)  # RFC 8176 section 2
 EPOCH_ATTEMPTS = 3
@@ -58,7 +58,7 @@ class Credentials:
 class Accounts:
     """The use cases of an account and its password."""
 
-    store: Store
+    store: AccountsAndIdentities
     sessions: Sessions
     new_sessions: NewSessions
     renewals: Renewals

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Account, Caller
     from chalicelib.ports import AuditLog, Clock
     from chalicelib.settings.config import Config
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import LimitStore
 
     Counter = tuple[LimitPolicy, str]  # a policy, and the value that it counts
 
@@ -100,7 +100,7 @@ class Refusals:
 class Attempts:
     """Asks the counters; TooManyRequests where one refuses, written down with what refused and why."""
 
-    def __init__(self, store: Store, clock: Clock, audit: AuditLog, config: Config) -> None:
+    def __init__(self, store: LimitStore, clock: Clock, audit: AuditLog, config: Config) -> None:
         self._store = store
         self._clock = clock
         self._audit = audit

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import AccessTokenClaims, Caller, Session
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
     from chalicelib.settings.config import Config
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import SessionsAndDenials
 
 TOUCH_SECONDS = 60
 
@@ -27,7 +27,7 @@ class Authorization:
     """What decides about an access token: a signature and the blacklist; about a session cookie: a MAC and its item."""
 
     access_tokens: AccessTokenCodec
-    store: Store
+    store: SessionsAndDenials
     clock: Clock
     audit: AuditLog
     config: Config

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
     from chalicelib.settings.config import Config
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import SessionsAndLimits
 
 MOST_SESSIONS = 100  # items of an account
 LOOKED_AT = 160  # items that a login reads at most, to find what is over: 13 read units with the longest of them
@@ -68,7 +68,7 @@ class NewSession(NamedTuple):
 class NewSessions:
     """Prepares sessions, writes those of accounts that exist, and ends the sessions that they replace."""
 
-    store: Store
+    store: SessionsAndLimits
     sessions: Sessions
     grants: Grants
     clock: Clock

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from chalicelib.services.renewals import Renewals
     from chalicelib.services.sessions import Sessions
     from chalicelib.settings.config import Config
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import AccountsAndPendingLogins
 
 LOGIN_SECONDS = 600
 CLOCK_LEEWAY = 60  # seconds that the provider's clock may be behind
@@ -73,7 +73,7 @@ AUTHORIZATION_ERRORS = frozenset(
 class Federation:
     """The use cases of logging in, and of linking, at an identity provider."""
 
-    store: Store
+    store: AccountsAndPendingLogins
     sessions: Sessions
     renewals: Renewals
     provider_logins: ProviderLogins

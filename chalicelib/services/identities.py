@@ -17,7 +17,7 @@ from chalicelib.errors import (
     Unavailable,
 )
 from chalicelib.services.provider_logins import link_of
-from chalicelib.store.protocol import AccessChanged
+from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.ports import AuditLog, Clock, IdentityProvider
     from chalicelib.services.grants import Grant
     from chalicelib.services.renewals import Renewals
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import AccountsSessionsAndIdentities
 
 ATTEMPTS = 3
 
@@ -36,7 +36,7 @@ ATTEMPTS = 3
 class Identities:
     """The use cases of an account's identities."""
 
-    store: Store
+    store: AccountsSessionsAndIdentities
     renewals: Renewals
     providers: Mapping[str, IdentityProvider]
     clock: Clock

@@ -22,7 +22,7 @@ from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
 from chalicelib.emails import parse_email, same_mailbox
 from chalicelib.errors import AccessDenied, EmailRequired, EmailTaken, InvalidEmail, Unavailable
 from chalicelib.services.begin import Authenticated
-from chalicelib.store.protocol import AccessChanged
+from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from chalicelib.services.begin import NewSession, NewSessions
     from chalicelib.services.grants import Grant
     from chalicelib.services.sessions import Sessions
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import AccountsAndIdentities
 
 ATTEMPTS = 3
 LINK_IT = "Log in to the account in another way; then link this identity."
@@ -53,7 +53,7 @@ class SessionRequest:
 class ProviderLogins:
     """The one use case: begin a session for an identity that a provider has vouched for."""
 
-    store: Store
+    store: AccountsAndIdentities
     sessions: Sessions
     new_sessions: NewSessions
     clock: Clock

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Account, Session
     from chalicelib.services.sessions import Sessions
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import AccountStore
 
 
 def has_come_through(
-    store: Store, sessions: Sessions, provider: str, began: int, carried: Iterable[RefreshToken]
+    store: AccountStore, sessions: Sessions, provider: str, began: int, carried: Iterable[RefreshToken]
 ) -> bool:
     """Whether a session that is carried began at this provider, or its account was linked to it, since `began`.
 
@@ -36,7 +36,7 @@ def _begun_at(session: Session, provider: str, began: int) -> bool:
     return session.amr == (provider,) and session.created_at >= began
 
 
-def _linked(store: Store, account: Account, provider: str, began: int) -> bool:
+def _linked(store: AccountStore, account: Account, provider: str, began: int) -> bool:
     login = store.find_login(account.email)
     identity = login.identity(provider) if login and login.account.sub == account.sub else None
     return identity is not None and identity.linked_at >= began

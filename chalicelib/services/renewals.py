@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from chalicelib.crypto.refresh_tokens import SECRET_BYTES, RefreshToken, answered_to, digest, held_secret
 from chalicelib.domain.rotation import Place, is_inside, place
 from chalicelib.errors import CredentialRequired, InvalidGrant, InvalidToken, Unavailable
-from chalicelib.store.protocol import Renewal
+from chalicelib.store.outcomes import Renewal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

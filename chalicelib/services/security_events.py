@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.events import Rank
     from chalicelib.domain.records import Principal, SecurityEvent
     from chalicelib.ports import Clock
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import EventStore
 
 SHOWN = 50
 
@@ -23,7 +23,7 @@ SHOWN = 50
 class SecurityEvents:
     """The one use case: the owner's own events."""
 
-    store: Store
+    store: EventStore
     clock: Clock
 
     def list(self, principal: Principal) -> list[SecurityEvent]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.denials import Denials, Kind
     from chalicelib.domain.records import Account, Caller, Principal, Session
     from chalicelib.ports import AuditLog, Clock
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import AccountsSessionsAndDenials
 
 DENY_ATTEMPTS = 8  # where others deny at the same time, and the list has to be compacted for each
 RECENT_SECONDS = 600
@@ -29,7 +29,7 @@ PAGE = 50  # sessions: at most 1 KB each, so that a page takes 7 read units at m
 class Sessions:
     """The use cases around sessions that need no new refresh token."""
 
-    store: Store
+    store: AccountsSessionsAndDenials
     clock: Clock
     audit: AuditLog
 

@@ -9,7 +9,7 @@ from chalicelib.crypto.encoding import from_b64url
 from chalicelib.crypto.refresh_tokens import SECRET_BYTES, RefreshToken, answered_to, digest, held_secret, same, wrap
 from chalicelib.domain.rotation import Answer, Place, answer, late_answers, place
 from chalicelib.errors import InvalidGrant, Unavailable
-from chalicelib.store.protocol import LateAnswer, NotRotated, Rotated, Rotation
+from chalicelib.store.outcomes import LateAnswer, NotRotated, Rotated, Rotation
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.services.grants import Grant, Grants
     from chalicelib.services.sessions import Sessions
     from chalicelib.settings.config import Config
-    from chalicelib.store.protocol import Store
+    from chalicelib.store.protocol import AccountsAndSessions
 
 LATE_ATTEMPTS = 3
 
@@ -43,7 +43,7 @@ class Presentation(NamedTuple):
 class Tokens:
     """Rotates refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14)."""
 
-    store: Store
+    store: AccountsAndSessions
     sessions: Sessions
     grants: Grants
     clock: Clock

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.store import denials, epochs, identities, items, keys, limits, pending_logins, requests, sessions
 from chalicelib.store.calls import ConditionFailed, TransactionRefused, send, send_batch, transact, write_batch
-from chalicelib.store.protocol import AccessChanged, NotRotated, Rotated
+from chalicelib.store.outcomes import AccessChanged, NotRotated, Rotated
 from chalicelib.store.values import binary, number, text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SecurityEvent,
         Session,
     )
-    from chalicelib.store.protocol import Renewal, Rotation
+    from chalicelib.store.outcomes import Renewal, Rotation
     from chalicelib.store.values import Item, Value
 
 _BATCH = 25  # items that BatchWriteItem takes

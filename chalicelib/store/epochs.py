@@ -13,7 +13,7 @@ from chalicelib.store.values import flag, number, text
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import Account, Login
-    from chalicelib.store.protocol import Renewal
+    from chalicelib.store.outcomes import Renewal
     from chalicelib.store.requests import Request
 
 # Positions in the transaction of `change_password`, by which a refusal is understood.

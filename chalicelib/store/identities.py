@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.records import Session
 from chalicelib.store import items, keys, requests, sessions
-from chalicelib.store.protocol import Renewal
+from chalicelib.store.outcomes import Renewal
 from chalicelib.store.values import flag, number, text, text_list
 
 if TYPE_CHECKING:

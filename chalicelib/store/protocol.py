@@ -1,4 +1,6 @@
-"""The steps that services ask of the table. Each verb is one conditional write, one transaction or one read.
+"""The steps that services ask of the table: a Protocol for each aggregate, and `Store`, which is all of them.
+
+Each verb is one conditional write, one transaction or one read.
 
 Every verb raises Unavailable when the table did not answer in time, throttled the call, or two transactions met; the
 write may then have happened or not, and calling again is safe. Every read is strongly consistent, but for lists. Verbs
@@ -7,9 +9,7 @@ return what happened; services decide what it means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,97 +25,11 @@ if TYPE_CHECKING:
         SecurityEvent,
         Session,
     )
+    from chalicelib.store.outcomes import AccessChanged, NotRotated, Renewal, Rotated, Rotation
 
 
-class LateAnswer(NamedTuple):
-    """What a late answer leaves beside a turn of the key: see Session."""
-
-    late_base: int
-    late_wrapped: bytes
-    late_at: tuple[int, ...]
-
-
-class Rotation(NamedTuple):
-    """One turn of the key: what must be held for it to happen, and what is held afterwards.
-
-    `turned_before`: the last turn must be earlier than this second; None where that does not matter.
-    """
-
-    sub: str
-    sid: str
-    # must be held
-    generation: int
-    digest: bytes
-    epoch: int
-    turned_before: int | None
-    # is held afterwards, as generation + 1
-    next_digest: bytes
-    wrapped: bytes
-    key_id: str
-    idle_expires_at: int
-    now: int
-    answered: bytes
-    late: LateAnswer | None = None
-
-
-class Renewal(NamedTuple):
-    """New credentials for a session that changes a way in. All of its earlier refresh tokens and cookies are dead.
-
-    `session` is the session as it was read, which must not have changed. It holds `next_digest` afterwards, as the next
-    generation, which is its floor from then on. `auth_time` and `amr` are the session's afterwards; `epoch` too.
-    """
-
-    session: Session
-    next_digest: bytes
-    key_id: str
-    answered: bytes
-    now: int
-    idle_expires_at: int
-    epoch: int
-    auth_time: int
-    amr: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rotated:
-    """The key was turned; the session as it is now."""
-
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class NotRotated:
-    """Something that must be held is not. `held` is the session as the refused write found it; None if it is gone."""
-
-    held: Session | None
-
-
-class AccessChanged(Enum):
-    """What came of a change to who may get in to an account."""
-
-    CHANGED = "changed"
-    LOGIN_MOVED = "login_moved"  # the login is not as it was read: read again
-    IDENTITY_TAKEN = "identity_taken"  # the identity opens an account already, maybe this one: read again
-    SESSION_MOVED = "session_moved"  # the session that asked is not as it was read, or gone: read again
-
-
-class Store(Protocol):
-    """The table's verbs."""
-
-    def count_attempt(self, policy: LimitPolicy, value: str, now: int) -> int:
-        """Count one attempt of `value` if the policy lets it through; 0 if so, else the seconds to wait.
-
-        One conditional write: n and last_at move only when the policy's spacing has passed, so that parallel attempts
-        cannot outrun it. A refused attempt changes nothing. The policy's spacings only grow.
-        """
-
-    def return_attempt(self, policy: LimitPolicy, value: str, now: int) -> None:
-        """Give back an attempt of `value` that was counted at `now`, for which nothing was tried in the end.
-
-        One conditional write: n is one less, where it is above 0, and last_at lies `final_spacing` back, so that the
-        slot which the attempt had used is free again. It gives no guess away: the attempt that is given back was
-        counted and never judged. A counter that is not there, and every other window, stays as it is.
-        """
+class AccountStore(Protocol):
+    """Accounts: what opens each of them, and the state that every other operation asks about."""
 
     def create_account(self, login: Login, session: Session) -> bool:
         """Make the account, its identities' markers and its first session in one transaction.
@@ -144,6 +58,10 @@ class Store(Protocol):
 
         With `disable` the account is disabled in the same write. False if the epoch is not the one that was read.
         """
+
+
+class IdentityStore(Protocol):
+    """Identities at providers, each of which opens at most one account."""
 
     def find_identity(self, issuer: str, subject: str) -> str | None:
         """The sub of the account that the identity opens."""
@@ -176,14 +94,9 @@ class Store(Protocol):
         LOGIN_MOVED.
         """
 
-    def begin_login(self, digest: bytes, pending: PendingLogin) -> None:
-        """Keep a login that has begun under the digest of what its browser holds. The digest is fresh."""
 
-    def take_login(self, digest: bytes, attempt: str, now: int) -> PendingLogin | None:
-        """Take the pending login, once: None for one that is not there, has expired or was taken.
-
-        One conditional write. `attempt` is random for each call, so that a retry of its own lost write is known.
-        """
+class SessionStore(Protocol):
+    """Sessions, and the turns of their keys."""
 
     def create_session(self, session: Session) -> None:
         """Write a new session. Its sid is fresh, so that writing it twice is the same as once."""
@@ -215,11 +128,18 @@ class Store(Protocol):
         The second value is the id to go on behind; None at the end. Not strongly consistent, for half the units.
         """
 
+    def delete_session(self, sub: str, sid: str) -> None:
+        """Delete the session's item. Deny it first: the item is what a retry would find the session by."""
+
     def delete_sessions(self, sub: str, sids: Sequence[str]) -> None:
         """Delete at most 25 items of sessions whose access tokens nobody has to deny any more. Safe to repeat.
 
         Unavailable may come after some of them are deleted.
         """
+
+
+class DenialStore(Protocol):
+    """The users' token blacklists."""
 
     def deny_session(self, sub: str, sid: str, *, now: int) -> Denials | None:
         """Put the session on the blacklist. None when done; the list as it is when it has to be compacted first."""
@@ -230,11 +150,12 @@ class Store(Protocol):
     def replace_denials(self, sub: str, seen: Denials, compacted: Denials) -> bool:
         """Put the compacted list in the place of the one that was seen. False if another entry has come since."""
 
-    def delete_session(self, sub: str, sid: str) -> None:
-        """Delete the session's item. Deny it first: the item is what a retry would find the session by."""
-
     def find_denials(self, sub: str) -> Denials:
         """The user's blacklist; empty if there is none."""
+
+
+class EventStore(Protocol):
+    """The users' security events."""
 
     def record_events(self, events: Sequence[SecurityEvent]) -> None:
         """Keep the events until each one's `expires_at`. One that is kept already is kept once: its key is its own.
@@ -250,3 +171,79 @@ class Store(Protocol):
 
         Not strongly consistent, for half the units: events come to the table late anyway.
         """
+
+
+class LimitStore(Protocol):
+    """The limiter's counters."""
+
+    def count_attempt(self, policy: LimitPolicy, value: str, now: int) -> int:
+        """Count one attempt of `value` if the policy lets it through; 0 if so, else the seconds to wait.
+
+        One conditional write: n and last_at move only when the policy's spacing has passed, so that parallel attempts
+        cannot outrun it. A refused attempt changes nothing. The policy's spacings only grow.
+        """
+
+    def return_attempt(self, policy: LimitPolicy, value: str, now: int) -> None:
+        """Give back an attempt of `value` that was counted at `now`, for which nothing was tried in the end.
+
+        One conditional write: n is one less, where it is above 0, and last_at lies `final_spacing` back, so that the
+        slot which the attempt had used is free again. It gives no guess away: the attempt that is given back was
+        counted and never judged. A counter that is not there, and every other window, stays as it is.
+        """
+
+
+class PendingLoginStore(Protocol):
+    """Logins that have begun at a provider, each of which is taken once."""
+
+    def begin_login(self, digest: bytes, pending: PendingLogin) -> None:
+        """Keep a login that has begun under the digest of what its browser holds. The digest is fresh."""
+
+    def take_login(self, digest: bytes, attempt: str, now: int) -> PendingLogin | None:
+        """Take the pending login, once: None for one that is not there, has expired or was taken.
+
+        One conditional write. `attempt` is random for each call, so that a retry of its own lost write is known.
+        """
+
+
+class Store(
+    AccountStore,
+    IdentityStore,
+    SessionStore,
+    DenialStore,
+    EventStore,
+    LimitStore,
+    PendingLoginStore,
+    Protocol,
+):
+    """Every verb of the table."""
+
+
+# What services take that need several aggregates: Python has no type for "this Protocol and that one".
+
+
+class AccountsAndIdentities(AccountStore, IdentityStore, Protocol):
+    """Accounts and identities."""
+
+
+class AccountsAndPendingLogins(AccountStore, PendingLoginStore, Protocol):
+    """Accounts and pending logins."""
+
+
+class AccountsAndSessions(AccountStore, SessionStore, Protocol):
+    """Accounts and sessions."""
+
+
+class AccountsSessionsAndDenials(AccountStore, SessionStore, DenialStore, Protocol):
+    """Accounts, sessions and the token blacklist."""
+
+
+class AccountsSessionsAndIdentities(AccountStore, SessionStore, IdentityStore, Protocol):
+    """Accounts, sessions and identities."""
+
+
+class SessionsAndDenials(SessionStore, DenialStore, Protocol):
+    """Sessions and the token blacklist."""
+
+
+class SessionsAndLimits(SessionStore, LimitStore, Protocol):
+    """Sessions and the limiter's counters."""

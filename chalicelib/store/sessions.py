@@ -8,7 +8,7 @@ from chalicelib.store import items, keys, requests
 from chalicelib.store.values import binary, number, number_list, text, text_list
 
 if TYPE_CHECKING:
-    from chalicelib.store.protocol import Renewal, Rotation
+    from chalicelib.store.outcomes import Renewal, Rotation
     from chalicelib.store.requests import Request
     from chalicelib.store.values import Value
 
@@ -57,7 +57,7 @@ def rotate(table: str, rotation: Rotation) -> Request:
 
 
 def renew(table: str, renewal: Renewal, epoch: int) -> Request:
-    """Hold the next generation and no way from the one before to it; see protocol.Renewal.
+    """Hold the next generation and no way from the one before to it; see outcomes.Renewal.
 
     `epoch` is the account's before the change: a session that is not of it is dead, and must not be taken along.
 

@@ -15,7 +15,7 @@ from chalicelib.domain.records import (
     SecurityEvent,
     Session,
 )
-from chalicelib.store.protocol import Renewal, Rotation
+from chalicelib.store.outcomes import Renewal, Rotation
 
 NOW = 1_800_000_000
 PROVEN = "Proven@example.com"  # an address as a provider has proven it

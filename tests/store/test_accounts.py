@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.domain.denials import Denials
 from chalicelib.domain.records import Account, Login
-from chalicelib.store.protocol import AccessChanged
+from chalicelib.store.outcomes import AccessChanged
 from tests.store.samples import NOW, a_login, a_renewal, a_session, an_arrival, an_identity, digest_of
 from tests.store.test_renewals import renewed
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from chalicelib.domain.records import Session
-    from chalicelib.store.protocol import Renewal, Store
+    from chalicelib.store.outcomes import Renewal
+    from chalicelib.store.protocol import Store
 
 DENY_UNTIL = NOW + 1020
 

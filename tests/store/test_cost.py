@@ -13,7 +13,7 @@ from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, MOST_SESSI
 from chalicelib.domain.events import RANKS, SHOWN_FACTS
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import TRANSPORTS, Caller
-from chalicelib.store.protocol import LateAnswer
+from chalicelib.store.outcomes import LateAnswer
 from tests.counting import Cost, Meter
 from tests.store.samples import (
     NOW,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import Transport
-    from chalicelib.store.protocol import Renewal
+    from chalicelib.store.outcomes import Renewal
     from tests.store.conftest import Table
 
 DENY_UNTIL = NOW + 1020

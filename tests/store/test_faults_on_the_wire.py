@@ -14,7 +14,7 @@ from chalicelib.domain.denials import DENIED_SESSIONS, Denials, deny_until, entr
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.errors import Unavailable
 from chalicelib.store.dynamodb import DynamoDBStore
-from chalicelib.store.protocol import AccessChanged, LateAnswer, Rotated
+from chalicelib.store.outcomes import AccessChanged, LateAnswer, Rotated
 from tests import engines
 from tests.store.fault_proxy import Fault, FaultProxy
 from tests.store.samples import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from chalicelib.domain.records import Account, Login, Session
-    from chalicelib.store.protocol import Renewal
+    from chalicelib.store.outcomes import Renewal
 
 DENY_UNTIL = NOW + 1020
 POLICY = LimitPolicy("wire", 3600, ((5, 0),), 300)

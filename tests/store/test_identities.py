@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.domain.denials import Denials
 from chalicelib.store import keys
-from chalicelib.store.protocol import AccessChanged, Renewal
+from chalicelib.store.outcomes import AccessChanged, Renewal
 from tests.flows.contents import contents
 from tests.store.samples import NOW, PROVEN, a_login, a_renewal, a_session, an_arrival, an_identity, elsewhere
 from tests.store.test_renewals import renewed

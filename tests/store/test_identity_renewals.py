@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.store.protocol import AccessChanged
+from chalicelib.store.outcomes import AccessChanged
 from tests.flows.contents import contents
 from tests.store.samples import NOW, PROVEN, a_login, a_renewal, a_session, an_arrival, an_identity, elsewhere
 from tests.store.test_identities import DENY_UNTIL, held_by, link

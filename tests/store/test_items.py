@@ -12,7 +12,7 @@ from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import TRANSPORTS
 from chalicelib.providers import PROFILES
 from chalicelib.store import items, keys, pending_logins
-from chalicelib.store.protocol import LateAnswer
+from chalicelib.store.outcomes import LateAnswer
 from tests.store.samples import (
     NOW,
     PROVEN,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.store import keys
-from chalicelib.store.protocol import NotRotated
+from chalicelib.store.outcomes import NotRotated
 from tests.store.samples import NOW, a_rotation, a_session, identifier
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, deny_until
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.errors import Unavailable
 from chalicelib.services.sessions import Sessions
-from chalicelib.store.protocol import AccessChanged, LateAnswer, NotRotated, Rotated
+from chalicelib.store.outcomes import AccessChanged, LateAnswer, NotRotated, Rotated
 from tests.fakes import FrozenClock, RecordingAudit
 from tests.flows.contents import contents
 from tests.store.samples import (

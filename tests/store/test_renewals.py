@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.store import keys
-from chalicelib.store.protocol import LateAnswer, NotRotated, Rotated
+from chalicelib.store.outcomes import LateAnswer, NotRotated, Rotated
 from tests.store.samples import NOW, a_renewal, a_rotation, a_session, identifier
 
 if TYPE_CHECKING:
     from typing import Any
 
     from chalicelib.domain.records import Session
-    from chalicelib.store.protocol import Renewal, Store
+    from chalicelib.store.outcomes import Renewal
+    from chalicelib.store.protocol import Store
     from tests.store.conftest import Table
 
 LATE = {"late_base": 2, "late_wrapped": b"\x05" * 32, "late_at": (NOW - 9, NOW)}
