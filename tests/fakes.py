@@ -14,7 +14,7 @@ from chalicelib.domain.moments import Moment
 from chalicelib.domain.records import Caller
 from chalicelib.errors import Unavailable
 from chalicelib.functions import api
-from chalicelib.services.authorization import Authorization, principal_of
+from chalicelib.services.sessions.authorization import Authorization, principal_of
 from chalicelib.settings.config import Config
 from infra import keys
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import AccessTokenClaims, Principal
     from chalicelib.ports import IdentityProvider, TokenSource
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
 
 START = 1_800_000_000  # a moment at which every test's clock stands

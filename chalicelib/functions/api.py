@@ -17,21 +17,21 @@ from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.functions import container
 from chalicelib.services import Services
-from chalicelib.services.accounts import Accounts
+from chalicelib.services.accounts.accounts import Accounts
+from chalicelib.services.accounts.new_passwords import Passwords
 from chalicelib.services.attempts import Attempts
-from chalicelib.services.authorization import Authorization
-from chalicelib.services.begin import NewSessions
-from chalicelib.services.federation import Federation
-from chalicelib.services.grants import Grants
-from chalicelib.services.identities import Identities
-from chalicelib.services.introspection import Introspection
-from chalicelib.services.passwords import Passwords
-from chalicelib.services.provider_logins import ProviderLogins
-from chalicelib.services.renewals import Renewals
-from chalicelib.services.revocation import Revocation
+from chalicelib.services.federation.flow import Federation
+from chalicelib.services.federation.identities import Identities
+from chalicelib.services.federation.log_in import ProviderLogins
 from chalicelib.services.security_events import SecurityEvents
-from chalicelib.services.sessions import Sessions
-from chalicelib.services.tokens import Tokens
+from chalicelib.services.sessions.authorization import Authorization
+from chalicelib.services.sessions.begin import NewSessions
+from chalicelib.services.sessions.grants import Grants
+from chalicelib.services.sessions.introspection import Introspection
+from chalicelib.services.sessions.refresh import Tokens
+from chalicelib.services.sessions.renewals import Renewals
+from chalicelib.services.sessions.revocation import Revocation
+from chalicelib.services.sessions.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

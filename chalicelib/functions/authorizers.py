@@ -24,7 +24,7 @@ from chalicelib.domain.records import Caller
 from chalicelib.errors import AuthError, InvalidGrant, InvalidToken
 from chalicelib.functions import container
 from chalicelib.guard import questions, verdicts
-from chalicelib.services.authorization import Authorization, principal_of
+from chalicelib.services.sessions.authorization import Authorization, principal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

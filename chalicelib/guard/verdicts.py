@@ -19,7 +19,7 @@ from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.requirements import Requirement
 from chalicelib.domain.roles import is_role
 from chalicelib.errors import ConfigurationError, CsrfTokenInvalid, InvalidToken, OriginRefused
-from chalicelib.services.authorization import principal_of
+from chalicelib.services.sessions.authorization import principal_of
 from chalicelib.web import cookies
 from chalicelib.web.origins import SAFE_METHODS, require_allowed_page, require_csrf_token
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Principal
     from chalicelib.guard.questions import Question
-    from chalicelib.services.authorization import Authorization
+    from chalicelib.services.sessions.authorization import Authorization
 
 # Its last part is the qualifier: an alias, a version, or none where the function itself was named.
 INVOKED = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:[^:]+(?::(.+))?", re.DOTALL)

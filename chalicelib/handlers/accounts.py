@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib import errors
-from chalicelib.services.accounts import Credentials
+from chalicelib.services.accounts.accounts import Credentials
 from chalicelib.web import cookies, fields
 from chalicelib.web.credentials import device_token_of, displaced_cookies, transport_of
 from chalicelib.web.endpoint import Credential, endpoint

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 from chalicelib import errors
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
-from chalicelib.services.federation import LOGIN_SECONDS
-from chalicelib.services.login_requests import Callback, LoginRequest
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.flow import LOGIN_SECONDS
+from chalicelib.services.federation.log_in import SessionRequest
+from chalicelib.services.federation.requests import Callback, LoginRequest
 from chalicelib.web import cookies, fields
 from chalicelib.web.credentials import carried_sessions, device_token_of, displaced_cookies, transport_of
 from chalicelib.web.endpoint import Credential, Page, endpoint
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from chalice.app import Response
 
-    from chalicelib.services.login_requests import AuthorizationRequest
+    from chalicelib.services.federation.requests import AuthorizationRequest
     from chalicelib.web.endpoint import Call
     from chalicelib.web.request import Request
 

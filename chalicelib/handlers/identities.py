@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chalicelib import errors
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.handlers.federation import ASKS_PROVIDER, authorization_code, authorization_cookies
-from chalicelib.services.login_requests import LoginRequest
+from chalicelib.services.federation.requests import LoginRequest
 from chalicelib.web import cookies, fields
 from chalicelib.web.credentials import device_token_of
 from chalicelib.web.endpoint import Credential, Page, endpoint

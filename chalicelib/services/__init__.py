@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from chalicelib.crypto.keyring import KeyRing
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.ports import AccessTokenCodec, Clock
-    from chalicelib.services.accounts import Accounts
-    from chalicelib.services.federation import Federation
-    from chalicelib.services.identities import Identities
-    from chalicelib.services.introspection import Introspection
-    from chalicelib.services.renewals import Renewals
-    from chalicelib.services.revocation import Revocation
+    from chalicelib.services.accounts.accounts import Accounts
+    from chalicelib.services.federation.flow import Federation
+    from chalicelib.services.federation.identities import Identities
     from chalicelib.services.security_events import SecurityEvents
-    from chalicelib.services.sessions import Sessions
-    from chalicelib.services.tokens import Tokens
+    from chalicelib.services.sessions.introspection import Introspection
+    from chalicelib.services.sessions.refresh import Tokens
+    from chalicelib.services.sessions.renewals import Renewals
+    from chalicelib.services.sessions.revocation import Revocation
+    from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.settings.config import Config
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from chalicelib.domain.records import Transport
-    from chalicelib.services.grants import RefreshGrant
+    from chalicelib.services.sessions.grants import RefreshGrant
     from chalicelib.settings.config import Config
 
 # `__Host-` makes browsers insist on Secure, Path=/ and no Domain: no other host can set it or receive it (ASVS V3.3.1).

@@ -12,7 +12,7 @@ from chalicelib.web import cookies
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.settings.config import Config
 
 JSON = "application/json"

@@ -22,7 +22,7 @@ from unittest import mock
 
 import boto3
 
-from chalicelib.services.begin import MOST_SESSIONS
+from chalicelib.services.sessions.begin import MOST_SESSIONS
 from infra import keys, table
 from infra.failure import Failure
 from infra.local import dynoxide

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import InvalidCredentials, TooManyRequests
-from chalicelib.services.accounts import Credentials
-from chalicelib.services.login_requests import LoginRequest
+from chalicelib.services.accounts.accounts import Credentials
+from chalicelib.services.federation.requests import LoginRequest
 from tests.fakes import PAGE, PASSWORD, Keyturn
 from tests.fakes_provider import FakeProvider
 from tests.fakes_store import FakeStore

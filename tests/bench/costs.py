@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
-from chalicelib.services import begin
+from chalicelib.services.sessions import begin
 from tests.bench.sessions import Table
 from tests.counting import Cost, Meter
 

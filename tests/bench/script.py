@@ -73,7 +73,7 @@ SESSIONS = Operation("list of sessions, a page", "api_handler", 200, 1, 8, 0)
 
 BEGIN = Operation("login at a provider: begin", "api_handler", 303, 1, 0, 2)
 # One of the three reads is the identity once more, beside the write of the session:
-# services/provider_logins.py says why. The device is a stranger's, and counted there too.
+# services/federation/log_in.py says why. The device is a stranger's, and counted there too.
 CALLBACK = Operation("login at a provider: callback", "api_handler", 303, 4, 3, 3)
 EXCHANGE = Operation("code exchange", "api_handler", 200, 4, 3, 3)
 FORGED_STATE = Operation("callback with a forged state", "api_handler", 400, 0, 0, 0)

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
-from chalicelib.services.login_requests import Callback, LoginRequest
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.log_in import SessionRequest
+from chalicelib.services.federation.requests import Callback, LoginRequest
 from tests.fakes import CLIENT, PAGE, Keyturn, config
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.steps import decoded, holder
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Caller, Transport
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
-    from chalicelib.services.login_requests import AuthorizationRequest, Return
+    from chalicelib.services.federation.requests import AuthorizationRequest, Return
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
 
 VERIFIER = "app-verifier-" + "v" * 40

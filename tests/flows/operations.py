@@ -17,8 +17,8 @@ from chalicelib.errors import (
     SessionNotFound,
     Unavailable,
 )
-from chalicelib.services.begin import MOST_SESSIONS
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.log_in import SessionRequest
+from chalicelib.services.sessions.begin import MOST_SESSIONS
 from tests.fakes import CLIENT, START, ChosenSessions
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.contents import contents
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import AuthorizationCode, Principal
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
     from tests.fakes import Keyturn
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.crypto.passwords import Argon2PasswordHasher, Profile
 from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
-from chalicelib.services.accounts import Credentials
-from chalicelib.services.authorization import principal_of
+from chalicelib.services.accounts.accounts import Credentials
+from chalicelib.services.sessions.authorization import principal_of
 from infra import keys
 from tests.fakes import CLIENT, PASSWORD, PREFIX, Keyturn, config
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Account, AuthorizationCode, Transport
     from chalicelib.ports import PasswordHasher
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant, RefreshGrant
+    from chalicelib.services.sessions.grants import Grant, RefreshGrant
     from chalicelib.store.protocol import Store
 
 EMAIL = "alice@example.com"

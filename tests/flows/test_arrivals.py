@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.records import Login
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
 
 OWNER = Person()  # the address's owner, as a provider that has verified the address knows them

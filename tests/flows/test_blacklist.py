@@ -25,7 +25,7 @@ from tests.flows.steps import (
 from tests.flows.tables import fill_blacklist
 
 if TYPE_CHECKING:
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 
 def long_lived_tokens(keyturn: Keyturn) -> Keyturn:

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import Transport
-    from chalicelib.services.grants import Grant
-    from chalicelib.services.login_requests import Return
+    from chalicelib.services.federation.requests import Return
+    from chalicelib.services.sessions.grants import Grant
 
 FREE = (0, 0, 0)
 # What a session's item holds at most, beside what each holds.

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.denials import DENIED_SESSIONS
 from chalicelib.errors import InvalidCredentials
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.log_in import SessionRequest
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import AccessTokenClaims, Transport
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 READS = {"find_session_and_account", "find_account", "find_session", "find_login", "find_identity"}
 TRANSPORTS: tuple[Transport, ...] = ("cookie", "body", "session")

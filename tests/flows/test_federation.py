@@ -21,8 +21,8 @@ from chalicelib.errors import (
     ProviderNotFound,
     Unavailable,
 )
-from chalicelib.services.federation import LOGIN_SECONDS
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.flow import LOGIN_SECONDS
+from chalicelib.services.federation.log_in import SessionRequest
 from tests.fakes import CLIENT, ORIGIN, PAGE, START, Keyturn, config
 from tests.fakes_provider import NATIVE_REDIRECT, Person
 from tests.fakes_store import FakeStore

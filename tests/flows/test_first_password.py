@@ -15,7 +15,7 @@ from chalicelib.errors import (
     TooManyRequests,
     Unavailable,
 )
-from chalicelib.services.sessions import RECENT_SECONDS
+from chalicelib.services.sessions.sessions import RECENT_SECONDS
 from tests.fakes import CLIENT, PASSWORD
 from tests.fakes_provider import Person
 from tests.faults import FaultyStore
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from chalicelib import deadline
 from chalicelib.domain.denials import DENIED_SESSIONS
 from chalicelib.errors import InvalidToken
 from chalicelib.handlers import accounts
-from chalicelib.services.authorization import TOUCH_SECONDS
+from chalicelib.services.sessions.authorization import TOUCH_SECONDS
 from chalicelib.web import cookies
 from chalicelib.web.request import Request
 from infra import keys

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import LinkedIdentity, Principal
-    from chalicelib.services.grants import Grant
-    from chalicelib.services.login_requests import Return
+    from chalicelib.services.federation.requests import Return
+    from chalicelib.services.sessions.grants import Grant
 
     Link = Callable[[Federated, Grant, FakeProvider, Person], Grant]
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.records import Principal
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
 
     Act = Callable[["Scene", Services], Grant | None]

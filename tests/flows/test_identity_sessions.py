@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import InsufficientUserAuthentication, InvalidToken
-from chalicelib.services.grants import Grant
-from chalicelib.services.login_requests import LoginRequest
-from chalicelib.services.sessions import RECENT_SECONDS
+from chalicelib.services.federation.requests import LoginRequest
+from chalicelib.services.sessions.grants import Grant
+from chalicelib.services.sessions.sessions import RECENT_SECONDS
 from tests.fakes import CLIENT, PAGE
 from tests.fakes_provider import Person
 from tests.faults import FaultyStore

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import Transport
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 
 def introspect(keyturn: Keyturn, token: str | None) -> AccessTokenClaims | Session | None:

@@ -11,7 +11,7 @@ from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.domain.limits import HOUR
 from chalicelib.domain.records import Caller
 from chalicelib.errors import InvalidCredentials, TooManyRequests
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.log_in import SessionRequest
 from tests.fakes import CLIENT, PASSWORD, Keyturn
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore

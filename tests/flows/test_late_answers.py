@@ -30,7 +30,7 @@ from tests.flows.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 WINDOW = 20
 DAY = 86400

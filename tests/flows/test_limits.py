@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import InvalidCredentials, TooManyRequests, Unavailable
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.log_in import SessionRequest
 from tests.fakes import CLIENT, Keyturn
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 # Each way to have something hashed: how many counters it asks, and how to go it.
 WAYS: dict[str, tuple[int, Callable[[Services, Grant, Keyturn], object]]] = {

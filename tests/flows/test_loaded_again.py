@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import LoginExpired
-from chalicelib.services.federation import LOGIN_SECONDS
+from chalicelib.services.federation.flow import LOGIN_SECONDS
 from tests.fakes import CLIENT, PAGE
 from tests.fakes_provider import Person
 from tests.flows.contents import contents
@@ -17,7 +17,7 @@ from tests.flows.steps import assert_works, decoded, log_in, log_out, refresh, s
 
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.services.login_requests import Return
+    from chalicelib.services.federation.requests import Return
     from tests.flows.federated import Browser, Federated
 
 ALICE = Person()

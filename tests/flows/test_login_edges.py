@@ -89,7 +89,7 @@ def test_auth_time_that_cannot_be_read_is_not_taken_for_now(spelling: type) -> N
             identity = party.log_in()
         except AuthError:
             return
-        # services/provider_logins.py takes None for the moment of the login.
+        # services/federation/log_in.py takes None for the moment of the login.
         assert identity.auth_time is not None
 
 

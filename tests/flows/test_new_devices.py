@@ -10,8 +10,8 @@ import pytest
 
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidGrant
-from chalicelib.services.login_requests import Callback
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.log_in import SessionRequest
+from chalicelib.services.federation.requests import Callback
 from tests.fakes import CLIENT, PASSWORD, Keyturn
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -29,7 +29,7 @@ from tests.flows.steps import (
 from tests.flows.test_known_devices import fill_account
 
 if TYPE_CHECKING:
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from tests.flows.federated import Federated
 
 NEW = 5  # an hour

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from tests.flows.federated import Federated
 
 ROOT = Path(__file__).parents[2]

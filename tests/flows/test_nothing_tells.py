@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.records import Caller
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
 
 GETS: dict[str, Callable[[Request, Services], Response]] = {

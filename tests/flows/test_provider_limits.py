@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.errors import TooManyRequests, Unavailable
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.log_in import SessionRequest
 from tests.fakes import CLIENT
 from tests.fakes_store import FakeStore
 from tests.flows.federated import Browser, Federated, code_for, exchange, granted

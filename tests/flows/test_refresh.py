@@ -33,7 +33,7 @@ from tests.flows.steps import (
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import Session
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 WINDOW = 20
 

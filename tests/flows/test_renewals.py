@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import CredentialRequired, InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
-from chalicelib.services.login_requests import LoginRequest
+from chalicelib.services.federation.requests import LoginRequest
 from tests.fakes import CLIENT, PAGE, PASSWORD
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Caller, Principal, Transport
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
     Ask = Callable[[Federated, Services, Principal, RefreshToken | None], Grant]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.services.authorization import TOUCH_SECONDS
+from chalicelib.services.sessions.authorization import TOUCH_SECONDS
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines, iam
 from tests.fakes import Keyturn

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib import deadline
-from chalicelib.services.begin import LOOKED_AT, MOST_SESSIONS, REMOVED_AT_ONCE
+from chalicelib.services.sessions.begin import LOOKED_AT, MOST_SESSIONS, REMOVED_AT_ONCE
 from tests.fakes import CLIENT, START, ChosenSessions, Keyturn, config
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -21,7 +21,7 @@ from tests.store.samples import a_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
 
 WITHOUT_LIMITS = config(login_attempts=10_000, address_attempts=10_000)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
-from chalicelib.services.authorization import TOUCH_SECONDS
+from chalicelib.services.sessions.authorization import TOUCH_SECONDS
 from tests.fakes import CLIENT, START, Keyturn, config
 from tests.fakes_provider import Person
 from tests.fakes_store import FakeStore
@@ -35,7 +35,7 @@ from tests.flows.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from tests.flows.federated import Federated
 
 DAY = 86400

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.records import Principal
 from chalicelib.errors import SessionNotFound
-from chalicelib.services.sessions import PAGE
+from chalicelib.services.sessions.sessions import PAGE
 from tests.fakes import CLIENT, START, Keyturn
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import Session
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
 
 BOTH = pytest.mark.parametrize("make_store", [FakeStore, a_table], ids=["fake", "dynoxide"])

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.records import Principal, Transport
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 EVIL = "https://evil.example"
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from chalicelib.guard.verdicts import Guard
     from chalicelib.services import Services
-    from chalicelib.services.authorization import Authorization
+    from chalicelib.services.sessions.authorization import Authorization
     from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
 

@@ -1,7 +1,7 @@
 """Two people, two addresses, two providers: whatever they do in whatever order, an address's owner alone gets in.
 
 Each person has proven one of the addresses, and may claim the other. The model is the table of rules in
-services/provider_logins.py, written again; the last invariant does not know these rules.
+services/federation/log_in.py, written again; the last invariant does not know these rules.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.records import Principal
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
     from tests.fakes_provider import FakeProvider
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Caller, Principal
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 DAY = 86400
 WINDOW, ACCESS, IDLE, ABSOLUTE = 20, 900, 4 * DAY, 15 * DAY  # seconds

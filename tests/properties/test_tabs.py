@@ -20,7 +20,7 @@ from tests.fakes_store import FakeStore
 from tests.flows.steps import assert_works, device_token, generation_of, long_lived, refresh, sign_up
 
 if TYPE_CHECKING:
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 WINDOW = 20  # seconds
 DAYS = 3 * 86400

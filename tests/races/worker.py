@@ -18,7 +18,7 @@ from chalicelib import deadline
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import AuthError, LoginExpired, Unavailable
-from chalicelib.services.provider_logins import SessionRequest
+from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.store.dynamodb import DynamoDBStore
 from tests import engines
 from tests.fakes import START, FrozenClock, Keyturn, MemoryParameters
@@ -28,7 +28,7 @@ from tests.flows.steps import NEW_PASSWORD, log_in, long_lived, sign_up
 
 if TYPE_CHECKING:
     from chalicelib.services import Services
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 READ_SECONDS = 20  # what a busy machine takes for 50 requests is not what is tested
 TRIES = 5  # of a client that is told 503, which a busy machine may say

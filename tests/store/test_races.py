@@ -14,7 +14,7 @@ import pytest
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, deny_until, entry
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.errors import Unavailable
-from chalicelib.services.sessions import Sessions
+from chalicelib.services.sessions.sessions import Sessions
 from chalicelib.store.outcomes import AccessChanged, LateAnswer, NotRotated, Rotated
 from tests.fakes import FrozenClock, RecordingAudit
 from tests.flows.contents import contents

@@ -11,7 +11,7 @@ from unittest import mock
 from chalicelib.domain.requirements import Requirement
 from chalicelib.functions import authorizers, container
 from chalicelib.guard import verdicts
-from chalicelib.services.accounts import Credentials
+from chalicelib.services.accounts.accounts import Credentials
 from chalicelib.web import cookies
 from tests.fakes import CLIENT, PASSWORD, Keyturn, config
 from tests.fakes_store import FakeStore
@@ -21,7 +21,7 @@ from tests.unit.signing import ISSUER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
     Event = dict[str, Any]
 

@@ -16,14 +16,14 @@ from chalicelib.audit import MAX_FACT, JsonAuditLog
 from chalicelib.domain.events import EVENTS
 from chalicelib.domain.records import Caller
 from chalicelib.errors import ConfigurationError, InvalidCredentials, InvalidGrant
-from chalicelib.services.accounts import Credentials
+from chalicelib.services.accounts.accounts import Credentials
 from chalicelib.settings.config import Config
 from tests.fakes import CLIENT, START, FrozenClock, Keyturn
 from tests.fakes_store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 
 def written(*events: tuple[str, Caller, dict[str, Any]]) -> list[str]:

@@ -10,14 +10,14 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, Unavailable
 from chalicelib.functions import authorizers, container
-from chalicelib.services.accounts import Credentials
+from chalicelib.services.accounts.accounts import Credentials
 from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.steps import log_out
 
 if TYPE_CHECKING:
-    from chalicelib.services.authorization import Authorization
+    from chalicelib.services.sessions.authorization import Authorization
 
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:abcdef1234/prod/GET/me"
 

@@ -22,7 +22,7 @@ from chalicelib.domain.denials import (
     deny_until,
     entry,
 )
-from chalicelib.services.sessions import Sessions
+from chalicelib.services.sessions.sessions import Sessions
 from chalicelib.store import keys
 from chalicelib.store.values import number, text_set
 from tests.fakes import START, FrozenClock, RecordingAudit

@@ -97,7 +97,7 @@ def test_authorizer_loads_little() -> None:
         "argon2",
         "boto3",
         "chalicelib.functions.api",
-        "chalicelib.services.accounts",
+        "chalicelib.services.accounts.accounts",
         "chalicelib.providers",
     }
     assert unwanted & set(loaded) == set()

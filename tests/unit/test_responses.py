@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.domain.records import Account, Transport
-from chalicelib.services.grants import Grant, RefreshGrant
+from chalicelib.services.sessions.grants import Grant, RefreshGrant
 from chalicelib.web.cookies import REFRESH, SESSION, cleared, credential_cookie, device_cookie, other_device_cookie
 from chalicelib.web.responses import json_response, no_content, problem, token_response
 from tests.fakes import config

@@ -12,8 +12,8 @@ from chalicelib.errors import InvalidGrant, InvalidToken
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import AccessTokenClaims, Session
-    from chalicelib.services.authorization import Authorization
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.sessions.authorization import Authorization
+    from chalicelib.services.sessions.sessions import Sessions
 
 
 @dataclass(slots=True, eq=False, repr=False)

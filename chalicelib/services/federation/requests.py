@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Transport
-    from chalicelib.services.grants import Grant
+    from chalicelib.services.sessions.grants import Grant
 
 
 class LoginRequest(NamedTuple):

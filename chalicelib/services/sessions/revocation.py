@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Caller
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.sessions.sessions import Sessions
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -24,9 +24,9 @@ from chalicelib.errors import (
     ProviderNotFound,
     Unavailable,
 )
-from chalicelib.services.login_requests import AuthorizationRequest, Return
-from chalicelib.services.provider_logins import SessionRequest
-from chalicelib.services.reloads import has_come_through
+from chalicelib.services.federation.log_in import SessionRequest
+from chalicelib.services.federation.reloads import has_come_through
+from chalicelib.services.federation.requests import AuthorizationRequest, Return
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Caller, Identity, Principal
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
     from chalicelib.services.attempts import Attempts
-    from chalicelib.services.grants import Grant
-    from chalicelib.services.identities import Identities
-    from chalicelib.services.login_requests import Callback, LoginRequest
-    from chalicelib.services.provider_logins import ProviderLogins
-    from chalicelib.services.renewals import Renewals
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.federation.identities import Identities
+    from chalicelib.services.federation.log_in import ProviderLogins
+    from chalicelib.services.federation.requests import Callback, LoginRequest
+    from chalicelib.services.sessions.grants import Grant
+    from chalicelib.services.sessions.renewals import Renewals
+    from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.settings.config import Config
     from chalicelib.store.protocol import AccountsAndPendingLogins
 

@@ -21,7 +21,7 @@ from chalicelib.domain.records import Account, LinkedIdentity, Login
 from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
 from chalicelib.emails import parse_email, same_mailbox
 from chalicelib.errors import AccessDenied, EmailRequired, EmailTaken, InvalidEmail, Unavailable
-from chalicelib.services.begin import Authenticated
+from chalicelib.services.sessions.begin import Authenticated
 from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Caller, Identity, Session, Transport
     from chalicelib.emails import Address
     from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
-    from chalicelib.services.begin import NewSession, NewSessions
-    from chalicelib.services.grants import Grant
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.sessions.begin import NewSession, NewSessions
+    from chalicelib.services.sessions.grants import Grant
+    from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.store.protocol import AccountsAndIdentities
 
 ATTEMPTS = 3

@@ -19,8 +19,8 @@ from chalicelib.errors import (
     InvalidToken,
     Unavailable,
 )
-from chalicelib.services.begin import Authenticated
-from chalicelib.services.renewals import ATTEMPTS as RENEWAL_ATTEMPTS
+from chalicelib.services.sessions.begin import Authenticated
+from chalicelib.services.sessions.renewals import ATTEMPTS as RENEWAL_ATTEMPTS
 from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Caller, Principal, Session, Transport
     from chalicelib.ports import AuditLog, Clock, PasswordHasher, TokenSource
+    from chalicelib.services.accounts.new_passwords import Passwords
     from chalicelib.services.attempts import Attempt, Attempts
-    from chalicelib.services.begin import NewSessions
-    from chalicelib.services.grants import Grant
-    from chalicelib.services.passwords import Passwords
-    from chalicelib.services.renewals import Renewals
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.sessions.begin import NewSessions
+    from chalicelib.services.sessions.grants import Grant
+    from chalicelib.services.sessions.renewals import Renewals
+    from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.store.protocol import AccountsAndIdentities
 
 PASSWORD = ("pwd",)  # RFC 8176 section 2

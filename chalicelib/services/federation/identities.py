@@ -16,7 +16,7 @@ from chalicelib.errors import (
     LastWayIn,
     Unavailable,
 )
-from chalicelib.services.provider_logins import link_of
+from chalicelib.services.federation.log_in import link_of
 from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Account, Caller, Identity, Login, Principal, Session
     from chalicelib.ports import AuditLog, Clock, IdentityProvider
-    from chalicelib.services.grants import Grant
-    from chalicelib.services.renewals import Renewals
+    from chalicelib.services.sessions.grants import Grant
+    from chalicelib.services.sessions.renewals import Renewals
     from chalicelib.store.protocol import AccountsSessionsAndIdentities
 
 ATTEMPTS = 3

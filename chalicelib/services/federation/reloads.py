@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Account, Session
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.store.protocol import AccountStore
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Caller, Transport
     from chalicelib.ports import AuditLog, Clock, TokenSource
-    from chalicelib.services.grants import Grant, Grants
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.sessions.grants import Grant, Grants
+    from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.settings.config import Config
     from chalicelib.store.protocol import SessionsAndLimits
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Caller, Session
     from chalicelib.ports import AuditLog, TokenSource
-    from chalicelib.services.grants import Grant, Grants
-    from chalicelib.services.sessions import Sessions
+    from chalicelib.services.sessions.grants import Grant, Grants
+    from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.settings.config import Config
 
 ATTEMPTS = 3  # at a change whose session's key another tab turns meanwhile

@@ -1,0 +1,1 @@
+"""Logging in at identity providers, and the identities that open an account."""

@@ -1,0 +1,1 @@
+"""Sessions: begun, refreshed, renewed, looked at and ended."""
