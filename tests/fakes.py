@@ -218,12 +218,14 @@ class Keyturn:
         """A cold container's services over the same world: it knows nothing that is not in the table."""
         keyring = KeyRing(self.parameters, PREFIX, self.clock, groups=GROUPS)
         services = api.compose(self.config, keyring, self.store, self.providers, self.clock, self.audit)
-        services.accounts.new_sessions.source = self.source
+        choose_sessions(services, self.source)
         return services
 
     def authorization(self) -> Authorization:
         """A cold authorizer container."""
-        return Authorization(self.services.access_tokens, self.store, self.clock, self.audit, self.config)
+        return Authorization(
+            self.services.access_tokens, self.store, self.clock, self.audit, role_scopes=self.config.role_scopes
+        )
 
     def authorize(self, access_token: str | None) -> AccessTokenClaims:
         """What the authorizer says to this token now, or to none."""
@@ -238,6 +240,12 @@ class Keyturn:
         assert grant.refresh is not None
         presented = self.services.refresh_tokens.decode(grant.refresh.refresh_token, "session")
         return self.authorization().authorize_session(presented, client)
+
+
+def choose_sessions(services: Services, source: TokenSource) -> None:
+    """Have the source name the sessions that begin."""
+    new_sessions = services.log_in.new_sessions
+    new_sessions.around = new_sessions.around._replace(source=source)
 
 
 def wall_clock() -> FrozenClock:

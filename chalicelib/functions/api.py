@@ -18,20 +18,28 @@ from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.functions import container
 from chalicelib.services import Services
 from chalicelib.services.accounts.accounts import Accounts
-from chalicelib.services.accounts.new_passwords import Passwords
+from chalicelib.services.accounts.change_password import ChangePassword
+from chalicelib.services.accounts.hashing import Hashing
+from chalicelib.services.accounts.log_in import LogIn
+from chalicelib.services.accounts.new_passwords import NewPasswords
+from chalicelib.services.accounts.sign_up import SignUp
 from chalicelib.services.attempts import Attempts
-from chalicelib.services.federation.flow import Federation
+from chalicelib.services.federation.begin import BeginLogin
+from chalicelib.services.federation.exchange import ExchangeCode
+from chalicelib.services.federation.finish import FinishLogin
 from chalicelib.services.federation.identities import Identities
 from chalicelib.services.federation.log_in import ProviderLogins
+from chalicelib.services.federation.providers import Providers
 from chalicelib.services.security_events import SecurityEvents
 from chalicelib.services.sessions.authorization import Authorization
 from chalicelib.services.sessions.begin import NewSessions
 from chalicelib.services.sessions.grants import Grants
 from chalicelib.services.sessions.introspection import Introspection
-from chalicelib.services.sessions.refresh import Tokens
+from chalicelib.services.sessions.refresh import Refresh
 from chalicelib.services.sessions.renewals import Renewals
 from chalicelib.services.sessions.revocation import Revocation
 from chalicelib.services.sessions.sessions import Sessions
+from chalicelib.services.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,57 +120,70 @@ def compose(
     audit: AuditLog,
 ) -> Services:
     """Services over a store, keys, providers, a clock and an audit log: here the real ones, in tests others."""
-    source = SystemTokenSource()
+    around = Surroundings(clock, SystemTokenSource(), audit)
     access_tokens = JwtAccessTokenCodec(keys, issuer=config.issuer, audience=config.audience)
     refresh_tokens = RefreshTokenCodec(keys)
     csrf_tokens = CsrfTokens(keys)
-    devices = DeviceTokens(keys, source)
+    devices = DeviceTokens(keys, around.source)
     sessions = Sessions(store, clock, audit)
-    grants = Grants(source, access_tokens, refresh_tokens, csrf_tokens, config)
-    new_sessions = NewSessions(store, sessions, grants, clock, source, refresh_tokens, devices, audit, config)
-    renewals = Renewals(sessions, grants, source, refresh_tokens, audit, config)
-    tokens = Tokens(store, sessions, grants, clock, source, refresh_tokens, devices, audit, config)
-    hasher = Argon2PasswordHasher(PROFILES[config.argon2_profile], _memory(os.environ))
-    passwords = Passwords(_breached(config), audit, config)
-    attempts = Attempts(store, clock, audit, config)
-    accounts = Accounts(
-        store, sessions, new_sessions, renewals, clock, source, hasher, passwords, attempts, devices, audit
-    )
-    provider_logins = ProviderLogins(store, sessions, new_sessions, clock, source, devices, audit)
-    identities = Identities(store, renewals, connected, clock, audit)
-    states = LoginStates(keys)
-    federation = Federation(
-        store,
-        sessions,
-        renewals,
-        provider_logins,
-        identities,
-        connected,
-        states,
-        attempts,
-        devices,
-        clock,
-        source,
-        audit,
-        config,
-    )
-    authorization = Authorization(access_tokens, store, clock, audit, config)
-    introspection = Introspection(authorization, refresh_tokens, sessions)
-    revocation = Revocation(sessions, clock, access_tokens, refresh_tokens, audit)
-    return Services(
-        config,
-        clock,
-        keys,
-        accounts,
-        sessions,
-        tokens,
-        renewals,
+    grants = Grants(
+        around.source,
         access_tokens,
         refresh_tokens,
         csrf_tokens,
-        federation,
-        identities,
-        introspection,
-        revocation,
-        SecurityEvents(store, clock),
+        access_ttl=config.access_ttl,
+        role_scopes=config.role_scopes,
+    )
+    new_sessions = NewSessions(
+        store,
+        sessions,
+        grants,
+        refresh_tokens,
+        devices,
+        around,
+        idle_ttl=config.refresh_idle_ttl,
+        absolute_ttl=config.refresh_absolute_ttl,
+    )
+    of_refreshing = {"rotation_window": config.rotation_window, "idle_ttl": config.refresh_idle_ttl}
+    renewals = Renewals(sessions, grants, refresh_tokens, around, **of_refreshing)
+    attempts = Attempts(
+        store,
+        clock,
+        audit,
+        login_attempts=config.login_attempts,
+        address_attempts=config.address_attempts,
+        signup_attempts=config.signup_attempts,
+    )
+    hasher = Argon2PasswordHasher(PROFILES[config.argon2_profile], _memory(os.environ))
+    hashing = Hashing(hasher, attempts)
+    passwords = NewPasswords(
+        _breached(config), audit, min_length=config.password_min_length, context_words=config.context_words
+    )
+    providers = Providers(connected, issuer=config.issuer, return_to=config.return_to)
+    provider_logins = ProviderLogins(store, sessions, new_sessions, devices, around)
+    identities = Identities(store, renewals, providers, clock, audit)
+    states = LoginStates(keys)
+    authorization = Authorization(access_tokens, store, clock, audit, role_scopes=config.role_scopes)
+    return Services(
+        config=config,
+        clock=clock,
+        keys=keys,
+        access_tokens=access_tokens,
+        refresh_tokens=refresh_tokens,
+        csrf_tokens=csrf_tokens,
+        sign_up=SignUp(store, new_sessions, hashing, passwords, attempts, around),
+        log_in=LogIn(store, new_sessions, hashing, attempts, devices, around),
+        change_password=ChangePassword(store, renewals, hashing, passwords, attempts, devices, around),
+        accounts=Accounts(store, clock, audit),
+        sessions=sessions,
+        refresh=Refresh(store, sessions, grants, refresh_tokens, devices, around, **of_refreshing),
+        renewals=renewals,
+        introspection=Introspection(authorization, refresh_tokens, sessions),
+        revocation=Revocation(sessions, clock, access_tokens, refresh_tokens, audit),
+        providers=providers,
+        begin_login=BeginLogin(store, renewals, providers, states, attempts, devices, around),
+        finish_login=FinishLogin(store, sessions, provider_logins, identities, providers, states, around),
+        exchange_code=ExchangeCode(renewals, provider_logins, identities, providers, attempts, devices, around),
+        identities=identities,
+        security_events=SecurityEvents(store, clock),
     )

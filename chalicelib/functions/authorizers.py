@@ -119,7 +119,7 @@ def guard(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # what L
 def _compose(parts: container.Parts) -> Authorization:
     config = parts.config
     access_tokens = JwtAccessTokenCodec(parts.keys, issuer=config.issuer, audience=config.audience)
-    return Authorization(access_tokens, parts.store, container.clock, container.audit, config)
+    return Authorization(access_tokens, parts.store, container.clock, container.audit, role_scopes=config.role_scopes)
 
 
 def _warm(compose: Callable[[], object]) -> dict[str, Any]:

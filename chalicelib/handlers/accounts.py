@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib import errors
-from chalicelib.services.accounts.accounts import Credentials
+from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.web import cookies, fields
 from chalicelib.web.credentials import device_token_of, displaced_cookies, transport_of
 from chalicelib.web.endpoint import Credential, endpoint
@@ -46,7 +46,7 @@ CHANGE_PASSWORD = Fields(
 def sign_up(call: Call) -> Response:
     """201 with the token response; 409 `email_taken`."""
     credentials = _credentials(call)
-    grant = call.services.accounts.sign_up(credentials, call.request.caller)
+    grant = call.services.sign_up(credentials, call.request.caller)
     displaced = displaced_cookies(call.request, call.services, credentials.transport)
     return token_response(grant, call.services.config, 201, displaced=displaced)
 
@@ -61,7 +61,7 @@ def sign_up(call: Call) -> Response:
 def log_in(call: Call) -> Response:
     """200 with the token response; 401 `invalid_credentials`."""
     credentials = _credentials(call)
-    grant = call.services.accounts.log_in(credentials, call.request.caller)
+    grant = call.services.log_in(credentials, call.request.caller)
     displaced = displaced_cookies(call.request, call.services, credentials.transport)
     return token_response(grant, call.services.config, displaced=displaced)
 
@@ -85,7 +85,7 @@ def change_password(call: Call) -> Response:
 
     The device stays known if it sends its device cookie, or `device_token` beside a refresh token in the body.
     """
-    grant = call.services.accounts.change_password(
+    grant = call.services.change_password(
         call.principal,
         call.fields.get("current_password"),
         call.fields["new_password"],

@@ -8,9 +8,8 @@ from urllib.parse import urlencode
 from chalicelib import errors
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.records import AuthorizationCode
-from chalicelib.services.federation.flow import LOGIN_SECONDS
 from chalicelib.services.federation.log_in import SessionRequest
-from chalicelib.services.federation.requests import Callback, LoginRequest
+from chalicelib.services.federation.requests import LOGIN_SECONDS, Callback, LoginRequest
 from chalicelib.web import cookies, fields
 from chalicelib.web.credentials import carried_sessions, device_token_of, displaced_cookies, transport_of
 from chalicelib.web.endpoint import Credential, Page, endpoint
@@ -74,7 +73,7 @@ EXCHANGE = Fields("Exchange", {**fields.CODE, "device_token": fields.DEVICE_TOKE
 def begin(call: Call) -> Response:
     """303 to the provider. A GET, because a link does it; nothing comes of it without this browser's cookie."""
     request, query = call.request, call.fields
-    asked = call.services.federation.begin(
+    asked = call.services.begin_login(
         call.path["provider"],
         LoginRequest(
             return_to=query["return_to"],
@@ -107,7 +106,7 @@ def finish(call: Call) -> Response:
     request, services, query = call.request, call.services, call.fields
     own = cookies.own_login_cookie(query.get("state", ""))
     shared_secret = parse_browser_secret(request.cookie(cookies.LOGIN))
-    returned = services.federation.finish(
+    returned = services.finish_login(
         call.path["provider"],
         Callback(
             state=query.get("state", ""),
@@ -163,7 +162,7 @@ def exchange(call: Call) -> Response:
         carried=call.credentials,
         device_token=device_token_of(request, call.fields, by_cookie=transport in cookies.OF_TRANSPORT),
     )
-    grant = services.federation.exchange(call.path["provider"], authorization_code(call.fields), wanted)
+    grant = services.exchange_code(call.path["provider"], authorization_code(call.fields), wanted)
     return token_response(grant, services.config, displaced=displaced_cookies(request, services, transport))
 
 

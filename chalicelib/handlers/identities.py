@@ -75,7 +75,7 @@ def unlink(call: Call) -> Response:
 )
 def link(call: Call) -> Response:
     """200 with the token response: the identity that the code stands for opens the account. 409 `identity_taken`."""
-    grant = call.services.federation.link(
+    grant = call.services.exchange_code.link(
         call.principal,
         call.path["provider"],
         authorization_code(call.fields),
@@ -98,7 +98,7 @@ def link(call: Call) -> Response:
 def begin_linking(call: Call) -> Response:
     """200 with the URL to send this browser to; what comes back is linked to the account of this session."""
     request, return_to = call.request, call.fields["return_to"]
-    asked = call.services.federation.begin_linking(
+    asked = call.services.begin_login.linking(
         call.principal,
         call.path["provider"],
         LoginRequest(return_to=return_to, transport="cookie", device_token=request.cookie(cookies.DEVICE)),

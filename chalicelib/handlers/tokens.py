@@ -38,7 +38,7 @@ def refresh(call: Call) -> Response:
     """
     (presented,) = call.credentials
     device_token = device_token_of(call.request, call.fields, by_cookie="refresh_token" not in call.fields)
-    grant = call.services.tokens.refresh(presented, call.request.caller, device_token)
+    grant = call.services.refresh(presented, call.request.caller, device_token)
     return token_response(grant, call.services.config)
 
 

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from chalicelib.domain.moments import Moment
     from chalicelib.domain.records import Account, Caller
     from chalicelib.ports import AuditLog, Clock
-    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import LimitStore
 
     Counter = tuple[LimitPolicy, str]  # a policy, and the value that it counts
@@ -100,18 +99,27 @@ class Refusals:
 class Attempts:
     """Asks the counters; TooManyRequests where one refuses, written down with what refused and why."""
 
-    def __init__(self, store: LimitStore, clock: Clock, audit: AuditLog, config: Config) -> None:
+    def __init__(
+        self,
+        store: LimitStore,
+        clock: Clock,
+        audit: AuditLog,
+        *,
+        login_attempts: int,
+        address_attempts: int,
+        signup_attempts: int,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._audit = audit
         self._refusals = Refusals()
-        self.by_account = limits.login_by_account(config.login_attempts)
-        self.by_device = limits.login_by_device(config.login_attempts)
-        self.change_by_device = limits.change_by_device(config.login_attempts)
-        self.by_address = limits.login_by_address(config.address_attempts)
-        self.at_provider_by_address = limits.provider_by_address(config.address_attempts)
-        self.at_provider_by_device = limits.provider_by_device(config.address_attempts)
-        self.by_signup = limits.signup_by_address(config.signup_attempts)
+        self.by_account = limits.login_by_account(login_attempts)
+        self.by_device = limits.login_by_device(login_attempts)
+        self.change_by_device = limits.change_by_device(login_attempts)
+        self.by_address = limits.login_by_address(address_attempts)
+        self.at_provider_by_address = limits.provider_by_address(address_attempts)
+        self.at_provider_by_device = limits.provider_by_device(address_attempts)
+        self.by_signup = limits.signup_by_address(signup_attempts)
 
     def log_in(self, email: str, caller: Caller) -> Attempt:
         """Count a login of a stranger, on account and address in one round trip.

@@ -114,7 +114,7 @@ class Endpoint:
         if self.credential is Credential.AWS and not request.iam_caller:
             raise InvalidClient(debug="no AWS caller")
         if self.provider:
-            services.federation.provider(path["provider"])
+            services.providers.get(path["provider"])
         fields = self._read(request)
         if self.page is Page.ALLOWED:
             require_allowed_page(request, services.config.allowed_origins)

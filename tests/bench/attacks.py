@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import InvalidCredentials, TooManyRequests
-from chalicelib.services.accounts.accounts import Credentials
+from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.services.federation.requests import LoginRequest
 from tests.fakes import PAGE, PASSWORD, Keyturn
 from tests.fakes_provider import FakeProvider
 from tests.fakes_store import FakeStore
+from tests.flows.steps import with_hasher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.records import Account, Login, PendingLogin, Session
-    from chalicelib.ports import PasswordHasher
     from chalicelib.services import Services
 
 ATTEMPTS = 10_000
@@ -149,12 +149,10 @@ class Stage:
         audit, providers = self.audit, {"google": FakeProvider()}
         self.keyturn = Keyturn(self.store, audit=audit, providers=providers)  # type: ignore[arg-type]  # a log all the same
         self._containers = [self.container() for _ in range(CONTAINERS)]
-        grant = self._containers[0].accounts.sign_up(
-            Credentials(email=OWNER, password=PASSWORD, transport="body"), HOME
-        )
+        grant = self._containers[0].sign_up(Credentials(email=OWNER, password=PASSWORD, transport="body"), HOME)
         assert grant.device_token
         self.device_token = grant.device_token
-        self.stolen_token = self.keyturn.services.accounts.devices.issue(OWNER, 0, self.keyturn.clock.now())
+        self.stolen_token = self.keyturn.services.log_in.devices.issue(OWNER, 0, self.keyturn.clock.now())
         self.refresh_token = self.keyturn.services.refresh_tokens.decode(grant.refresh.refresh_token, "body")
         self.principal = Principal(grant.account.sub, grant.session_id, (), "", email_verified=False, auth_time=0)
         self.store.attempts.clear()
@@ -163,8 +161,7 @@ class Stage:
     def container(self) -> Services:
         """A cold one."""
         services = self.keyturn.container()
-        hasher: PasswordHasher = self.hasher
-        return replace(services, accounts=replace(services.accounts, hasher=hasher))
+        return with_hasher(services, self.hasher)
 
     def in_turn(self, number: int) -> Services:
         """Whichever container is next."""
@@ -176,13 +173,13 @@ def log_in(
 ) -> None:
     """One login."""
     credentials = Credentials(email=email, password=password, transport="body", device_token=device_token)
-    services.accounts.log_in(credentials, client)
+    services.log_in(credentials, client)
 
 
 def begin(services: Services, client: Caller, device_token: str | None = None) -> None:
     """One login that is begun at a provider."""
     request = LoginRequest(return_to=PAGE, transport="cookie", device_token=device_token)
-    services.federation.begin("google", request, None, client)
+    services.begin_login("google", request, None, client)
 
 
 def from_one(_: int) -> Caller:
@@ -219,7 +216,7 @@ def guess_with_stolen_device(stage: Stage, number: int, client: Caller) -> None:
 def guess_by_change(stage: Stage, number: int, client: Caller) -> None:
     """Guess it by changing it, with a stolen session."""
     services, new = stage.in_turn(number), "fresh horse battery"
-    services.accounts.change_password(stage.principal, f"{WRONG} {number}", new, stage.refresh_token, client)
+    services.change_password(stage.principal, f"{WRONG} {number}", new, stage.refresh_token, client)
 
 
 def spray(stage: Stage, number: int, client: Caller) -> None:
@@ -230,7 +227,7 @@ def spray(stage: Stage, number: int, client: Caller) -> None:
 def sign_up(stage: Stage, number: int, client: Caller) -> None:
     """Make accounts."""
     credentials = Credentials(email=f"n{number}@example.com", password=PASSWORD, transport="body")
-    stage.in_turn(number).accounts.sign_up(credentials, client)
+    stage.in_turn(number).sign_up(credentials, client)
 
 
 def begin_logins(stage: Stage, number: int, client: Caller) -> None:

@@ -32,7 +32,7 @@ class MeteredStage:
         from chalicelib.functions import api, authorizers  # noqa: PLC0415
 
         stores = {
-            "api_handler": api.services().tokens.store,
+            "api_handler": api.services().refresh.store,
             "authorize": authorizers.authorization().store,
             "guard": authorizers.guarding().authorization.store,
         }

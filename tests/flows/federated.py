@@ -89,13 +89,13 @@ class Browser:
         request = LoginRequest(
             return_to=return_to, transport=transport, max_age=max_age, device_token=self.device_token
         )
-        return self._keep(self.services.federation.begin(name, request, self.secret, self.client))
+        return self._keep(self.services.begin_login(name, request, self.secret, self.client))
 
     def begin_linking(self, grant: Grant, name: str = "google") -> str:
         """Ask to link as the grant's holder; the provider's URL."""
         services = self.services
         request = LoginRequest(return_to=PAGE, transport="cookie", device_token=self.device_token)
-        departure = services.federation.begin_linking(
+        departure = services.begin_login.linking(
             holder(services, grant), name, request, self.secret, decoded(services, grant), self.client
         )
         return self._keep(departure)
@@ -117,7 +117,7 @@ class Browser:
             browser_secret=self.secret,
             carried=(carried,) if carried else (),
         )
-        return (services or self.services).federation.finish(name, callback, self.client)
+        return (services or self.services).finish_login(name, callback, self.client)
 
     def log_in(self, provider: FakeProvider, person: Person = Person()) -> Return:  # noqa: B008  # frozen
         """The whole way there and back."""
@@ -148,7 +148,7 @@ def exchange(
     visit = SessionRequest(
         transport=transport, caller=CLIENT, carried=(carried,) if carried else (), device_token=device_token
     )
-    return services.federation.exchange(provider.name, code_for(provider, person), visit)
+    return services.exchange_code(provider.name, code_for(provider, person), visit)
 
 
 def granted(returned: Return) -> Grant:

@@ -19,7 +19,7 @@ from chalicelib.errors import (
 )
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.sessions.begin import MOST_SESSIONS
-from tests.fakes import CLIENT, START, ChosenSessions
+from tests.fakes import CLIENT, START, ChosenSessions, choose_sessions
 from tests.fakes_provider import FakeProvider, Person
 from tests.flows.contents import contents
 from tests.flows.federated import Browser, Federated, code_for, exchange
@@ -213,7 +213,7 @@ def digest_is_new(world: World) -> None:
     login = world.keyturn.store.find_login(EMAIL)
     assert login
     assert login.password_digest
-    assert not with_dearer_hash(world.keyturn.services).accounts.hasher.needs_rehash(login.password_digest)
+    assert not with_dearer_hash(world.keyturn.services).log_in.hashing.hasher.needs_rehash(login.password_digest)
     both_work(world)
 
 
@@ -368,13 +368,13 @@ def _come_back(world: World, services: Services, carried: RefreshToken | None = 
 
 
 def _exchange(world: World, services: Services) -> Grant:
-    return services.federation.exchange("google", world.code, SessionRequest(transport="body", caller=CLIENT))
+    return services.exchange_code("google", world.code, SessionRequest(transport="body", caller=CLIENT))
 
 
 def _exchange_carrying(world: World, services: Services) -> Grant:
     carried = decoded(world.keyturn.services, world.there)
     visit = SessionRequest(transport="body", caller=CLIENT, carried=(carried,))
-    return services.federation.exchange("google", world.code, visit)
+    return services.exchange_code("google", world.code, visit)
 
 
 def _set_first_password(world: World, services: Services) -> Grant:
@@ -386,7 +386,7 @@ def _sign_up_carrying(world: World, services: Services) -> Grant:
 
 
 def _log_in_looking(_: World, services: Services) -> Grant:
-    services.accounts.new_sessions.source = ChosenSessions(look=True)
+    choose_sessions(services, ChosenSessions(look=True))
     return log_in(services)
 
 
@@ -411,7 +411,7 @@ def _newcomer_carries(world: World) -> None:
 
 
 def _forge(world: World, services: Services) -> Grant:
-    return services.tokens.refresh(tampered(world.keyturn, world.here, secret=bytes(32)), ELSEWHERE)
+    return services.refresh(tampered(world.keyturn, world.here, secret=bytes(32)), ELSEWHERE)
 
 
 def _authorize(world: World, _: Services) -> object:

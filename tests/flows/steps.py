@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.crypto.passwords import Argon2PasswordHasher, Profile
 from chalicelib.domain.records import Caller, Principal
 from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
-from chalicelib.services.accounts.accounts import Credentials
+from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.services.sessions.authorization import principal_of
 from infra import keys
 from tests.fakes import CLIENT, PASSWORD, PREFIX, Keyturn, config
@@ -77,7 +77,13 @@ class Exhausted:
 
 def with_hasher(services: Services, hasher: PasswordHasher) -> Services:
     """The same services with another password hasher."""
-    return replace(services, accounts=replace(services.accounts, hasher=hasher))
+    hashing = replace(services.log_in.hashing, hasher=hasher)
+    return replace(
+        services,
+        sign_up=replace(services.sign_up, hashing=hashing),
+        log_in=replace(services.log_in, hashing=hashing),
+        change_password=replace(services.change_password, hashing=hashing),
+    )
 
 
 def with_dearer_hash(services: Services) -> Services:
@@ -112,7 +118,7 @@ def sign_up(
     client: Caller = CLIENT,
 ) -> Grant:
     """Make the account."""
-    return services.accounts.sign_up(credentials(email=email, transport=transport, carried=carried), client)
+    return services.sign_up(credentials(email=email, transport=transport, carried=carried), client)
 
 
 def log_in(
@@ -127,7 +133,7 @@ def log_in(
 ) -> Grant:
     """Begin a session."""
     sent = credentials(password, email=email, transport=transport, carried=carried, device_token=device_token)
-    return services.accounts.log_in(sent, client)
+    return services.log_in(sent, client)
 
 
 def long_lived(grant: Grant) -> RefreshGrant:
@@ -155,7 +161,7 @@ def decoded(services: Services, grant: Grant) -> RefreshToken:
 
 def refresh(services: Services, grant: Grant, client: Caller = CLIENT, *, device_token: str | None = None) -> Grant:
     """Present the grant's refresh token."""
-    return services.tokens.refresh(decoded(services, grant), client, device_token)
+    return services.refresh(decoded(services, grant), client, device_token)
 
 
 def log_out(services: Services, grant: Grant) -> None:
@@ -180,7 +186,7 @@ def change_password(
     device_token: str | None = None,
 ) -> Grant:
     """Change the password as the grant's holder, who brings its long-lived credential along."""
-    return services.accounts.change_password(
+    return services.change_password(
         holder(services, grant), current, new, decoded(services, grant), CLIENT, device_token=device_token
     )
 
@@ -189,7 +195,9 @@ def link(
     services: Services, grant: Grant, name: str, code: AuthorizationCode, *, device_token: str | None = None
 ) -> Grant:
     """Link the identity of the code as the grant's holder."""
-    return services.federation.link(holder(services, grant), name, code, decoded(services, grant), CLIENT, device_token)
+    return services.exchange_code.link(
+        holder(services, grant), name, code, decoded(services, grant), CLIENT, device_token
+    )
 
 
 def unlink(services: Services, grant: Grant, name: str) -> Grant:
@@ -245,7 +253,7 @@ def assert_dead(keyturn: Keyturn, *grants: Grant) -> None:
             continue
         assert _refuses(InvalidToken, keyturn.authorize, grant.access_token), "an access token lives"
         presented, cold = decoded(keyturn.services, grant), keyturn.container()
-        assert _refuses(InvalidGrant, cold.tokens.refresh, presented, CLIENT), "a refresh token lives"
+        assert _refuses(InvalidGrant, cold.refresh, presented, CLIENT), "a refresh token lives"
 
 
 def without_signing_key(keyturn: Keyturn) -> Services:

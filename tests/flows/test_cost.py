@@ -339,7 +339,7 @@ def test_login_refused_from_memory(measured: Measured) -> None:
     for act in acts:
         measured.cost(partial(act, measured.keyturn.services), TooManyRequests)
         assert measured.cost(partial(act, measured.keyturn.services), TooManyRequests) == FREE
-    policy = measured.keyturn.services.accounts.attempts.by_signup
+    policy = measured.keyturn.services.log_in.attempts.by_signup
     for _ in range(policy.quota):
         measured.keyturn.store.count_attempt(policy, CLIENT.address, measured.keyturn.clock.now())
     for cost in ((1, 0, 1), FREE):

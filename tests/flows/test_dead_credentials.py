@@ -177,7 +177,7 @@ def test_login_that_carries_a_dead_credential_ends_nothing(
         log_in(keyturn.services, carried=carried)
     elif way == "provider":
         visit = SessionRequest(transport="body", caller=CLIENT, carried=(carried,))
-        keyturn.services.federation.exchange("oidc", code_for(world.oidc, Person("known", "")), visit)
+        keyturn.services.exchange_code("oidc", code_for(world.oidc, Person("known", "")), visit)
     else:
         sign_up(keyturn.services, email="dave@example.com", carried=carried)
     assert not {"deny_session", "replace_denials", "delete_session", "delete_sessions"} & set(store.verbs)
@@ -300,9 +300,7 @@ def test_dead_credential_is_no_way_to_end_somebody_elses_login(keyturn: Keyturn)
     racing = Keyturn(store, keyturn.clock, keyturn.parameters)
     for carried in (held, log_in(keyturn.services)):
         with pytest.raises(InvalidCredentials):
-            racing.services.accounts.log_in(
-                credentials("wrong horse", carried=decoded(keyturn.services, carried)), CLIENT
-            )
+            racing.services.log_in(credentials("wrong horse", carried=decoded(keyturn.services, carried)), CLIENT)
         assert_works(keyturn, carried)
     assert "find_session_and_account" not in store.verbs
 

@@ -64,7 +64,7 @@ def test_every_refusal_takes_the_same_steps(populated: Keyturn, why: str, device
     """One answer, the same verbs in the same order, one hash (CVE-2024-39329, CVE-2026-39321; ASVS V6.3.8)."""
     store = FaultyStore(populated.store)
     watched = Keyturn(store, populated.clock, populated.parameters)
-    hasher = CountingHasher(watched.services.accounts.hasher)
+    hasher = CountingHasher(watched.services.log_in.hashing.hasher)
     refusal = refusal_of(with_hasher(watched.services, hasher), *REFUSALS[why], device_of(populated, device))
     assert (type(refusal), refusal.detail) == (InvalidCredentials, None)
     assert store.verbs == ["count_attempt", "count_attempt", "find_login"]

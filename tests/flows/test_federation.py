@@ -21,8 +21,8 @@ from chalicelib.errors import (
     ProviderNotFound,
     Unavailable,
 )
-from chalicelib.services.federation.flow import LOGIN_SECONDS
 from chalicelib.services.federation.log_in import SessionRequest
+from chalicelib.services.federation.requests import LOGIN_SECONDS
 from tests.fakes import CLIENT, ORIGIN, PAGE, START, Keyturn, config
 from tests.fakes_provider import NATIVE_REDIRECT, Person
 from tests.fakes_store import FakeStore
@@ -177,8 +177,8 @@ def test_unknown_provider_is_looked_up_nowhere(federated: Federated) -> None:
         browser.begin,
         lambda name: browser.come_back({"state": "x", "code": "y"}, name),
         lambda name: browser.begin_linking(grant, name),
-        lambda name: services.federation.exchange(name, code_for(federated.google), visit),
-        lambda name: services.federation.link(principal, name, code_for(federated.google), presented, CLIENT),
+        lambda name: services.exchange_code(name, code_for(federated.google), visit),
+        lambda name: services.exchange_code.link(principal, name, code_for(federated.google), presented, CLIENT),
     ]
     for act in acts:
         for name in ("facebook", "Google", "google/", "__class__", ""):
@@ -219,7 +219,7 @@ def test_transaction_of_another_provider_is_refused(federated: Federated) -> Non
     browser = federated.browser()
     state = parameters(browser.begin("google"))["state"]
     identifier = from_b64url(state)[:IDENTIFIER_BYTES]
-    crossed = federated.services.federation.states.issue("oidc", identifier, PAGE, 2**32 - 1)
+    crossed = federated.services.begin_login.states.issue("oidc", identifier, PAGE, 2**32 - 1)
     assert error_of(federated, browser, {"state": crossed, "code": "x"}, "oidc") == "login_expired"
     assert federated.oidc.calls == []
 
@@ -489,7 +489,7 @@ def test_code_is_exchanged(federated_anywhere: Federated, redirect_uri: str, tra
     federated = federated_anywhere
     visit = SessionRequest(transport=transport, caller=CLIENT)
     code = code_for(federated.google, redirect_uri=redirect_uri)
-    grant = federated.services.federation.exchange("google", code, visit)
+    grant = federated.services.exchange_code("google", code, visit)
     assert long_lived(grant).transport == transport
     assert claims_of(federated, bearer(grant)) == (("google",), START)
     assert_works(federated.keyturn, grant)
@@ -512,7 +512,7 @@ def test_code_of_another_redirect_is_not_redeemed(federated: Federated, redirect
     services, store = watched(federated)
     code = code_for(federated.google, redirect_uri=redirect_uri)
     with pytest.raises(InvalidRequest):
-        services.federation.exchange("google", code, SessionRequest(transport="body", caller=CLIENT))
+        services.exchange_code("google", code, SessionRequest(transport="body", caller=CLIENT))
     assert store.calls == []
     assert federated.google.calls == []
 
@@ -526,7 +526,7 @@ def test_code_needs_all_that_belongs_to_it(federated: Federated, wrong: dict[str
     """Another verifier, nonce, redirect or code: InvalidCode, and no account and no session (CVE-2023-48228)."""
     code = replace(code_for(federated.google), **wrong)
     with pytest.raises(InvalidCode):
-        federated.services.federation.exchange("google", code, SessionRequest(transport="body", caller=CLIENT))
+        federated.services.exchange_code("google", code, SessionRequest(transport="body", caller=CLIENT))
     held = contents(federated.keyturn.store)
     assert (held.logins, held.accounts, held.sessions) == ({}, {}, {})
 
@@ -534,9 +534,9 @@ def test_code_needs_all_that_belongs_to_it(federated: Federated, wrong: dict[str
 def test_code_is_exchanged_once(federated: Federated) -> None:
     """The second time it is InvalidCode, and the session of the first time goes on (Supabase #2612)."""
     code, visit = code_for(federated.google), SessionRequest(transport="body", caller=CLIENT)
-    grant = federated.services.federation.exchange("google", code, visit)
+    grant = federated.services.exchange_code("google", code, visit)
     with pytest.raises(InvalidCode):
-        federated.services.federation.exchange("google", code, visit)
+        federated.services.exchange_code("google", code, visit)
     assert_works(federated.keyturn, grant)
 
 
@@ -565,10 +565,10 @@ def test_log_holds_nothing_that_logs_in(federated: Federated) -> None:
         browser.come_back({**query, **spoil})
     federated.browser().come_back(query)
     code = code_for(federated.google)
-    federated.services.federation.exchange("google", code, SessionRequest(transport="body", caller=CLIENT))
+    federated.services.exchange_code("google", code, SessionRequest(transport="body", caller=CLIENT))
     code = code_for(federated.google, replace(ALICE, subject="another", email_verified=False))
     with pytest.raises(AuthError):
-        federated.services.federation.exchange("google", code, SessionRequest(transport="body", caller=CLIENT))
+        federated.services.exchange_code("google", code, SessionRequest(transport="body", caller=CLIENT))
     secrets |= {code.code, code.code_verifier, code.nonce, "wrong-code"}
     recorded = repr(federated.keyturn.audit.events)
     assert federated.keyturn.audit.names().count("login_refused") >= 9

@@ -139,7 +139,7 @@ def test_first_password_keeps_the_policy(world: Federated) -> None:
 def test_first_password_counts_on_the_limiter(federated: Federated) -> None:
     """It is an attempt of its account (CVE-2026-9798)."""
     grant = federated.log_in(federated.google)
-    policy = federated.services.accounts.attempts.by_account
+    policy = federated.services.log_in.attempts.by_account
     for _ in range(policy.quota):
         federated.keyturn.store.count_attempt(policy, EMAIL, federated.keyturn.clock.now())
     with pytest.raises(TooManyRequests):

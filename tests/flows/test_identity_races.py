@@ -104,7 +104,7 @@ class Scene:
         if grant.refresh is not None:
             services = self.world.keyturn.container()
             try:
-                services.tokens.refresh(decoded(services, grant), CLIENT)
+                services.refresh(decoded(services, grant), CLIENT)
             except InvalidGrant:
                 refreshed = False
         return access, refreshed

@@ -339,17 +339,15 @@ def test_recent_login_is_the_presented_tokens(federated: Federated, act: str) ->
     principal = holder(world.services, stolen)
     presented = decoded(world.services, newest)
     before = contents(world.keyturn.store)
-    services, federation = world.services, world.services.federation
+    services = world.services
     code = code_for(world.google, Person())
     acts: dict[str, Callable[[], object]] = {
-        "begin": lambda: federation.begin_linking(
+        "begin": lambda: services.begin_login.linking(
             principal, "google", LoginRequest(return_to=PAGE, transport="cookie"), None, presented, CLIENT
         ),
-        "link": lambda: federation.link(principal, "google", code, presented, CLIENT),
+        "link": lambda: services.exchange_code.link(principal, "google", code, presented, CLIENT),
         "unlink": lambda: services.identities.unlink(principal, "oidc", presented, CLIENT),
-        "first password": lambda: services.accounts.change_password(
-            principal, None, "fresh horse battery", presented, CLIENT
-        ),
+        "first password": lambda: services.change_password(principal, None, "fresh horse battery", presented, CLIENT),
     }
     with pytest.raises(InsufficientUserAuthentication):
         acts[act]()

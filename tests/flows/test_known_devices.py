@@ -57,14 +57,14 @@ def fill_account(keyturn: Keyturn, times: int = FREE) -> None:
 
 def fill_address(keyturn: Keyturn) -> None:
     """Have so many log in behind the owner's address that the next one has to wait."""
-    policy = keyturn.services.accounts.attempts.by_address
+    policy = keyturn.services.log_in.attempts.by_address
     for _ in range(policy.quota):
         assert keyturn.store.count_attempt(policy, CLIENT.address, keyturn.clock.now()) == 0
 
 
 def device_of(keyturn: Keyturn, token: str) -> Device:
     """What the token says."""
-    device = keyturn.services.accounts.devices.verify(token, EMAIL, keyturn.clock.now())
+    device = keyturn.services.log_in.devices.verify(token, EMAIL, keyturn.clock.now())
     assert device is not None
     return device
 
@@ -95,7 +95,7 @@ def test_known_device_has_a_counter_of_its_own(anywhere: Keyturn) -> None:
     for _ in range(FREE):
         with pytest.raises(InvalidCredentials):
             log_in(anywhere.services, WRONG_PASSWORD, device_token=token)
-    hasher = CountingHasher(anywhere.services.accounts.hasher)
+    hasher = CountingHasher(anywhere.services.log_in.hashing.hasher)
     with pytest.raises(TooManyRequests) as refused:
         log_in(with_hasher(anywhere.container(), hasher), device_token=token)
     assert (refused.value.policy, refused.value.quota, refused.value.retry_after) == ("login-device", FREE, 30)
@@ -110,7 +110,7 @@ def test_every_login_makes_the_device_known(federated_anywhere: Federated) -> No
     grants = [sign_up(services, email="carol@example.com"), log_in(services, email="carol@example.com")]
     grants += [exchange(services, federated_anywhere.google), federated_anywhere.log_in(federated_anywhere.google)]
     for grant in grants:
-        found = services.accounts.devices.verify(
+        found = services.log_in.devices.verify(
             device_token(grant), grant.account.email, federated_anywhere.keyturn.clock.now()
         )
         assert found is not None
@@ -148,12 +148,12 @@ def test_device_keeps_its_id(federated: Federated) -> None:
 def test_device_keeps_its_id_at_a_provider(federated: Federated) -> None:
     """A login there with a token of the account that it opens makes no new device; with another's it does."""
     first = federated.log_in(federated.google)
-    email, devices = first.account.email, federated.services.accounts.devices
+    email, devices = first.account.email, federated.services.log_in.devices
     others = device_token(sign_up(federated.services, email="carol@example.com"))
 
     def id_after(token: str) -> str:
         visit = SessionRequest(transport="body", caller=CLIENT, device_token=token)
-        grant = federated.services.federation.exchange("google", code_for(federated.google), visit)
+        grant = federated.services.exchange_code("google", code_for(federated.google), visit)
         device = devices.verify(device_token(grant), email, federated.keyturn.clock.now())
         assert device is not None
         return device.id
@@ -208,7 +208,7 @@ def test_wrong_guesses_at_a_password_change_are_held_back(keyturn: Keyturn) -> N
     """A stolen session on a stolen device has as many guesses as any other (regressions: CVE-2026-9798)."""
     grant = sign_up(keyturn.services)
     token = device_token(grant)
-    hasher = CountingHasher(keyturn.services.accounts.hasher)
+    hasher = CountingHasher(keyturn.services.log_in.hashing.hasher)
     counted = with_hasher(keyturn.services, hasher)
     for _ in range(FREE):
         with pytest.raises(InvalidCredentials):
@@ -330,7 +330,7 @@ def test_device_of_before_counts_as_a_stranger(keyturn: Keyturn, change: Callabl
             log_in(keyturn.services, WRONG_PASSWORD, client=client)
         except (InvalidCredentials, TooManyRequests):
             continue
-    hasher = CountingHasher(keyturn.services.accounts.hasher)
+    hasher = CountingHasher(keyturn.services.log_in.hashing.hasher)
     with pytest.raises(TooManyRequests) as refused:
         log_in(with_hasher(keyturn.services, hasher), WRONG_PASSWORD, device_token=token)
     assert refused.value.policy == "login-account"

@@ -163,7 +163,7 @@ def forged(_: Keyturn, genuine: str) -> str:
 
 def renewed_for_another_epoch(keyturn: Keyturn, genuine: str) -> str:
     """The device's token as it would be after a password change, which has not happened."""
-    devices, now = keyturn.services.accounts.devices, keyturn.clock.now()
+    devices, now = keyturn.services.log_in.devices, keyturn.clock.now()
     device = devices.verify(genuine, EMAIL, now)
     assert device is not None
     return devices.issue(EMAIL, 1, now, device)

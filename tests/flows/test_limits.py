@@ -54,7 +54,7 @@ def test_nothing_is_hashed_while_a_counter_is_away(way: str, nth: int, when: str
     grant = sign_up(Keyturn(inner).services)
     store = FaultyStore(inner)
     keyturn = Keyturn(store)
-    hasher = CountingHasher(keyturn.services.accounts.hasher)
+    hasher = CountingHasher(keyturn.services.log_in.hashing.hasher)
     (store.fail_before if when == "before" else store.fail_after)("count_attempt", nth)
     before = (dict(inner.logins), dict(inner.sessions))
     _, act = WAYS[way]
@@ -73,7 +73,7 @@ def test_device_of_before_is_not_hashed_for_either(nth: int) -> None:
     before.services.accounts.disable(grant.account.sub, CLIENT)
     store = FaultyStore(inner)
     keyturn = Keyturn(store)
-    hasher = CountingHasher(keyturn.services.accounts.hasher)
+    hasher = CountingHasher(keyturn.services.log_in.hashing.hasher)
     store.fail_before("count_attempt", nth)
     with pytest.raises(Unavailable):
         log_in(with_hasher(keyturn.services, hasher), device_token=device_token(grant))
@@ -89,7 +89,7 @@ def test_no_provider_is_asked_while_the_counter_is_away() -> None:
     with pytest.raises(Unavailable):
         federated.browser().begin()
     with pytest.raises(Unavailable):
-        federated.services.federation.exchange(
+        federated.services.exchange_code(
             "google", code_for(federated.google), SessionRequest(transport="body", caller=CLIENT)
         )
     assert "identify" not in federated.google.calls

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import LoginExpired
-from chalicelib.services.federation.flow import LOGIN_SECONDS
+from chalicelib.services.federation.requests import LOGIN_SECONDS
 from tests.fakes import CLIENT, PAGE
 from tests.fakes_provider import Person
 from tests.flows.contents import contents

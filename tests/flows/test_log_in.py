@@ -72,7 +72,7 @@ def test_old_digests_are_replaced_at_login(anywhere: Keyturn) -> None:
     assert after
     assert after.password_digest
     assert before.password_digest != after.password_digest
-    assert not raised.accounts.hasher.needs_rehash(after.password_digest)
+    assert not raised.log_in.hashing.hasher.needs_rehash(after.password_digest)
     assert after.account == before.account
     assert_works(anywhere, log_in(raised))
     assert anywhere.store.find_login(EMAIL) == after
@@ -106,7 +106,7 @@ def test_guesses_are_held_back_before_the_hash(anywhere: Keyturn) -> None:
     """After 20 attempts in an hour the account makes everybody wait, from whatever address, the right password too."""
     sign_up(anywhere.services)
     fail_to_log_in(anywhere, FREE_ATTEMPTS)
-    hasher = CountingHasher(anywhere.services.accounts.hasher)
+    hasher = CountingHasher(anywhere.services.log_in.hashing.hasher)
     with pytest.raises(TooManyRequests) as refused:
         log_in(with_hasher(anywhere.services, hasher), PASSWORD, client=Caller("203.0.113.99", "tests"))
     assert refused.value.retry_after == 30
@@ -135,7 +135,7 @@ def test_every_way_to_try_a_password_counts_on_one_limiter(anywhere: Keyturn) ->
         with pytest.raises(InvalidCredentials):
             change_password(anywhere.services, grant, WRONG_PASSWORD)
     fail_to_log_in(anywhere, FREE_ATTEMPTS // 2)
-    hasher = CountingHasher(anywhere.services.accounts.hasher)
+    hasher = CountingHasher(anywhere.services.log_in.hashing.hasher)
     counted = with_hasher(anywhere.services, hasher)
     with pytest.raises(TooManyRequests):
         log_in(counted)

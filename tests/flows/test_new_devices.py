@@ -48,7 +48,7 @@ def log_in_at(way: str, federated: Federated, token: str | None = None) -> Grant
     visit = SessionRequest(transport="body", caller=CLIENT, device_token=token)
     person = Person(email=EMAIL)
     if way == "exchange":
-        return federated.services.federation.exchange("google", code_for(federated.google, person), visit)
+        return federated.services.exchange_code("google", code_for(federated.google, person), visit)
     browser = federated.browser()
     callback = Callback(
         **{"state": "", "code": "", **federated.google.approve(browser.begin(), person)},
@@ -58,7 +58,7 @@ def log_in_at(way: str, federated: Federated, token: str | None = None) -> Grant
         carried=(),
         device_token=token,
     )
-    returned = federated.services.federation.finish("google", callback, CLIENT)
+    returned = federated.services.finish_login("google", callback, CLIENT)
     assert returned.grant is not None
     return returned.grant
 

@@ -65,19 +65,23 @@ class World:
 
     def __init__(self, store: Any = None) -> None:
         self.keyturn = Keyturn(store or FakeStore(), config=config(context_words=WORDS))
-        self.hasher = CountingHasher(self.keyturn.services.accounts.hasher)
+        self.hasher = CountingHasher(self.keyturn.services.log_in.hashing.hasher)
         self.breaches = Breaches(self.hasher)
         self.services = with_breaches(with_hasher(self.keyturn.services, self.hasher), self.breaches)
 
     def sign_up(self, password: str, email: str = EMAIL, client: Caller = CLIENT) -> Any:
         """Sign up with this password."""
-        return self.services.accounts.sign_up(credentials(password, email=email), client)
+        return self.services.sign_up(credentials(password, email=email), client)
 
 
 def with_breaches(services: Services, breaches: Breaches) -> Services:
     """The same services, of an operator who has named a list of breaches."""
-    passwords = replace(services.accounts.passwords, breached=breaches)
-    return replace(services, accounts=replace(services.accounts, passwords=passwords))
+    passwords = replace(services.sign_up.passwords, breached=breaches)
+    return replace(
+        services,
+        sign_up=replace(services.sign_up, passwords=passwords),
+        change_password=replace(services.change_password, passwords=passwords),
+    )
 
 
 REFUSED = {"short": "1234567", "common": COMMON, "address": OF_THE_ADDRESS, "service": OF_THE_SERVICE}
@@ -231,18 +235,18 @@ def test_password_is_taken_while_the_list_is_away(failure: type[Unavailable]) ->
 def test_nothing_is_asked_where_no_list_is_named() -> None:
     """By default nothing leaves: a stage talks to nobody whom its operator has not named."""
     keyturn = Keyturn(FakeStore())
-    assert keyturn.services.accounts.passwords.breached is None
-    keyturn.services.accounts.sign_up(credentials(BREACHED), CLIENT)
+    assert keyturn.services.sign_up.passwords.breached is None
+    keyturn.services.sign_up(credentials(BREACHED), CLIENT)
 
 
 def test_minimum_and_words_are_the_operators() -> None:
     """The settings reach the check: a longer minimum, counted beside the words of the stage."""
     keyturn = Keyturn(FakeStore(), config=config(context_words=WORDS, password_min_length=15))
-    accounts = keyturn.services.accounts
+    sign_up = keyturn.services.sign_up
     for password in ("x" * 14, "acme " + "horse battery", "wrong horse acme"):
         with pytest.raises(PasswordRejected, match="15"):
-            accounts.sign_up(credentials(password), CLIENT)
-    accounts.sign_up(credentials("acme correct horse battery"), CLIENT)
+            sign_up(credentials(password), CLIENT)
+    sign_up(credentials("acme correct horse battery"), CLIENT)
 
 
 @pytest.mark.parametrize(

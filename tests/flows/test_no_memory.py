@@ -69,7 +69,7 @@ WAYS: dict[str, tuple[str, Callable[[Services, Grant, Keyturn], object]]] = {
 
 def exhausted(services: Services, *failing: str) -> Services:
     """The same services on a machine without memory for these calls."""
-    return with_hasher(services, Exhausted(services.accounts.hasher, failing))
+    return with_hasher(services, Exhausted(services.log_in.hashing.hasher, failing))
 
 
 def counted(store: FakeStore) -> dict[tuple[str, str], int]:
@@ -212,13 +212,13 @@ def test_rehash_that_fails_does_not_fail_the_login(anywhere: Keyturn) -> None:
     """The person is logged in; the next login hashes the password again."""
     sign_up(anywhere.services)
     dearer = with_dearer_hash(anywhere.services)
-    grant = log_in(with_hasher(dearer, Exhausted(dearer.accounts.hasher, ("hash",))))
+    grant = log_in(with_hasher(dearer, Exhausted(dearer.log_in.hashing.hasher, ("hash",))))
     assert_works(anywhere, grant)
     assert [facts["why"] for name, facts in anywhere.audit.events if name == "rehash_failed"] == ["no memory"]
     login = anywhere.store.find_login(EMAIL)
     assert login
     assert login.password_digest
-    assert dearer.accounts.hasher.needs_rehash(login.password_digest)
+    assert dearer.log_in.hashing.hasher.needs_rehash(login.password_digest)
 
 
 @pytest.mark.parametrize("damaged", ["", "$2b$12$abcdefghijklmnopqrstuv", "$argon2id$v=19$m=8,t=1,p=1$$", "\u00e9"])

@@ -42,7 +42,7 @@ class Office:
     @property
     def attempts(self) -> Attempts:
         """The limiter of the running container."""
-        return self.federated.services.federation.attempts
+        return self.federated.services.begin_login.attempts
 
     def fill(self, policy: LimitPolicy, value: str = CLIENT.address) -> None:
         """Let so many attempts have come that the next one has to wait."""
@@ -60,7 +60,7 @@ class Office:
 
     def id_of(self, token: str) -> str:
         """The id of a known browser."""
-        browser = self.federated.services.federation.devices.known_browser(token, self.federated.keyturn.clock.now())
+        browser = self.federated.services.begin_login.devices.known_browser(token, self.federated.keyturn.clock.now())
         assert browser is not None
         return browser
 
@@ -204,8 +204,8 @@ def test_address_that_has_to_wait_is_refused_before_the_provider_is_asked(office
     assert "identify" not in federated.oidc.calls[calls:]
     code = code_for(federated.oidc)
     with pytest.raises(TooManyRequests):
-        federated.services.federation.exchange("oidc", code, SessionRequest(transport="body", caller=CLIENT))
-    federated.services.federation.exchange("oidc", code, SessionRequest(transport="body", caller=ELSEWHERE))
+        federated.services.exchange_code("oidc", code, SessionRequest(transport="body", caller=CLIENT))
+    federated.services.exchange_code("oidc", code, SessionRequest(transport="body", caller=ELSEWHERE))
 
 
 def test_providers_take_no_login_with_a_password_away(office: Office) -> None:

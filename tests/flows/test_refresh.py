@@ -321,7 +321,7 @@ def test_nothing_is_written_while_the_key_store_is_away(anywhere: Keyturn) -> No
     anywhere.parameters.away = True
     for container in (anywhere.container(), without_signing_key(anywhere)):
         with pytest.raises(Unavailable):
-            container.tokens.refresh(presented, CLIENT)
+            container.refresh(presented, CLIENT)
         assert generation_of(anywhere, first) == 0
     anywhere.parameters.away = False
     assert_works(anywhere, first)

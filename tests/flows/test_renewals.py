@@ -51,11 +51,11 @@ TRANSPORTS: tuple[Transport, ...] = ("cookie", "body", "session")
 
 
 def _change(_: Federated, services: Services, principal: Principal, presented: RefreshToken | None) -> Grant:
-    return services.accounts.change_password(principal, PASSWORD, NEW_PASSWORD, presented, CLIENT)
+    return services.change_password(principal, PASSWORD, NEW_PASSWORD, presented, CLIENT)
 
 
 def _link(world: Federated, services: Services, principal: Principal, presented: RefreshToken | None) -> Grant:
-    return services.federation.link(principal, "google", code_for(world.google, ELSE), presented, CLIENT)
+    return services.exchange_code.link(principal, "google", code_for(world.google, ELSE), presented, CLIENT)
 
 
 def _unlink(_: Federated, services: Services, principal: Principal, presented: RefreshToken | None) -> Grant:
@@ -64,7 +64,7 @@ def _unlink(_: Federated, services: Services, principal: Principal, presented: R
 
 def _link_again(world: Federated, services: Services, principal: Principal, presented: RefreshToken | None) -> Grant:
     person = Person("mine", "mine@else.example")
-    return services.federation.link(principal, "oidc", code_for(world.oidc, person), presented, CLIENT)
+    return services.exchange_code.link(principal, "oidc", code_for(world.oidc, person), presented, CLIENT)
 
 
 # Each renewing act, and whether it raises the epoch, so that access tokens of before are dead at once, too.
@@ -170,7 +170,7 @@ def test_credential_is_required_to_begin_linking(world: Federated) -> None:
     request, principal = LoginRequest(return_to=PAGE, transport="cookie"), holder(world.services, grant)
     for presented in (None, decoded(world.services, other)):
         with pytest.raises(CredentialRequired):
-            world.services.federation.begin_linking(principal, "google", request, None, presented, CLIENT)
+            world.services.begin_login.linking(principal, "google", request, None, presented, CLIENT)
     assert "authorization_url" not in world.google.calls
 
 

@@ -185,7 +185,7 @@ def test_refresh_after_disabling_is_refused_before_the_write(keyturn: Keyturn) -
     keyturn.services.accounts.disable(grant.account.sub, CLIENT)
     presented = decoded(keyturn.services, grant)
     with pytest.raises(InvalidGrant):
-        keyturn.services.tokens.refresh(presented, CLIENT)
+        keyturn.services.refresh(presented, CLIENT)
     session = keyturn.store.find_session(presented.sub, presented.sid)
     assert session
     assert session.generation == 0

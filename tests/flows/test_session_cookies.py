@@ -341,7 +341,7 @@ def test_browser_that_came_with_both_cookies_leaves_both_sessions(anywhere: Keyt
     by_session, by_cookie = enter(anywhere), log_in(anywhere.services, transport="cookie")
     elsewhere = log_in(anywhere.services, transport="session")
     came = tuple(decoded(anywhere.services, grant) for grant in (by_session, by_cookie))
-    anywhere.services.accounts.log_in(replace(credentials(), carried=came), CLIENT)
+    anywhere.services.log_in(replace(credentials(), carried=came), CLIENT)
     assert_dead(anywhere, by_session, by_cookie)
     assert_works(anywhere, elsewhere)
 

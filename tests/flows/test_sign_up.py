@@ -58,7 +58,7 @@ def test_new_account_has_no_rights_beyond_a_users() -> None:
 def test_known_address_is_refused_after_the_same_hash(anywhere: Keyturn, email: str) -> None:
     """EmailTaken in every spelling of the address, at the cost of one hash, and nothing of the account changes."""
     grant = sign_up(anywhere.services)
-    hasher = CountingHasher(anywhere.services.accounts.hasher)
+    hasher = CountingHasher(anywhere.services.log_in.hashing.hasher)
     with pytest.raises(EmailTaken):
         sign_up(with_hasher(anywhere.services, hasher), email=email)
     assert hasher.calls == ["hash"]
@@ -80,7 +80,7 @@ def test_what_the_policy_refuses_reaches_no_table(email: str, password: str, ref
     """A request that can never succeed costs no call and counts for nobody."""
     store = FaultyStore(FakeStore())
     with pytest.raises(refusal):
-        Keyturn(store).services.accounts.sign_up(credentials(password, email=email), CLIENT)
+        Keyturn(store).services.sign_up(credentials(password, email=email), CLIENT)
     assert store.calls == []
 
 
@@ -132,7 +132,7 @@ def test_signups_from_one_address_are_limited() -> None:
     keyturn = Keyturn(store)
     for number in range(100):
         sign_up(keyturn.services, email=f"n{number}@example.com", client=Caller(f"2001:db8::{number:x}", "tests"))
-    hasher = CountingHasher(keyturn.services.accounts.hasher)
+    hasher = CountingHasher(keyturn.services.log_in.hashing.hasher)
     with pytest.raises(TooManyRequests) as refused:
         sign_up(with_hasher(keyturn.services, hasher), client=Caller("2001:db8::ffff", "tests"))
     assert refused.value.retry_after == 10

@@ -68,7 +68,7 @@ def test_older_secret_needs_not_be_known_to_the_table(anywhere: Keyturn) -> None
         anywhere.clock.advance(21)
         grant = refresh(anywhere.services, grant)
     with pytest.raises(InvalidGrant):
-        anywhere.services.tokens.refresh(tampered(anywhere, grant, generations=-2, secret=bytes(32)), ELSEWHERE)
+        anywhere.services.refresh(tampered(anywhere, grant, generations=-2, secret=bytes(32)), ELSEWHERE)
     assert anywhere.audit.names()[-1] == "refresh_token_reused"
     assert_dead(anywhere, grant)
 
@@ -120,7 +120,7 @@ def test_forged_secret_raises_an_alarm_and_ends_nothing(
     anywhere.clock.advance(late)
     forged = tampered(anywhere, grant, generations=generations, secret=bytes(32))
     with pytest.raises(InvalidGrant):
-        anywhere.services.tokens.refresh(forged, ELSEWHERE, device if own_device else None)
+        anywhere.services.refresh(forged, ELSEWHERE, device if own_device else None)
     assert anywhere.audit.names()[-1] == "refresh_token_forged"
     assert_works(anywhere, grant)
 
@@ -147,7 +147,7 @@ def test_right_secret_of_another_generation_is_a_forgery(keyturn: Keyturn) -> No
     grant = refresh(keyturn.services, sign_up(keyturn.services))
     for generations in (-1, 1):
         with pytest.raises(InvalidGrant):
-            keyturn.services.tokens.refresh(tampered(keyturn, grant, generations=generations), CLIENT)
+            keyturn.services.refresh(tampered(keyturn, grant, generations=generations), CLIENT)
     assert_works(keyturn, grant)
 
 

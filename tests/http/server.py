@@ -13,7 +13,6 @@ import time
 import uuid
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -191,14 +190,13 @@ class Server:
 
     @contextmanager
     def forgetful(self) -> Iterator[None]:
-        """Requests go to a container that has not asked its providers anything yet."""
+        """The warm container has providers that it has not asked anything yet."""
         warm = self.services
         config = warm.config.providers
         fresh = providers.connect(
             config, SystemsManagerParameters(self.parameters), JwtIdTokenVerifier(), SignedClientSecrets(), warm.clock
         )
-        forgetful = replace(warm, federation=replace(warm.federation, providers=fresh))
-        with mock.patch.object(api, "services", return_value=forgetful):
+        with mock.patch.object(warm.providers, "connected", fresh):
             yield
 
     @contextmanager

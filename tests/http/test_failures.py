@@ -58,7 +58,7 @@ def query_for(server: Server, route: Route) -> str:
     right = {
         "/login/{provider}": {"return_to": PAGE},
         "/login/{provider}/callback": {
-            "state": server.services.federation.states.issue("google", bytes(16), PAGE, 2**32 - 1),
+            "state": server.services.begin_login.states.issue("google", bytes(16), PAGE, 2**32 - 1),
             "code": "code",
         },
     }

@@ -80,7 +80,7 @@ def assert_refused(reply: Reply, *codes: str) -> None:
 
 def assert_nobody(server: Server, person: Person) -> None:
     """No account has come of it, and no identity."""
-    store = server.services.accounts.store
+    store = server.services.identities.store
     assert store.find_login(person.claims["email"]) is None
     assert store.find_identity(server.provider.url, person.subject) is None
 

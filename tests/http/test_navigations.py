@@ -190,7 +190,7 @@ def test_pictures_take_no_login_away(server: Server, surfer: Surfer) -> None:
 def crowded(server: Server, monkeypatch: pytest.MonkeyPatch) -> Client:
     """An address from which so many logins at providers were begun, by browsers that do not say how, that all wait."""
     policy = LimitPolicy("provider-address", 3600, ((1, 0),), 300)
-    monkeypatch.setattr(server.services.federation.attempts, "at_provider_by_address", policy)
+    monkeypatch.setattr(server.services.begin_login.attempts, "at_provider_by_address", policy)
     client = Client(server.url)
     assert client.call("GET", BEGIN).status == 303
     refused = client.call("GET", BEGIN)

@@ -171,7 +171,7 @@ def test_limiter_goes_by_the_connection(
     """No header and no spelling of the path is another address to the limiter (CVE-2023-36456, GHSA-x732-6j76-qmhm)."""
     name = {"/signup": "by_signup", "/login": "by_address"}[path]
     policy = LimitPolicy(f"{path[1:]}-address", 3600, ((3, 0),), 300)
-    monkeypatch.setattr(server.services.accounts.attempts, name, policy)
+    monkeypatch.setattr(server.services.log_in.attempts, name, policy)
 
     def attempt(*headers: tuple[str, str], at: str = path) -> int:
         return client.post(at, {"email": new_email(), "password": PASSWORD, "transport": "body"}, headers).status
@@ -189,7 +189,7 @@ def test_limiter_goes_by_the_connection(
 def test_limiter_takes_ipv6_by_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Addresses of one /64 are one party, those of another are another (CVE-2026-45364)."""
     policy = LimitPolicy("signup-network", 3600, ((1, 0),), 300)
-    monkeypatch.setattr(server.services.accounts.attempts, "by_signup", policy)
+    monkeypatch.setattr(server.services.log_in.attempts, "by_signup", policy)
 
     def attempt(address: str) -> int:
         members = {"email": new_email(), "password": PASSWORD, "transport": "body"}

@@ -174,7 +174,7 @@ class WaysIn(RuleBasedStateMachine):
         """With an address that is theirs, or is not."""
         password = self.fresh_password()
         taken = EmailTaken if email in self.accounts else None
-        sign = self.world.services.accounts.sign_up
+        sign = self.world.services.sign_up
         grant = self.expect(taken, lambda: sign(credentials(password, email=email), CLIENT))
         if grant:
             self.accounts[email] = Account(email, grant.account.sub, password, who)
@@ -190,7 +190,7 @@ class WaysIn(RuleBasedStateMachine):
         password = account.password if account and mine else "some other password"
         assert password
         refusal = None if account and mine and not account.disabled else InvalidCredentials
-        log_in = self.world.services.accounts.log_in
+        log_in = self.world.services.log_in
         grant = self.expect(refusal, lambda: log_in(credentials(password, email=email), CLIENT))
         if grant and account:
             self.let_in(who, account, grant)
@@ -385,13 +385,13 @@ class WaysIn(RuleBasedStateMachine):
             services = self.world.keyturn.container()
             presented = decoded(services, held.grant)
             if held.lives():
-                assert services.tokens.refresh(presented, CLIENT).session_id == held.grant.session_id
+                assert services.refresh(presented, CLIENT).session_id == held.grant.session_id
             else:
                 with pytest.raises(InvalidGrant):
-                    services.tokens.refresh(presented, CLIENT)
+                    services.refresh(presented, CLIENT)
         self.world.keyturn.clock.advance(HOUR)
         for account in self.accounts.values():
-            log_in = self.world.services.accounts.log_in
+            log_in = self.world.services.log_in
             if account.password and not account.disabled:
                 assert log_in(credentials(account.password, email=account.email), CLIENT).account.sub == account.sub
             for provider, subject in account.identities.items():

@@ -104,7 +104,7 @@ class Sessions(RuleBasedStateMachine):
     def sign_up(self) -> None:
         """A person with an address and a password that nobody had before."""
         email, password = f"n{len(self.passwords)}@example.com", self.fresh_password()
-        grant = self.keyturn.services.accounts.sign_up(credentials(password, email=email), CLIENT)
+        grant = self.keyturn.services.sign_up(credentials(password, email=email), CLIENT)
         self.person = Person(grant.account.sub, email, password)
         self.begin_lineage(grant, self.now)
 
@@ -153,12 +153,12 @@ class Sessions(RuleBasedStateMachine):
         device_token = lineage.device_token if own_device else None
         if not comes.answered:
             with pytest.raises(InvalidGrant):
-                services.tokens.refresh(presented, client, device_token)
+                services.refresh(presented, client, device_token)
             lineage.ended |= comes is Comes.THEFT
             traces = [] if comes is Comes.DEAD else ["refresh_token_reused"]
             assert [name for name, _ in self.keyturn.audit.events[seen:]] == traces
             return comes
-        grant = services.tokens.refresh(presented, client, device_token)
+        grant = services.refresh(presented, client, device_token)
         if comes in {Comes.TURNS, Comes.LATE}:
             lineage.turn(now, IDLE, generation if comes is Comes.LATE else None)
         # One string for each generation, whoever asks, whenever, from whichever container: no lineage ever forks.
@@ -214,7 +214,7 @@ class Sessions(RuleBasedStateMachine):
         services = Keyturn(failing, world.clock, world.parameters, world.audit, world.config).services
         presented = services.refresh_tokens.decode(lineage.tokens[lineage.jar], "body")
         with pytest.raises(Unavailable):
-            services.tokens.refresh(presented, CLIENT, lineage.device_token)
+            services.refresh(presented, CLIENT, lineage.device_token)
         if comes in {Comes.TURNS, Comes.LATE}:
             lineage.turn(self.now, IDLE, lineage.jar if comes is Comes.LATE else None)
             lineage.thief_was_answered = False
@@ -344,7 +344,7 @@ class Sessions(RuleBasedStateMachine):
                 self.touched = other
             case "password" if asking.jar == asking.held and self.may_try():
                 new = self.fresh_password()
-                grant = services.accounts.change_password(
+                grant = services.change_password(
                     principal,
                     self.person.password,
                     new,

@@ -103,7 +103,7 @@ def test_one_refresh_token_has_one_successor(workers: Workers, engine: str) -> N
     assert session
     assert session.generation == 1
     presented = keyturn.services.refresh_tokens.decode(outcomes[0][1], "body")
-    grant = keyturn.services.tokens.refresh(presented, keyturn.audit.events[0][1]["caller"])
+    grant = keyturn.services.refresh(presented, keyturn.audit.events[0][1]["caller"])
     assert_works(keyturn, grant)
 
 
@@ -122,7 +122,7 @@ def test_one_lost_answer_is_given_late_once(workers: Workers, engine: str) -> No
     assert (session.generation, session.late_base, session.late_at) == (2, 0, (START + 3600,))
     keyturn.clock.advance(3600)
     presented = keyturn.services.refresh_tokens.decode(outcomes[0][1], "body")
-    assert_works(keyturn, keyturn.services.tokens.refresh(presented, CLIENT))
+    assert_works(keyturn, keyturn.services.refresh(presented, CLIENT))
 
 
 def test_one_password_change_renews_one_session(workers: Workers, engine: str) -> None:
@@ -141,7 +141,7 @@ def test_one_password_change_renews_one_session(workers: Workers, engine: str) -
     assert (session.generation, session.floor, session.epoch) == (1, 1, 1)
     (renewed,) = (text for how, text in outcomes if how == "done")
     presented = keyturn.services.refresh_tokens.decode(renewed, "body")
-    assert_works(keyturn, keyturn.services.tokens.refresh(presented, CLIENT))
+    assert_works(keyturn, keyturn.services.refresh(presented, CLIENT))
     assert_dead(keyturn, grant)
 
 
@@ -169,7 +169,7 @@ def test_guesses_do_not_outrun_the_limiter(workers: Workers, engine: str) -> Non
     by_change = {"refresh_token": long_lived(grant).refresh_token, "password": WRONG_PASSWORD}
     jobs = [("guess", {"email": EMAIL, "password": WRONG_PASSWORD}), ("guess_by_change", by_change)]
     outcomes = [how for how, _ in workers.race(store, engine, jobs)]
-    free = Keyturn(store).services.accounts.attempts.by_account.quota
+    free = Keyturn(store).services.log_in.attempts.by_account.quota
     assert 0 < outcomes.count("InvalidCredentials") <= free
     assert outcomes.count("TooManyRequests") == CLIENTS - outcomes.count("InvalidCredentials")
     assert PASSWORD not in str(outcomes)
@@ -184,7 +184,7 @@ def test_guesses_do_not_outrun_a_devices_limiter(workers: Workers, engine: str) 
         store, engine, [("guess", {"email": EMAIL, "password": WRONG_PASSWORD, "device_token": token})]
     )
     hows = [how for how, _ in outcomes]
-    assert 0 < hows.count("InvalidCredentials") <= keyturn.services.accounts.attempts.by_device.quota
+    assert 0 < hows.count("InvalidCredentials") <= keyturn.services.log_in.attempts.by_device.quota
     assert hows.count("TooManyRequests") == CLIENTS - hows.count("InvalidCredentials")
     assert_works(keyturn, log_in(keyturn.services))
 

@@ -49,7 +49,7 @@ class Job:
 def refresh(services: Services, number: int, refresh_token: str) -> Grant:
     """Present the token, each time from another address."""
     presented = services.refresh_tokens.decode(refresh_token, "body")
-    return services.tokens.refresh(presented, _client(number))
+    return services.refresh(presented, _client(number))
 
 
 def register(services: Services, number: int, email: str) -> Grant:
@@ -66,7 +66,7 @@ def guess_by_change(services: Services, number: int, refresh_token: str, passwor
     """Guess the password by changing it, with everything that a client holds stolen."""
     presented = services.refresh_tokens.decode(refresh_token, "body")
     principal = Principal(presented.sub, presented.sid, ("user",), "", email_verified=False, auth_time=0)
-    return services.accounts.change_password(principal, password, NEW_PASSWORD, presented, _client(number))
+    return services.change_password(principal, password, NEW_PASSWORD, presented, _client(number))
 
 
 def change(services: Services, number: int, refresh_token: str, password: str) -> Grant:
@@ -74,7 +74,7 @@ def change(services: Services, number: int, refresh_token: str, password: str) -
     presented = services.refresh_tokens.decode(refresh_token, "body")
     principal = Principal(presented.sub, presented.sid, ("user",), "", email_verified=False, auth_time=0)
     new = f"{NEW_PASSWORD} of thread {number}"
-    return services.accounts.change_password(principal, password, new, presented, _client(number))
+    return services.change_password(principal, password, new, presented, _client(number))
 
 
 def come_late(services: Services, number: int, refresh_token: str, device_token: str) -> Grant:
@@ -83,12 +83,12 @@ def come_late(services: Services, number: int, refresh_token: str, device_token:
     assert isinstance(clock, FrozenClock)
     clock.time = START + 3600
     presented = services.refresh_tokens.decode(refresh_token, "body")
-    return services.tokens.refresh(presented, _client(number), device_token)
+    return services.refresh(presented, _client(number), device_token)
 
 
 def come_back(services: Services, number: int, url: str, secret: str) -> Grant:
     """Finish the login that a browser has begun, each time with a code of its own that would do."""
-    provider = services.federation.providers["google"]
+    provider = services.providers.connected["google"]
     assert isinstance(provider, FakeProvider)
     browser = Browser(services, _client(number), parse_browser_secret(secret))
     returned = browser.come_back(provider.approve(url))
@@ -99,10 +99,10 @@ def come_back(services: Services, number: int, url: str, secret: str) -> Grant:
 
 def arrive(services: Services, number: int) -> Grant:
     """Log in with an identity that nobody knows yet."""
-    provider = services.federation.providers["google"]
+    provider = services.providers.connected["google"]
     assert isinstance(provider, FakeProvider)
     visit = SessionRequest(transport="body", caller=_client(number))
-    return services.federation.exchange("google", code_for(provider), visit)
+    return services.exchange_code("google", code_for(provider), visit)
 
 
 ACTS = {act.__name__: act for act in (refresh, register, guess, guess_by_change, change, come_late, come_back, arrive)}

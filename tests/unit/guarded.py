@@ -11,7 +11,7 @@ from unittest import mock
 from chalicelib.domain.requirements import Requirement
 from chalicelib.functions import authorizers, container
 from chalicelib.guard import verdicts
-from chalicelib.services.accounts.accounts import Credentials
+from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.web import cookies
 from tests.fakes import CLIENT, PASSWORD, Keyturn, config
 from tests.fakes_store import FakeStore
@@ -74,9 +74,9 @@ class Guarded:
         self.audit = self.keyturn.audit
         services = self.keyturn.services
         credentials = Credentials(email="ada@example.com", password=PASSWORD, transport="body")
-        self.program: Grant = services.accounts.sign_up(credentials, CLIENT)
+        self.program: Grant = services.sign_up(credentials, CLIENT)
         credentials = Credentials(email="ada@example.com", password=PASSWORD, transport="session")
-        self.browser: Grant = services.accounts.log_in(credentials, CLIENT)
+        self.browser: Grant = services.log_in(credentials, CLIENT)
         self.session = self.browser.refresh.refresh_token
         self.csrf_token = self.browser.refresh.csrf_token
         self.cookie = f"{cookies.SESSION}={self.session}"

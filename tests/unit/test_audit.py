@@ -16,7 +16,7 @@ from chalicelib.audit import MAX_FACT, JsonAuditLog
 from chalicelib.domain.events import EVENTS
 from chalicelib.domain.records import Caller
 from chalicelib.errors import ConfigurationError, InvalidCredentials, InvalidGrant
-from chalicelib.services.accounts.accounts import Credentials
+from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.settings.config import Config
 from tests.fakes import CLIENT, START, FrozenClock, Keyturn
 from tests.fakes_store import FakeStore
@@ -153,28 +153,28 @@ def test_nothing_secret_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
         secret.append(password)
         return Credentials(email="ada@example.com", password=password, transport="body")
 
-    handed_out(services.accounts.sign_up(credentials("canary right"), CLIENT))
-    grant = services.accounts.log_in(credentials("canary right"), CLIENT)
+    handed_out(services.sign_up(credentials("canary right"), CLIENT))
+    grant = services.log_in(credentials("canary right"), CLIENT)
     presented, device = handed_out(grant), grant.device_token
     with pytest.raises(InvalidCredentials):
-        services.accounts.log_in(credentials("canary wrong"), CLIENT)
-    handed_out(services.tokens.refresh(presented, CLIENT))
-    handed_out(services.tokens.refresh(presented, replace(CLIENT, address="192.0.2.2")))
-    handed_out(services.tokens.refresh(presented, Caller("192.0.2.3", "elsewhere")))
+        services.log_in(credentials("canary wrong"), CLIENT)
+    handed_out(services.refresh(presented, CLIENT))
+    handed_out(services.refresh(presented, replace(CLIENT, address="192.0.2.2")))
+    handed_out(services.refresh(presented, Caller("192.0.2.3", "elsewhere")))
     with pytest.raises(InvalidGrant):
-        services.tokens.refresh(replace(presented, secret=bytes(32)), CLIENT)
+        services.refresh(replace(presented, secret=bytes(32)), CLIENT)
     keyturn.clock.advance(60)
-    handed_out(services.tokens.refresh(presented, CLIENT, device))
+    handed_out(services.refresh(presented, CLIENT, device))
     keyturn.clock.advance(3600)
     with pytest.raises(InvalidGrant):
-        services.tokens.refresh(presented, CLIENT)
-    again = services.accounts.log_in(credentials("canary right"), CLIENT)
+        services.refresh(presented, CLIENT)
+    again = services.log_in(credentials("canary right"), CLIENT)
     presented, principal = handed_out(again), keyturn.principal(again.access_token)
     new = "canary fresh"
     secret.append(new)
-    handed_out(services.accounts.change_password(principal, "canary right", new, presented, CLIENT))
+    handed_out(services.change_password(principal, "canary right", new, presented, CLIENT))
     with pytest.raises(InvalidGrant):
-        services.tokens.refresh(presented, CLIENT)
+        services.refresh(presented, CLIENT)
 
     log = capsys.readouterr().out
     assert [json.loads(line)["event"] for line in log.splitlines()] == [

@@ -10,7 +10,7 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, Unavailable
 from chalicelib.functions import authorizers, container
-from chalicelib.services.accounts.accounts import Credentials
+from chalicelib.services.accounts.credentials import Credentials
 from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
@@ -32,7 +32,7 @@ class Deployed:
         monkeypatch.setattr(container, "audit", self.audit)
         monkeypatch.setattr(authorizers, "authorization", self.keyturn.authorization)
         credentials = Credentials(email="ada@example.com", password="correct horse battery", transport="body")
-        self.grant = self.keyturn.services.accounts.sign_up(credentials, CLIENT)
+        self.grant = self.keyturn.services.sign_up(credentials, CLIENT)
 
     def ask(self, header: str | None = None) -> dict[str, Any]:
         """What API Gateway is answered for this Authorization header."""

@@ -202,7 +202,7 @@ def test_cold_start_does_not_open_it() -> None:
         "from tests.fakes_store import FakeStore\n"
         "keyturn = Keyturn(FakeStore())\n"
         "before = len(opened)\n"
-        "keyturn.services.accounts.passwords.accept_new('correct horse battery', 'ada@example.com')\n"
+        "keyturn.services.sign_up.passwords.accept_new('correct horse battery', 'ada@example.com')\n"
         "print(before, len(opened))"
     )
     assert opened == "0 1"

@@ -86,8 +86,9 @@ def test_settings_reach_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYTURN_ACCESS_TTL", "300")
     services = api.services()
     assert services.config.access_ttl == 300
-    users = (services.tokens, services.tokens.grants, services.accounts.new_sessions, services.renewals)
-    assert all(user.config is services.config for user in (*users, services.federation))
+    monkeypatch.setenv("KEYTURN_ROTATION_WINDOW", "30")
+    monkeypatch.setenv("KEYTURN_REFRESH_IDLE_TTL", "3600")
+    assert services.refresh.grants.access_ttl == 300
 
 
 @pytest.mark.parametrize("missing", ["public", "sessions", "logins", "signing"])

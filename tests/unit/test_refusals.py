@@ -16,7 +16,7 @@ from chalicelib.domain.moments import Moment
 from chalicelib.domain.records import Caller
 from chalicelib.errors import TooManyRequests
 from chalicelib.services.attempts import REMEMBERED, Attempts, Refusals
-from tests.fakes import CLIENT, START, FrozenClock, RecordingAudit, config
+from tests.fakes import CLIENT, START, FrozenClock, RecordingAudit
 from tests.fakes_store import FakeStore
 from tests.faults import FaultyStore
 from tests.flows.steps import EMAIL
@@ -47,8 +47,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.store = FaultyStore(FakeStore())
-        few = config(login_attempts=2, address_attempts=4, signup_attempts=2)
-        self.attempts = [Attempts(self.store, self.clock, self.audit, few) for _ in range(self.containers)]
+        few = {"login_attempts": 2, "address_attempts": 4, "signup_attempts": 2}
+        self.attempts = [Attempts(self.store, self.clock, self.audit, **few) for _ in range(self.containers)]
         for attempts in self.attempts:
             attempts._refusals = self.memory()
 

@@ -17,18 +17,18 @@ from chalicelib.errors import PasswordRejected, Unavailable
 if TYPE_CHECKING:
     from chalicelib.domain.records import Caller
     from chalicelib.ports import AuditLog, BreachedPasswords
-    from chalicelib.settings.config import Config
 
 PREFIX = 5  # hex digits of a SHA-1 that leave the function: 2**20 ranges, each with hundreds of passwords
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Passwords:
+class NewPasswords:
     """What a new password has to pass. `breached` is None where the operator names no such list."""
 
     breached: BreachedPasswords | None
     audit: AuditLog
-    config: Config
+    min_length: int  # characters
+    context_words: frozenset[str]
 
     def accept_new(self, password: str, email: str) -> None:
         """Check a normalised new password against all that this function knows itself. PasswordRejected.
@@ -36,7 +36,7 @@ class Passwords:
         It costs no call, no hash and no wait, so it may come before the limiter: a request that can never succeed is
         told why, and counts for nobody.
         """
-        accept_new(password, email, min_length=self.config.password_min_length, words=self.config.context_words)
+        accept_new(password, email, min_length=self.min_length, words=self.context_words)
         if is_common(password):
             detail = "This password is one of the most common ones, which are guessed first. Choose another one."
             raise PasswordRejected(detail)

@@ -20,11 +20,10 @@ from chalicelib.services.federation.log_in import link_of
 from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Account, Caller, Identity, Login, Principal, Session
     from chalicelib.ports import AuditLog, Clock, IdentityProvider
+    from chalicelib.services.federation.providers import Providers
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.services.sessions.renewals import Renewals
     from chalicelib.store.protocol import AccountsSessionsAndIdentities
@@ -38,7 +37,7 @@ class Identities:
 
     store: AccountsSessionsAndIdentities
     renewals: Renewals
-    providers: Mapping[str, IdentityProvider]
+    providers: Providers
     clock: Clock
     audit: AuditLog
 
@@ -143,7 +142,8 @@ class Identities:
         """Whether there is another way in that works today: an identity of a provider that is off is none."""
         others = (identity for identity in login.identities if identity.provider != provider)
         return login.password_digest is not None or any(
-            other.provider in self.providers and self.providers[other.provider].knows_issuer(other.issuer)
+            other.provider in self.providers.connected
+            and self.providers.connected[other.provider].knows_issuer(other.issuer)
             for other in others
         )
 

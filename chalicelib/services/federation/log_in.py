@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
+from chalicelib.domain.denials import deny_until
 from chalicelib.domain.records import Account, LinkedIdentity, Login
 from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
 from chalicelib.emails import parse_email, same_mailbox
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import Caller, Identity, Session, Transport
     from chalicelib.emails import Address
-    from chalicelib.ports import AuditLog, Clock, IdentityProvider, TokenSource
+    from chalicelib.ports import IdentityProvider
     from chalicelib.services.sessions.begin import NewSession, NewSessions
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.services.sessions.sessions import Sessions
+    from chalicelib.services.surroundings import Surroundings
     from chalicelib.store.protocol import AccountsAndIdentities
 
 ATTEMPTS = 3
@@ -56,10 +58,8 @@ class ProviderLogins:
     store: AccountsAndIdentities
     sessions: Sessions
     new_sessions: NewSessions
-    clock: Clock
-    source: TokenSource
     devices: DeviceTokens
-    audit: AuditLog
+    around: Surroundings
 
     def log_in(self, identity: Identity, provider: IdentityProvider, wanted: SessionRequest) -> Grant:
         """Begin a session of the account that the identity opens, or now comes to open.
@@ -101,7 +101,7 @@ class ProviderLogins:
 
     def _first_login(self, identity: Identity, wanted: SessionRequest) -> Grant | None:
         """None where somebody else's write came between: read again."""
-        linked = link_of(identity, self.clock.now())
+        linked = link_of(identity, self.around.clock.now())
         proven = _usable_email(identity)
         login = self.store.find_login(proven.canonical)
         if login is None:
@@ -123,7 +123,7 @@ class ProviderLogins:
         self, told: Address, identity: Identity, linked: LinkedIdentity, wanted: SessionRequest
     ) -> Grant | None:
         account = Account(
-            sub=b64url(self.source.token(ID_BYTES)),
+            sub=b64url(self.around.source.token(ID_BYTES)),
             email=told.canonical,
             address=told.other_spelling,
             roles=NEW_ACCOUNT_ROLES,
@@ -132,13 +132,15 @@ class ProviderLogins:
         new = self._prepare(account, identity, wanted)
         if not self.store.create_account(Login(account, None, (linked,)), new.session):
             return None
-        self.audit.record("signed_up", wanted.caller, sub=account.sub, sid=new.session.sid, method=identity.provider)
+        self.around.audit.record(
+            "signed_up", wanted.caller, sub=account.sub, sid=new.session.sid, method=identity.provider
+        )
         self.new_sessions.end_carried(new.who)
         return new.grant
 
     def _join(self, login: Login, linked: LinkedIdentity, address: str, caller: Caller) -> Account | None:
         """The account of the address as the identity opens it from now on; None where it changed meanwhile."""
-        now = self.clock.now()
+        now = self.around.clock.now()
         account = login.account
         if account.email_verified:
             if login.identity(linked.provider) is not None or linked.provider in login.given_up:
@@ -147,19 +149,19 @@ class ProviderLogins:
             outcome = self.store.link_identity(login, linked, proves=None, session=None)
             if outcome is not AccessChanged.CHANGED:
                 return None
-            self.audit.record("identity_linked", caller, sub=account.sub, provider=linked.provider, by="email")
+            self.around.audit.record("identity_linked", caller, sub=account.sub, provider=linked.provider, by="email")
             return account
         # Whoever signed up with the address never proved it, and may have done so to wait for its owner (pre-hijack).
         try:
-            deny_until = self.sessions.deny_until(now)
-            taken = self.store.take_over_account(login, linked, proves=address, deny_until=deny_until)
+            until = deny_until(now)
+            taken = self.store.take_over_account(login, linked, proves=address, deny_until=until)
         except Unavailable:
             # Done or not: were the answer lost, the person's next login would find nothing to tell.
-            self.audit.record("account_may_be_taken_over", caller, sub=account.sub, provider=linked.provider)
+            self.around.audit.record("account_may_be_taken_over", caller, sub=account.sub, provider=linked.provider)
             raise
         if not taken:
             return None
-        self.audit.record("account_taken_over", caller, sub=account.sub, provider=linked.provider)
+        self.around.audit.record("account_taken_over", caller, sub=account.sub, provider=linked.provider)
         return replace(account.proven(address), epoch=account.epoch + 1)
 
     def _begin(self, account: Account, identity: Identity, wanted: SessionRequest) -> Grant:
@@ -169,10 +171,10 @@ class ProviderLogins:
         return grant
 
     def _logged_in(self, session: Session, identity: Identity, wanted: SessionRequest) -> None:
-        self.audit.record("logged_in", wanted.caller, sub=session.sub, sid=session.sid, method=identity.provider)
+        self.around.audit.record("logged_in", wanted.caller, sub=session.sub, sid=session.sid, method=identity.provider)
 
     def _prepare(self, account: Account, identity: Identity, wanted: SessionRequest) -> NewSession:
-        now = self.clock.now()
+        now = self.around.clock.now()
         who = Authenticated(
             account=account,
             amr=(identity.provider,),

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from chalicelib.domain.records import Transport
     from chalicelib.services.sessions.grants import Grant
 
+LOGIN_SECONDS = 600  # that a login at a provider may take
+
 
 class LoginRequest(NamedTuple):
     """What a page asks for: where to come back to and how; `max_age`: OpenID Connect Core section 3.1.2.1, seconds.

@@ -13,10 +13,11 @@ from chalicelib.domain.roles import scope_of
 from chalicelib.errors import InvalidToken, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chalicelib.crypto.refresh_tokens import RefreshToken
     from chalicelib.domain.records import AccessTokenClaims, Caller, Session
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
-    from chalicelib.settings.config import Config
     from chalicelib.store.protocol import SessionsAndDenials
 
 TOUCH_SECONDS = 60
@@ -30,7 +31,7 @@ class Authorization:
     store: SessionsAndDenials
     clock: Clock
     audit: AuditLog
-    config: Config
+    role_scopes: Mapping[str, tuple[str, ...]]
 
     def authorize(self, access_token: str) -> AccessTokenClaims:
         """Claims of a genuine token that nothing has revoked.
@@ -63,7 +64,7 @@ class Authorization:
             sub=account.sub,
             sid=session.sid,
             roles=account.roles,
-            scope=scope_of(account.roles, self.config.role_scopes),
+            scope=scope_of(account.roles, self.role_scopes),
             email_verified=account.email_verified,
             auth_time=session.auth_time,
         )

@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Caller, Transport
-    from chalicelib.ports import AuditLog, Clock, TokenSource
     from chalicelib.services.sessions.grants import Grant, Grants
     from chalicelib.services.sessions.sessions import Sessions
-    from chalicelib.settings.config import Config
+    from chalicelib.services.surroundings import Surroundings
     from chalicelib.store.protocol import SessionsAndLimits
 
 MOST_SESSIONS = 100  # items of an account
@@ -71,12 +70,11 @@ class NewSessions:
     store: SessionsAndLimits
     sessions: Sessions
     grants: Grants
-    clock: Clock
-    source: TokenSource
     refresh_tokens: RefreshTokenCodec
     devices: DeviceTokens
-    audit: AuditLog
-    config: Config
+    around: Surroundings
+    idle_ttl: int  # seconds
+    absolute_ttl: int  # seconds
 
     def prepare(self, who: Authenticated, now: int) -> NewSession:
         """A session of the account as it was read, and its grant. Nothing is written.
@@ -85,8 +83,8 @@ class NewSessions:
         All is signed before anything is written: a key that is away must not leave a session behind that nobody holds.
         """
         account, caller = who.account, who.caller
-        sid, secret = b64url(self.source.token(ID_BYTES)), self.source.token(SECRET_BYTES)
-        device = Device(who.device.id if who.device else b64url(self.source.token(ID_BYTES)), account.epoch)
+        sid, secret = b64url(self.around.source.token(ID_BYTES)), self.around.source.token(SECRET_BYTES)
+        device = Device(who.device.id if who.device else b64url(self.around.source.token(ID_BYTES)), account.epoch)
         session = Session(
             sub=account.sub,
             sid=sid,
@@ -97,8 +95,8 @@ class NewSessions:
             epoch=account.epoch,
             created_at=now,
             rotated_at=now,
-            idle_expires_at=now + self.config.refresh_idle_ttl,
-            absolute_expires_at=now + self.config.refresh_absolute_ttl,
+            idle_expires_at=now + self.idle_ttl,
+            absolute_expires_at=now + self.absolute_ttl,
             transport=who.transport,
             auth_time=who.auth_time,
             amr=who.amr,
@@ -156,7 +154,7 @@ class NewSessions:
         # After the new session is there: whoever cannot have it keeps the old one.
         for former in carried:
             self.sessions.end(former.sub, former.sid)
-            self.audit.record("session_ended", caller, sub=former.sub, sid=former.sid, by="login")
+            self.around.audit.record("session_ended", caller, sub=former.sub, sid=former.sid, by="login")
 
     def _may_know_device(self, session: Session) -> bool:
         # A counter that cannot be asked costs the device its token, and not the person the login.
@@ -180,7 +178,7 @@ class NewSessions:
         # The login stands, whatever becomes of this: the next one in sixteen tries again.
         with suppress(Unavailable), deadline.start(deadline.ONE_ATTEMPT_SECONDS):
             self.store.delete_sessions(sub, [session.sid for session in over])
-            self.audit.record("sessions_removed", caller, sub=sub, count=len(over))
+            self.around.audit.record("sessions_removed", caller, sub=sub, count=len(over))
 
 
 def looks_for_more(sid: str) -> bool:

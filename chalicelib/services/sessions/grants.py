@@ -12,11 +12,12 @@ from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.domain.roles import scope_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chalicelib.crypto.csrf_tokens import CsrfTokens
     from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
     from chalicelib.domain.records import Account, Session, Transport
     from chalicelib.ports import AccessTokenCodec, TokenSource
-    from chalicelib.settings.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Grants:
     access_tokens: AccessTokenCodec
     refresh_tokens: RefreshTokenCodec
     csrf_tokens: CsrfTokens
-    config: Config
+    access_ttl: int  # seconds
+    role_scopes: Mapping[str, tuple[str, ...]]
 
     def prepare(self) -> None:
         """Make sure that `grant` will work: Unavailable where a key is away. Ask before anything is written."""
@@ -70,7 +72,7 @@ class Grants:
             return Grant(account, session.sid, None, refresh.expires_in, refresh)
         jti = b64url(self.source.token(ID_BYTES))
         claims = self._claims(account, session.sid, jti, session.auth_time, session.amr, now)
-        return Grant(account, session.sid, self.access_tokens.issue(claims), self.config.access_ttl, refresh)
+        return Grant(account, session.sid, self.access_tokens.issue(claims), self.access_ttl, refresh)
 
     def require_issuable(self, account: Account, sid: str, now: int) -> None:
         """ConfigurationError where the account has more roles than an access token can hold, or one that it cannot.
@@ -89,11 +91,11 @@ class Grants:
             jti=jti,
             ver=account.epoch,
             iat=now,
-            exp=now + self.config.access_ttl,
+            exp=now + self.access_ttl,
             auth_time=auth_time,
             amr=amr,
             roles=account.roles,
-            scope=scope_of(account.roles, self.config.role_scopes),
+            scope=scope_of(account.roles, self.role_scopes),
             email_verified=account.email_verified,
         )
 

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Caller, Session
-    from chalicelib.ports import AuditLog, Clock, TokenSource
     from chalicelib.services.sessions.grants import Grant, Grants
     from chalicelib.services.sessions.sessions import Sessions
-    from chalicelib.settings.config import Config
+    from chalicelib.services.surroundings import Surroundings
     from chalicelib.store.protocol import AccountsAndSessions
 
 LATE_ATTEMPTS = 3
@@ -40,20 +39,19 @@ class Presentation(NamedTuple):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Tokens:
+class Refresh:
     """Rotates refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14)."""
 
     store: AccountsAndSessions
     sessions: Sessions
     grants: Grants
-    clock: Clock
-    source: TokenSource
     refresh_tokens: RefreshTokenCodec
     devices: DeviceTokens
-    audit: AuditLog
-    config: Config
+    around: Surroundings
+    rotation_window: int  # seconds
+    idle_ttl: int  # seconds
 
-    def refresh(self, presented: RefreshToken, caller: Caller, device_token: str | None = None) -> Grant:
+    def __call__(self, presented: RefreshToken, caller: Caller, device_token: str | None = None) -> Grant:
         """Turn the key: the successor of the presented token and a new access token.
 
         Clients that present one token at the same time, or again because an answer was lost, all get the same successor
@@ -63,7 +61,9 @@ class Tokens:
         """
         # Before anything is written: a signing key that is away must not cost the client the answer to its rotation.
         self.grants.prepare()
-        presentation = Presentation(presented, caller, device_token, self.source.token(SECRET_BYTES), self.clock.now())
+        presentation = Presentation(
+            presented, caller, device_token, self.around.source.token(SECRET_BYTES), self.around.clock.now()
+        )
         account = self._account(presented)
         outcome = self._turn(presentation, account)
         if isinstance(outcome, NotRotated) and self._place(outcome, presentation, account) is Place.EPOCH_MOVED:
@@ -82,11 +82,11 @@ class Tokens:
         account = self.store.find_account(presented.sub)
         if account is None or account.disabled:
             raise InvalidGrant(debug="no such account, or disabled")
-        self.grants.require_issuable(account, presented.sid, self.clock.now())
+        self.grants.require_issuable(account, presented.sid, self.around.clock.now())
         return account
 
     def _turn(self, presentation: Presentation, account: Account) -> Rotated | NotRotated:
-        token, window = presentation.token, self.config.rotation_window
+        token, window = presentation.token, self.rotation_window
         return self._rotate(
             presentation,
             account,
@@ -116,7 +116,7 @@ class Tokens:
                 next_digest=digest(presentation.secret),
                 wrapped=wrap(presentation.secret, held.secret, held.sid, held.generation),
                 key_id=self.refresh_tokens.current_key_id(),
-                idle_expires_at=now + self.config.refresh_idle_ttl,
+                idle_expires_at=now + self.idle_ttl,
                 now=now,
                 answered=answered_to(held.sid, caller.address, caller.user_agent),
                 late=late,
@@ -142,10 +142,10 @@ class Tokens:
                 # A genuine MAC with a secret that we never issued, or a generation that is still to come: somebody may
                 # know the MAC key, or the table was restored from a backup. That is an alarm, and no reason to end the
                 # session.
-                self.audit.record("refresh_token_forged", presentation.caller, **presentation.who)
+                self.around.audit.record("refresh_token_forged", presentation.caller, **presentation.who)
                 raise InvalidGrant(debug="wrong secret under a good MAC")
             own_device = self._is_own_device(held, presentation, account)
-            decided = answer(found, held, presentation.now, self.config.rotation_window, own_device=own_device)
+            decided = answer(found, held, presentation.now, self.rotation_window, own_device=own_device)
             if secret is None or decided is Answer.THEFT:
                 raise self._theft(presentation)
             if decided in {Answer.ITSELF, Answer.SUCCESSOR}:
@@ -189,9 +189,9 @@ class Tokens:
         return same(from_b64url(device.id), held.device)
 
     def _note_late(self, presentation: Presentation, *, often: bool) -> None:
-        self.audit.record("refresh_answered_late", presentation.caller, **presentation.who)
+        self.around.audit.record("refresh_answered_late", presentation.caller, **presentation.who)
         if often:
-            self.audit.record("refresh_answered_late_often", presentation.caller, **presentation.who)
+            self.around.audit.record("refresh_answered_late_often", presentation.caller, **presentation.who)
 
     def _note_another_caller(self, held: Session, presentation: Presentation) -> None:
         """Leave a trace where the answer goes to another address or user agent than the last turn's did."""
@@ -201,14 +201,14 @@ class Tokens:
         half = len(this) // 2
         address, user_agent = last[:half] != this[:half], last[half:] != this[half:]
         if address and user_agent:
-            self.audit.record("refresh_from_elsewhere", caller, **presentation.who)
+            self.around.audit.record("refresh_from_elsewhere", caller, **presentation.who)
         elif address or user_agent:
             what = "address" if address else "user_agent"
-            self.audit.record("refresh_from_changed_client", caller, **presentation.who, what=what)
+            self.around.audit.record("refresh_from_changed_client", caller, **presentation.who, what=what)
 
     def _theft(self, presentation: Presentation) -> InvalidGrant:
         # Recorded first: were the answer to the deletion lost, no retry would find the theft again.
-        self.audit.record("refresh_token_reused", presentation.caller, **presentation.who)
+        self.around.audit.record("refresh_token_reused", presentation.caller, **presentation.who)
         # RFC 9700 section 4.14.2: which of the two is the attacker cannot be told, so both lose the session.
         self.sessions.end(presentation.token.sub, presentation.token.sid)
         return InvalidGrant(debug="replayed outside the window")

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
     from chalicelib.domain.records import Account, Caller, Session
-    from chalicelib.ports import AuditLog, TokenSource
     from chalicelib.services.sessions.grants import Grant, Grants
     from chalicelib.services.sessions.sessions import Sessions
-    from chalicelib.settings.config import Config
+    from chalicelib.services.surroundings import Surroundings
 
 ATTEMPTS = 3  # at a change whose session's key another tab turns meanwhile
 
@@ -34,10 +33,10 @@ class Renewals:
 
     sessions: Sessions
     grants: Grants
-    source: TokenSource
     refresh_tokens: RefreshTokenCodec
-    audit: AuditLog
-    config: Config
+    around: Surroundings
+    rotation_window: int  # seconds
+    idle_ttl: int  # seconds
 
     def asking(
         self, sub: str, sid: str, presented: RefreshToken | None, caller: Caller, now: int
@@ -54,15 +53,15 @@ class Renewals:
         session, account = self.living(sub, sid)
         found = place(session, presented.generation, account.epoch, now)
         secret = held_secret(found, session, presented)
-        inside = is_inside(session, now, self.config.rotation_window)
+        inside = is_inside(session, now, self.rotation_window)
         if secret is not None and (found is Place.HELD or (found is Place.PREDECESSOR and inside)):
             return session, account
         if secret is None and found in {Place.HELD, Place.PREDECESSOR, Place.LATE_BASE, Place.NEWER}:
             # As for refresh tokens: somebody may know the MAC key, or the table was restored from a backup.
             if session.transport == "session":
-                self.audit.record("session_cookie_forged", caller, sub=sub, sid=sid)
+                self.around.audit.record("session_cookie_forged", caller, sub=sub, sid=sid)
             else:
-                self.audit.record("refresh_token_forged", caller, sub=sub, sid=sid)
+                self.around.audit.record("refresh_token_forged", caller, sub=sub, sid=sid)
         raise InvalidGrant(debug=f"{found.value}, not the session's credential any more")
 
     def living(self, sub: str, sid: str) -> tuple[Session, Account]:
@@ -82,7 +81,7 @@ class Renewals:
         try:
             yield
         except Unavailable:
-            self.audit.record("access_may_have_changed", caller, sub=session.sub, sid=session.sid, what=what)
+            self.around.audit.record("access_may_have_changed", caller, sub=session.sub, sid=session.sid, what=what)
             raise
 
     def prepare(
@@ -100,14 +99,14 @@ class Renewals:
         `account` is the account as it is after the change. `auth_time` and `amr` where the person has just been
         authenticated. It is signed before it is written: a key that is away must not cost the session its credentials.
         """
-        secret = self.source.token(SECRET_BYTES)
+        secret = self.around.source.token(SECRET_BYTES)
         renewal = Renewal(
             session=session,
             next_digest=digest(secret),
             key_id=self.refresh_tokens.current_key_id(),
             answered=answered_to(session.sid, caller.address, caller.user_agent),
             now=now,
-            idle_expires_at=now + self.config.refresh_idle_ttl,
+            idle_expires_at=now + self.idle_ttl,
             epoch=account.epoch,
             auth_time=session.auth_time if auth_time is None else auth_time,
             amr=session.amr if amr is None else amr,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.denials import DENIED_TOKENS, deny_until
+from chalicelib.domain.denials import DENIED_TOKENS
 from chalicelib.domain.moments import is_recent
 from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.errors import InsufficientUserAuthentication, SessionNotFound, Unavailable
@@ -122,10 +122,6 @@ class Sessions:
         that lies ahead, and a stolen session could so deny the tokens of all others at birth, again and again.
         """
         self._deny(sub, "tokens", jti, lambda now: self.store.deny_token(sub, jti, now=now), otherwise=sid)
-
-    def deny_until(self, now: int) -> int:
-        """When a blacklist entry that is written now may go; see domain/denials.py."""
-        return deny_until(now)
 
     def _deny(
         self, sub: str, kind: Kind, name: str, put: Callable[[int], Denials | None], *, otherwise: str | None = None

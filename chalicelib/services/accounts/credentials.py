@@ -1,0 +1,41 @@
+"""What signing up and logging in with a password take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.services.sessions.begin import Authenticated
+
+if TYPE_CHECKING:
+    from chalicelib.crypto.device_tokens import Device
+    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.records import Account, Caller, Transport
+
+PASSWORD = ("pwd",)  # RFC 8176 section 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What signup and login take, with the sessions that the browser came with, if any.
+
+    `device_token` is what an earlier login left on the device, unverified.
+    """
+
+    email: str
+    password: str
+    transport: Transport
+    carried: tuple[RefreshToken, ...] = ()
+    device_token: str | None = None
+
+    def authenticated(self, account: Account, caller: Caller, now: int, device: Device | None = None) -> Authenticated:
+        """The person of the account, whose password these are, as a session begins for them."""
+        return Authenticated(
+            account=account,
+            amr=PASSWORD,
+            auth_time=now,
+            transport=self.transport,
+            caller=caller,
+            carried=self.carried,
+            device=device,
+        )
