@@ -7,8 +7,8 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
+from chalicelib.store.items.values import user_agent
 from chalicelib.store.outcomes import AccessChanged, NotRotated, Renewal, Rotated
-from chalicelib.store.values import user_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
