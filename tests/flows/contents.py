@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Contents:
     """Every item but the limiter's counters and the security events.
 
-    Logins by address, accounts and blacklists by sub, sessions by sid, transactions by digest; and by (issuer, subject)
+    Logins by address, accounts and blacklists by sub, sessions by sid, pending logins by digest; by (issuer, subject)
     each identity's marker: whose it is (sub), and since when.
     """
 
@@ -34,7 +34,7 @@ class Contents:
     sessions: dict[str, Session] = field(default_factory=dict)
     denials: dict[str, Denials] = field(default_factory=dict)
     markers: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
-    transactions: dict[bytes, PendingLogin] = field(default_factory=dict)
+    pending_logins: dict[bytes, PendingLogin] = field(default_factory=dict)
 
     def assert_whole(self) -> None:
         """Nothing is half-written: what belongs together is there together and says the same."""
@@ -69,7 +69,7 @@ def contents(store: Store) -> Contents:
             sessions,
             dict(store.denials),
             dict(store.markers),
-            dict(store.transactions),
+            dict(store.pending_logins),
         )
     assert isinstance(store, DynamoDBStore)
     held = Contents()
@@ -88,7 +88,7 @@ def contents(store: Store) -> Contents:
                 issuer, _, subject = rest.partition("#")
                 held.markers[issuer, subject] = row["sub"]["S"], int(row["linked_at"]["N"])
             case "once", "login":
-                held.transactions[bytes.fromhex(rest)] = pending_login_from(row)
+                held.pending_logins[bytes.fromhex(rest)] = pending_login_from(row)
             case kind:
                 assert kind[0] in {"limit", "events"}
     return held
