@@ -8,13 +8,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from chalicelib.errors import Unavailable
+from chalicelib.store.protocol import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.store.protocol import Store
-
     Call = tuple[str, int]
+
+# Read from the Protocol, so that a new verb is passed on, counted and failed without a line here.
+VERBS = frozenset(name for protocol in Store.__mro__ for name in vars(protocol) if not name.startswith("_"))
 
 Arguments = ParamSpec("Arguments")
 Outcome = TypeVar("Outcome")
@@ -43,14 +45,16 @@ class FaultyStore:
 
     def fail_before(self, verb: str, nth: int = 1) -> None:
         """Make the nth call of the verb fail without any effect."""
-        self._before.add((verb, nth))
+        self._before.add(_call_of(verb, nth))
 
     def fail_after(self, verb: str, nth: int = 1) -> None:
         """Make the nth call of the verb fail after its effect, as when an answer is lost."""
-        self._after.add((verb, nth))
+        self._after.add(_call_of(verb, nth))
 
     def __getattr__(self, verb: str) -> Any:
-        """The inner store's verb, as recorded, announced and failed here."""
+        """The inner store's verb, as recorded, announced and failed here. Nothing else of it is passed on."""
+        if verb not in VERBS:
+            raise AttributeError(verb, name=verb, obj=self)
         return partial(self._call, getattr(self.inner, verb))
 
     def _call(self, verb: Callable[Arguments, Outcome], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
@@ -67,3 +71,9 @@ class FaultyStore:
         if call in self._after:
             raise Unavailable(debug=f"{name} failed after its effect")
         return outcome
+
+
+def _call_of(verb: str, nth: int) -> Call:
+    """The call, of a verb that there is: a fault at a misspelt one would never happen, and its test would pass."""
+    assert verb in VERBS, verb
+    return verb, nth

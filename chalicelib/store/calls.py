@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
     from types_boto3_dynamodb import DynamoDBClient
 
-    from chalicelib.store.values import Item
+    from chalicelib.store.items.values import Item
 
 Response = TypeVar("Response")
 

@@ -1,4 +1,4 @@
-"""The writes to a user's token blacklist, as plain values. What is on it, and when it is full: domain/denials.py.
+"""Users' token blacklists on the table. What is on such a list, and when it is full: domain/denials.py.
 
 An item that both sets fill is 1.2 KB, so that the last few names cost a second write unit; until 27 names are listed
 one covers it. An authorizer reads it for one unit however full it is (4 KB).
@@ -10,25 +10,63 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, deny_until, entry
 from chalicelib.store import keys, requests
-from chalicelib.store.values import number, text, text_set
+from chalicelib.store.calls import ConditionFailed, send
+from chalicelib.store.items.denials import denials_from
+from chalicelib.store.items.values import number, text, text_set
+from chalicelib.store.table import Table
 
 if TYPE_CHECKING:
     from chalicelib.domain.denials import Denials
+    from chalicelib.domain.records import Account
+    from chalicelib.store.items.values import Value
     from chalicelib.store.requests import Request
-    from chalicelib.store.values import Value
 
 
-def deny_session(table: str, sub: str, sid: str, *, now: int) -> Request:
-    """Add the session to its set, if there is room; see Store.deny_session."""
-    return _add(table, sub, "sessions", sid, DENIED_SESSIONS, now)
+class DenialVerbs(Table):
+    """The DenialStore (protocol.py) on the table."""
+
+    def deny_session(self, sub: str, sid: str, *, now: int) -> Denials | None:
+        """Add the session to the blacklist's set in one write."""
+        return self._deny(_add(self._table, sub, "sessions", sid, DENIED_SESSIONS, now))
+
+    def deny_token(self, sub: str, jti: str, *, now: int) -> Denials | None:
+        """Add the access token to the blacklist's set in one write."""
+        return self._deny(_add(self._table, sub, "tokens", jti, DENIED_TOKENS, now))
+
+    def replace_denials(self, sub: str, seen: Denials, compacted: Denials) -> bool:
+        """Replace both sets and the moment in one write."""
+        held = self._deny(_replace_all(self._table, sub, seen, compacted))
+        # Where the compacted list is found, this very call has written it, or another one the same.
+        return held is None or (held.issued_before, held.sessions, held.tokens) == (
+            compacted.issued_before,
+            compacted.sessions,
+            compacted.tokens,
+        )
+
+    def find_denials(self, sub: str) -> Denials:
+        """Read the blacklist and nothing else."""
+        return denials_from(self._get(keys.deny(sub)))
+
+    def _deny(self, update: Request) -> Denials | None:
+        """None when done; the blacklist as it is where the condition does not hold."""
+        try:
+            send(self._client.update_item, update)
+        except ConditionFailed as refused:
+            return denials_from(refused.held)
+        return None
 
 
-def deny_token(table: str, sub: str, jti: str, *, now: int) -> Request:
-    """Add the access token to its set, if there is room; see Store.deny_token."""
-    return _add(table, sub, "tokens", jti, DENIED_TOKENS, now)
+def deny_older_epochs(table: str, account: Account, deny_until: int) -> Request:
+    """Deny the access tokens of the account's epoch and of those before it."""
+    return requests.update(
+        table,
+        keys.deny(account.sub),
+        "SET #before_epoch = :next_epoch, #expires_at = :expires_at",
+        {":next_epoch": number(account.epoch + 1), ":expires_at": number(deny_until)},
+    )
 
 
-def replace_all(table: str, sub: str, seen: Denials, compacted: Denials) -> Request:
+def _replace_all(table: str, sub: str, seen: Denials, compacted: Denials) -> Request:
     """Put the compacted list in the place of the seen one; see Store.replace_denials."""
     values: dict[str, Value] = {
         ":moment": number(compacted.issued_before),

@@ -1,4 +1,4 @@
-"""The transactions that change which identities open an account, as plain values.
+"""Identities on the table, and the transactions that change which of them open an account.
 
 An identity opens the account whose sub its marker holds. The login lists the same identities, so that one read tells
 every way in. No transaction here changes the one without the other.
@@ -9,20 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.records import Session
-from chalicelib.store import items, keys, requests, sessions
-from chalicelib.store.outcomes import Renewal
-from chalicelib.store.values import flag, number, text, text_list
+from chalicelib.store import keys, requests
+from chalicelib.store.calls import TransactionRefused, transact
+from chalicelib.store.denials import deny_older_epochs
+from chalicelib.store.items.identities import identity_list, marker_item
+from chalicelib.store.items.values import flag, number, text, text_list
+from chalicelib.store.outcomes import AccessChanged, Renewal
+from chalicelib.store.sessions import renew
+from chalicelib.store.table import Table
 
 if TYPE_CHECKING:
     from chalicelib.domain.records import LinkedIdentity, Login
+    from chalicelib.store.items.values import Value
     from chalicelib.store.requests import Request
-    from chalicelib.store.values import Value
 
-# Positions in the transactions of `link` and `unlink`, by which a refusal is understood. Where no session asks, there
+# Positions in the transactions of `_link` and `_unlink`, by which a refusal is understood. Where no session asks, there
 # is none at its position.
-LOGIN = 0
-SESSION = 1
-MARKER = -1  # of `link`: the last one
+_SESSION = 1
+_MARKER = -1  # of `_link`: the last one
 
 _SAME_EPOCH = "#epoch = :epoch"
 _SAME_FLOOR = "(attribute_not_exists(#floor) OR #floor = :floor)"
@@ -30,14 +34,48 @@ _OF_ACCOUNT = "#sub = :sub"
 _PROVEN = "#email_verified = :verified, #address = :address"
 
 
-def link(
+class IdentityVerbs(Table):
+    """The IdentityStore (protocol.py) on the table."""
+
+    def find_identity(self, issuer: str, subject: str) -> str | None:
+        """Read the marker."""
+        marker = self._get(keys.identity(issuer, subject))
+        return marker["sub"]["S"] if marker else None
+
+    def link_identity(
+        self, login: Login, identity: LinkedIdentity, *, proves: str | None, session: Renewal | Session | None
+    ) -> AccessChanged:
+        """Put the marker and update login and, with a proof, state: 4 or 6 write units; 2 more for a session."""
+        writes = _link(self._table, login, identity, proves=proves, session=session)
+        try:
+            transact(self._client, writes)
+        except TransactionRefused as refused:
+            if len(writes) + _MARKER in refused.held:
+                return AccessChanged.IDENTITY_TAKEN
+            return _moved(refused, asked=session is not None)
+        return AccessChanged.CHANGED
+
+    def take_over_account(self, login: Login, identity: LinkedIdentity, *, proves: str, deny_until: int) -> bool:
+        """Update login, state and blacklist, write and delete markers: 8 write units, and 2 an identity of before."""
+        return self._all_hold(_take_over(self._table, login, identity, proves=proves, deny_until=deny_until))
+
+    def unlink_identity(self, login: Login, provider: str, renewal: Renewal) -> AccessChanged:
+        """Update login and session and delete the marker in one transaction: 6 write units."""
+        try:
+            transact(self._client, _unlink(self._table, login, provider, renewal))
+        except TransactionRefused as refused:
+            return _moved(refused, asked=True)
+        return AccessChanged.CHANGED
+
+
+def _link(
     table: str, login: Login, identity: LinkedIdentity, *, proves: str | None, session: Renewal | Session | None
 ) -> list[Request]:
     """Put the identity's marker and add it to the login; see Store.link_identity."""
     account = login.account
     condition, values = _as_read(login)
     change = "SET #identities = :linked"
-    values[":linked"] = items.identity_list((*login.identities, identity))
+    values[":linked"] = identity_list((*login.identities, identity))
     if identity.provider in login.given_up:
         change += ", #given_up = :given_up"
         values[":given_up"] = text_list(name for name in login.given_up if name != identity.provider)
@@ -47,7 +85,7 @@ def link(
     writes = [{"Update": requests.update_if(table, keys.login(account.email), condition, change, values)}]
     match session:
         case Renewal():
-            writes.append({"Update": sessions.renew(table, session, account.epoch)})
+            writes.append({"Update": renew(table, session, account.epoch)})
         case Session():
             here = keys.session(session.sub, session.sid)
             # A renewal since then has another floor: what was proven with a credential of before is dead.
@@ -59,11 +97,11 @@ def link(
         writes.append(
             {"Update": requests.update_if(table, state, _SAME_EPOCH, f"SET {_PROVEN}", {**epoch, **_proven(proves)})}
         )
-    writes.append({"Put": requests.put_new(table, items.marker_item(account.sub, identity))})
+    writes.append({"Put": requests.put_new(table, marker_item(account.sub, identity))})
     return writes
 
 
-def take_over(table: str, login: Login, identity: LinkedIdentity, *, proves: str, deny_until: int) -> list[Request]:
+def _take_over(table: str, login: Login, identity: LinkedIdentity, *, proves: str, deny_until: int) -> list[Request]:
     """Leave nothing of the account's ways in but the identity, in a new epoch; see Store.take_over_account."""
     account = login.account
     condition, values = _as_read(login)
@@ -75,7 +113,7 @@ def take_over(table: str, login: Login, identity: LinkedIdentity, *, proves: str
         keys.login(account.email),
         f"{condition} AND {unproven}",
         f"{change}, #identities = :linked REMOVE #password_digest, #given_up",
-        {**values, **raised, ":unproven": flag(value=False), ":linked": items.identity_list([identity])},
+        {**values, **raised, ":unproven": flag(value=False), ":linked": identity_list([identity])},
     )
     state_update = requests.update_if(
         table, keys.state(account.sub), _SAME_EPOCH, change, {":epoch": number(account.epoch), **raised}
@@ -85,27 +123,34 @@ def take_over(table: str, login: Login, identity: LinkedIdentity, *, proves: str
     return [
         {"Update": login_update},
         {"Update": state_update},
-        {"Update": requests.deny_older_epochs(table, account, deny_until)},
+        {"Update": deny_older_epochs(table, account, deny_until)},
         _renew_marker(table, account.sub, identity)
         if kept
-        else {"Put": requests.put_new(table, items.marker_item(account.sub, identity))},
+        else {"Put": requests.put_new(table, marker_item(account.sub, identity))},
         *(_delete_marker(table, account.sub, held) for held in before),
     ]
 
 
-def unlink(table: str, login: Login, provider: str, renewal: Renewal) -> list[Request]:
+def _unlink(table: str, login: Login, provider: str, renewal: Renewal) -> list[Request]:
     """Take the provider's identity off the login and delete its marker; see Store.unlink_identity."""
     account = login.account
     condition, values = _as_read(login)
-    values[":left"] = items.identity_list(held for held in login.identities if held.provider != provider)
+    values[":left"] = identity_list(held for held in login.identities if held.provider != provider)
     removed = [held for held in login.identities if held.provider == provider]
     values[":given_up"] = text_list(sorted({*login.given_up, *(held.provider for held in removed)}))
     change = "SET #identities = :left, #given_up = :given_up"
     return [
         {"Update": requests.update_if(table, keys.login(account.email), condition, change, values)},
-        {"Update": sessions.renew(table, renewal, account.epoch)},
+        {"Update": renew(table, renewal, account.epoch)},
         *(_delete_marker(table, account.sub, held) for held in removed),
     ]
+
+
+def _moved(refused: TransactionRefused, *, asked: bool) -> AccessChanged:
+    """What a refused change of identities has found moved: the session that asked alone, or the login."""
+    # A session that is refused beside the login has moved along with a password change, maybe.
+    session_alone = asked and set(refused.held) == {_SESSION}
+    return AccessChanged.SESSION_MOVED if session_alone else AccessChanged.LOGIN_MOVED
 
 
 def _as_read(login: Login) -> tuple[str, dict[str, Value]]:
@@ -118,7 +163,7 @@ def _as_read(login: Login) -> tuple[str, dict[str, Value]]:
         ":sub": text(login.account.sub),
         ":epoch": number(login.account.epoch),
         ":email_verified": flag(value=login.account.email_verified),
-        ":identities": items.identity_list(login.identities),
+        ":identities": identity_list(login.identities),
     }
     return f"{_OF_ACCOUNT} AND {_SAME_EPOCH} AND {same_standing} AND {same_identities}", values
 

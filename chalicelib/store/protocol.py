@@ -218,7 +218,7 @@ class Store(
     """Every verb of the table."""
 
 
-# What services take that need several aggregates: Python has no type for "this Protocol and that one".
+# For services that need several aggregates: Python has no type for "this Protocol and that Protocol".
 
 
 class AccountsAndIdentities(AccountStore, IdentityStore, Protocol):

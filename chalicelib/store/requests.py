@@ -10,21 +10,13 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.store import keys
-from chalicelib.store.values import number, text
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Login
+    from chalicelib.store.items.values import Item, Value
     from chalicelib.store.keys import Key
-    from chalicelib.store.values import Item, Value
 
 Request = dict[str, Any]
-
-# A session with a refresh token at `:now`; see Session.lives. A use of a session cookie moves its idle limit elsewhere.
-WITHIN_LIMITS = "#idle_expires_at > :now AND #absolute_expires_at > :now"
 
 _NAME = re.compile(r"#(\w+)")
 
@@ -112,45 +104,6 @@ def update_if(table: str, key: Key, condition: str, change: str, values: Mapping
         "ExpressionAttributeNames": _names(change, condition),
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
-
-
-def deny_older_epochs(table: str, account: Account, deny_until: int) -> Request:
-    """Deny the access tokens of the account's epoch and of those before it."""
-    return update(
-        table,
-        keys.deny(account.sub),
-        "SET #before_epoch = :next_epoch, #expires_at = :expires_at",
-        {":next_epoch": number(account.epoch + 1), ":expires_at": number(deny_until)},
-    )
-
-
-def same_password(login: Login) -> tuple[str, dict[str, Value]]:
-    """That the login has the password that was read, or none as it was read, with the values that this names."""
-    if login.password_digest is None:
-        return "attribute_not_exists(#password_digest)", {}
-    return "#password_digest = :digest", {":digest": text(login.password_digest)}
-
-
-def lets_through(policy: LimitPolicy, now: int) -> tuple[str, dict[str, Value]]:
-    """The policy as one condition, with the values that it names.
-
-    The counter is new, or few enough attempts lie behind it for a spacing that has passed since the last one, or the
-    final spacing has passed. Spacings only grow, so that no clause lets through what an earlier one holds back.
-    """
-    clauses = ["attribute_not_exists(#n)"]
-    values: dict[str, Value] = {}
-    for tier, (limit, spacing) in enumerate(policy.tiers):
-        below_limit = f"#n < :limit{tier}"
-        values[f":limit{tier}"] = number(limit)
-        if spacing:
-            rested = f"#last_at <= :rested{tier}"
-            values[f":rested{tier}"] = number(now - spacing)
-            clauses.append(f"({below_limit} AND {rested})")
-        else:
-            clauses.append(below_limit)
-    clauses.append("#last_at <= :rested")
-    values[":rested"] = number(now - policy.final_spacing)
-    return " OR ".join(clauses), values
 
 
 def _where(condition: str, values: Mapping[str, Value]) -> Request:

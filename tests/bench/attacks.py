@@ -99,10 +99,10 @@ class BilledStore(FakeStore):
         self._pay(writes=6)
         return super().create_account(login, session)
 
-    def begin_login(self, digest: bytes, transaction: PendingLogin) -> None:
+    def begin_login(self, digest: bytes, pending: PendingLogin) -> None:
         """One."""
         self._pay(writes=1)
-        super().begin_login(digest, transaction)
+        super().begin_login(digest, pending)
 
 
 class FreeHasher:

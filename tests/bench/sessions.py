@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.store import items
+from chalicelib.store.items.sessions import session_item
 from tests import engines
 from tests.ageing import age
 from tests.store.samples import a_session
@@ -41,5 +41,5 @@ class Table:
         for _ in range(count):
             session = a_session(sub, user_agent=agent, wrapped=bytes(32), generation=1, rotated_at=then)
             moments = {"created_at": then, "idle_expires_at": then + 86400, "absolute_expires_at": then + 864000}
-            item = items.session_item(session) | {name: {"N": str(moment)} for name, moment in moments.items()}
+            item = session_item(session) | {name: {"N": str(moment)} for name, moment in moments.items()}
             self.client.put_item(TableName=self.name, Item=item)

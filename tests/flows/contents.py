@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chalicelib.store import items, keys, pending_logins
+from chalicelib.store import keys
 from chalicelib.store.dynamodb import DynamoDBStore
+from chalicelib.store.items.accounts import account_from, login_from
+from chalicelib.store.items.denials import denials_from
+from chalicelib.store.items.once import pending_login_from
+from chalicelib.store.items.sessions import session_from
 from tests.fakes_store import FakeStore
 
 if TYPE_CHECKING:
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 class Contents:
     """Every item but the limiter's counters and the security events.
 
-    Logins by address, accounts and blacklists by sub, sessions by sid, transactions by digest; and by (issuer, subject)
+    Logins by address, accounts and blacklists by sub, sessions by sid, pending logins by digest; by (issuer, subject)
     each identity's marker: whose it is (sub), and since when.
     """
 
@@ -30,7 +34,7 @@ class Contents:
     sessions: dict[str, Session] = field(default_factory=dict)
     denials: dict[str, Denials] = field(default_factory=dict)
     markers: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
-    transactions: dict[bytes, PendingLogin] = field(default_factory=dict)
+    pending_logins: dict[bytes, PendingLogin] = field(default_factory=dict)
 
     def assert_whole(self) -> None:
         """Nothing is half-written: what belongs together is there together and says the same."""
@@ -65,7 +69,7 @@ def contents(store: Store) -> Contents:
             sessions,
             dict(store.denials),
             dict(store.markers),
-            dict(store.transactions),
+            dict(store.pending_logins),
         )
     assert isinstance(store, DynamoDBStore)
     held = Contents()
@@ -73,18 +77,18 @@ def contents(store: Store) -> Contents:
         prefix, _, rest = row["pk"]["S"].partition("#")
         match prefix, row["sk"]["S"].partition("#")[0]:
             case "login", "login":
-                held.logins[keys.email_of(row)] = items.login_from(row)
+                held.logins[keys.email_of(row)] = login_from(row)
             case "user", "state":
-                held.accounts[keys.sub_of(row)] = items.account_from(row)
+                held.accounts[keys.sub_of(row)] = account_from(row)
             case "user", "session":
-                held.sessions[keys.sid_of(row)] = items.session_from(row)
+                held.sessions[keys.sid_of(row)] = session_from(row)
             case "deny", "deny":
-                held.denials[rest] = items.denials_from(row)
+                held.denials[rest] = denials_from(row)
             case "identity", "identity":
                 issuer, _, subject = rest.partition("#")
                 held.markers[issuer, subject] = row["sub"]["S"], int(row["linked_at"]["N"])
             case "once", "login":
-                held.transactions[bytes.fromhex(rest)] = pending_logins.pending_login_from(row)
+                held.pending_logins[bytes.fromhex(rest)] = pending_login_from(row)
             case kind:
                 assert kind[0] in {"limit", "events"}
     return held

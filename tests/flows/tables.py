@@ -6,8 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
-from chalicelib.store import keys, values
+from chalicelib.store import keys
 from chalicelib.store.dynamodb import DynamoDBStore
+from chalicelib.store.items import values
 from tests import engines
 from tests.fakes import START
 from tests.fakes_store import FakeStore

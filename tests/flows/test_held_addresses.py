@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import EmailTaken, InvalidCredentials
-from chalicelib.store import items
+from chalicelib.store.items.accounts import account_from, state_item
 from tests.fakes_provider import Person
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange
@@ -130,8 +130,8 @@ def test_account_that_is_taken_over_holds_the_proven_spelling(world: Federated, 
 def test_account_of_a_version_before_holds_the_canonical_address(anywhere: Keyturn) -> None:
     """Its items have no `address`, and neither have those of an account whose address is canonical."""
     account = sign_up(anywhere.services).account
-    assert "address" not in items.state_item(account)
-    assert items.account_from(items.state_item(account)) == account
+    assert "address" not in state_item(account)
+    assert account_from(state_item(account)) == account
     assert_holds(anywhere, account, EMAIL)
     other = replace(account, address="Alice@example.com")
-    assert items.account_from(items.state_item(other)) == other
+    assert account_from(state_item(other)) == other

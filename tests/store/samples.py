@@ -97,7 +97,7 @@ def a_session(sub: str, **changes: Any) -> Session:
         "device": uuid.uuid4().bytes,
     }
     if changes.get("transport") == "session":
-        fields["floor"] = changes.get("generation", 0)  # as items.session_from reads it
+        fields["floor"] = changes.get("generation", 0)  # as items/sessions.py reads it
     return Session(**{**fields, **changes})
 
 

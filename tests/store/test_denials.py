@@ -9,7 +9,8 @@ import pytest
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
 from chalicelib.domain.records import Account
-from chalicelib.store import keys, values
+from chalicelib.store import keys
+from chalicelib.store.items import values
 from tests.store.samples import NOW, a_login, a_session, identifier
 from tests.store.sizes import size_of
 

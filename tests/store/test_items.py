@@ -11,7 +11,11 @@ from chalicelib.domain.denials import Denials, deny_until, entry
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.domain.records import TRANSPORTS
 from chalicelib.providers import PROFILES
-from chalicelib.store import items, keys, pending_logins
+from chalicelib.store import keys
+from chalicelib.store.items.accounts import account_from, login_from, login_item, state_item
+from chalicelib.store.items.events import event_from, event_item
+from chalicelib.store.items.once import pending_login_from, pending_login_item
+from chalicelib.store.items.sessions import session_from, session_item
 from chalicelib.store.outcomes import LateAnswer
 from tests.store.samples import (
     NOW,
@@ -173,7 +177,7 @@ def test_session_is_garbage_after_the_nearer_limit(table: Table, transport: Tran
 def test_session_of_a_version_before(table: Table, transport: Transport) -> None:
     """Without the attributes that came later it reads, turns, is renewed and noted as any other session."""
     session = a_session(identifier(), transport=transport, generation=3, answered=b"", device=b"", wrapped=b"w" * 32)
-    item = items.session_item(session)
+    item = session_item(session)
     for name in {"from", "floor"} & item.keys():
         del item[name]
     later = {"from", "floor", "device", "used_at", "late_base", "late_wrapped", "late_at"}
@@ -247,7 +251,7 @@ def test_longest_session_is_one_write_unit(table: Table, transport: Transport, u
     assert size_of({**item, "second_at": {"N": str(LARGEST)}}) <= WRITE_UNIT
     read = table.store.find_session(session.sub, session.sid)
     assert read
-    assert size_of(items.session_item(read)) == size_of(item)
+    assert size_of(session_item(read)) == size_of(item)
 
 
 def test_denials_and_counters_outlive_what_they_guard(table: Table) -> None:
@@ -332,17 +336,17 @@ def test_records_survive_the_round_trip() -> None:
     """Every record is what its item says, without any engine in between."""
     login = a_login(epoch=5, disabled=True, email_verified=True, roles=("a", "b"))
     session = a_session(login.account.sub, transport="body")
-    assert items.login_from(items.login_item(login)) == login
+    assert login_from(login_item(login)) == login
     arrival = an_arrival(an_identity(email=""), elsewhere())
-    assert items.login_from(items.login_item(arrival)) == arrival
+    assert login_from(login_item(arrival)) == arrival
     for transaction in (a_transaction(), a_transaction(transport="body", linking=("sub", "sid", 7))):
-        item = pending_logins.pending_login_item(b"digest", transaction)
-        assert pending_logins.pending_login_from(item) == transaction
-    assert items.account_from(items.state_item(login.account)) == login.account
-    assert items.session_from(items.session_item(session)) == session
-    assert items.session_from(items.session_item(replace(session, amr=()))) == replace(session, amr=())
+        item = pending_login_item(b"digest", transaction)
+        assert pending_login_from(item) == transaction
+    assert account_from(state_item(login.account)) == login.account
+    assert session_from(session_item(session)) == session
+    assert session_from(session_item(replace(session, amr=()))) == replace(session, amr=())
     late = replace(session, late_base=0, late_wrapped=bytes(32), late_at=(NOW,), floor=2, used_at=NOW, device=b"")
-    assert items.session_from(items.session_item(late)) == late
+    assert session_from(session_item(late)) == late
     for event in (
         an_event("sub"),
         an_event("sub", facts={}, address="", id="a#b#c"),
@@ -351,4 +355,4 @@ def test_records_survive_the_round_trip() -> None:
         an_event("sub", shown_at=NOW + 7200),
         an_event("sub", shown_at=NOW + 7200, rank="alarm", id="a#b#c"),
     ):
-        assert items.event_from(items.event_item(event)) == event
+        assert event_from(event_item(event)) == event

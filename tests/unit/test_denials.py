@@ -24,7 +24,7 @@ from chalicelib.domain.denials import (
 )
 from chalicelib.services.sessions.sessions import Sessions
 from chalicelib.store import keys
-from chalicelib.store.values import number, text_set
+from chalicelib.store.items.values import number, text_set
 from tests.fakes import START, FrozenClock, RecordingAudit
 from tests.fakes_store import FakeStore
 from tests.store.sizes import size_of

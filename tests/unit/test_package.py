@@ -43,7 +43,7 @@ def test_the_models_hold_every_operation_that_the_code_calls() -> None:
     called = {
         name
         for room in ("store", "aws")
-        for path in (ROOT / "chalicelib" / room).glob("*.py")
+        for path in (ROOT / "chalicelib" / room).rglob("*.py")
         for name in re.findall(r"(?<!rotation\.)\b_?client\.(\w+)", path.read_text())
         if name != "meta"
     }

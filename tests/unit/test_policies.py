@@ -74,7 +74,7 @@ def operations(service: str) -> frozenset[str]:
 def attributes() -> frozenset[str]:
     """Every name by which chalicelib/store knows an attribute, and those that decide: the former include the latter."""
     found = {*DECIDES}
-    for path in (ROOT / "chalicelib/store").glob("*.py"):
+    for path in (ROOT / "chalicelib/store").rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         found |= {*re.findall(r'"([a-z_]+)":', source), *re.findall(r"#([a-z_]+)", source)}
     assert {"generation", "digest", "roles", "before_epoch", "password_digest"} <= found

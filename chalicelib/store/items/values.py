@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Item = dict[str, Any]
 Value = dict[str, Any]
@@ -54,3 +54,13 @@ def user_agent(value: str) -> Value:
     The header is the caller's: what is no character at all (a lone surrogate) becomes a question mark.
     """
     return text(value.encode("utf-8", "replace")[:USER_AGENT_BYTES].decode("utf-8", "ignore"))
+
+
+def number_from(item: Mapping[str, Any], name: str) -> int:
+    """The whole number that the item holds under the name; 0 where there is no such attribute."""
+    return int(item[name]["N"]) if name in item else 0
+
+
+def bytes_from(item: Mapping[str, Any], name: str) -> bytes:
+    """The bytes that the item holds under the name; empty where there is no such attribute."""
+    return bytes(item[name]["B"]) if name in item else b""

@@ -1,4 +1,4 @@
-"""Logins that have begun at a provider as DynamoDB items and back; as items.py."""
+"""What is taken once: logins that have begun at a provider."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.records import PendingLogin
 from chalicelib.store import keys
-from chalicelib.store.values import number, text
+from chalicelib.store.items.values import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.domain.records import Transport
-    from chalicelib.store.values import Item
+    from chalicelib.store.items.values import Item
 
 
 def pending_login_item(digest: bytes, pending: PendingLogin) -> Item:
