@@ -331,7 +331,9 @@ def wait_for(moment: Moment, process: subprocess.Popen[str], port: int) -> None:
 
 
 @READS_PROC
-@pytest.mark.parametrize("moment", [hears_signals, has_stand_in], ids=["at once", "half started"])
+@pytest.mark.parametrize(
+    "moment", [hears_signals, pytest.param(has_stand_in, marks=pytest.mark.slow)], ids=["at once", "half started"]
+)
 def test_start_is_interrupted(moment: Moment) -> None:
     """Ctrl-C and SIGTERM end it at any time, with the one line, and nothing is left."""
     ports = {by: free_port() for by in (signal.SIGINT, signal.SIGTERM)}
