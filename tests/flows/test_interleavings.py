@@ -255,7 +255,13 @@ def test_nothing_of_the_old_state_is_accepted(newcomer: str, ender: str) -> None
     run_all(NEWCOMERS[newcomer], ENDERS[ender], FakeStore, tick=0)
 
 
-@pytest.mark.parametrize("ender", ["logout everywhere", "disabling", "logout", "logout, blacklist full"])
+@pytest.mark.parametrize(
+    "ender",
+    [
+        "logout everywhere",
+        *(pytest.param(ender, marks=pytest.mark.slow) for ender in ("disabling", "logout", "logout, blacklist full")),
+    ],
+)
 @pytest.mark.parametrize("newcomer", NEWCOMERS)
 def test_nothing_of_the_old_state_is_accepted_a_second_later(newcomer: str, ender: str) -> None:
     """The clock moves while the one waits for the other: what was issued late is denied as well."""
