@@ -6,6 +6,8 @@ PY := .venv/bin/python
 export UV := $(CURDIR)/.tools/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONDONTWRITEBYTECODE := 1
+# But tests keep it: they start many processes, and each would compile what it imports.
+test check: export PYTHONDONTWRITEBYTECODE :=
 NPM ?= $(shell command -v npm || echo $(CURDIR)/.tools/bin/npm)
 
 .DEFAULT_GOAL := help
@@ -56,10 +58,10 @@ $(CHROMIUM):
 run: .venv/.synced $(if $(filter dynoxide,$(ENGINE)),infra/npm/node_modules/.synced) ## Serve everything at http://localhost:8000 (ENGINE=dynoxide keeps accounts; PORT=…)
 	@trap '' INT; exec $(PY) -m infra.local
 
-test: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.synced ## Run the whole suite
-	$(PY) -m pytest
+test: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.synced ## Run the suite but for its exhaustive runs (COVER=yes keeps coverage for check)
+	$(PY) -m pytest -m "not slow" $(if $(filter yes,$(COVER)),--cov --cov-report= --cov-fail-under=0)
 
-check: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.synced ## All that a merge needs: style, types, layers, tests with coverage, secrets
+check: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.synced ## All that a merge needs: style, types, layers, secrets, all tests with coverage (TESTED=yes: but those of test COVER=yes)
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
@@ -67,7 +69,7 @@ check: .venv/.synced infra/npm/node_modules/.synced tests/npm/node_modules/.sync
 	.venv/bin/lint-imports
 	git ls-files -z ':!tests' ':!*.lock' | xargs -0 .venv/bin/detect-secrets-hook --exclude-lines 'correct horse battery'
 	git ls-files -z tests | xargs -0 .venv/bin/detect-secrets-hook --disable-plugin KeywordDetector
-	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered
+	$(PY) -m pytest $(if $(filter yes,$(TESTED)),-m slow --cov-append) --cov --cov-report=term-missing:skip-covered
 
 rehearse: .venv/.synced infra/npm/node_modules/.synced ## Deploy into an AWS that moto plays, and drive what was deployed
 	$(PY) -m pytest tests/rehearsal -p no:randomly -n 0 --timeout 600
@@ -95,4 +97,4 @@ format: .venv/.synced ## Format the code
 	.venv/bin/ruff check --fix
 
 clean: ## Remove environments, caches and builds
-	rm -rf .venv .tools build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache infra/npm/node_modules tests/npm/node_modules
+	rm -rf .venv .tools build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage infra/npm/node_modules tests/npm/node_modules

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from types_boto3_dynamodb import DynamoDBClient
 
-ENGINES = ("moto", "dynoxide")
-
 
 def connect(endpoint: str) -> DynamoDBClient:
     """Make a client as the product does, by environment variables, for the engine at `endpoint`."""

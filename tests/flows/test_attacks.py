@@ -7,15 +7,30 @@ from pathlib import Path
 import pytest
 
 from tests.bench import attacks
-from tests.bench.attacks import ATTACKS, ATTEMPTS, HOME, OWNER, SHARED, WRONG, Attack, Stage
+from tests.bench.attacks import ATTACKS, ATTEMPTS, FASTEST, HOME, KINDS, OWNER, SHARED, WRONG, Attack, Stage
 from tests.fakes import PASSWORD
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "attacks.md"
 ONE_ACCOUNT = ("guesses at one account",)
 MOST_GUESSES = 47  # of one hour: docs/decisions/0017-limits.md
+# The first place of each kind, and the owner's own address.
+QUICK = {(what, places[0]) for what, _, places in KINDS} | {(attack.what, attack.where) for attack in SHARED}
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "-"))
+def each(attacks: tuple[Attack, ...]) -> pytest.MarkDecorator:
+    """Every attack; those at the other pace and from further places are slow."""
+    params = [
+        pytest.param(
+            attack,
+            id=attack.name.replace(" ", "-"),
+            marks=() if attack.pace == FASTEST and (attack.what, attack.where) in QUICK else pytest.mark.slow,
+        )
+        for attack in attacks
+    ]
+    return pytest.mark.parametrize("attack", params)
+
+
+@each(ATTACKS)
 def test_attack_comes_to_what_is_documented(attack: Attack) -> None:
     """The owner's device is let in at once; one account is guessed at 47 times an hour; the row is the document's."""
     outcome = attacks.run(attack)
@@ -28,7 +43,7 @@ def test_attack_comes_to_what_is_documented(attack: Attack) -> None:
     assert row in DOCUMENT.read_text(encoding="utf-8").splitlines(), row
 
 
-@pytest.mark.parametrize("attack", SHARED, ids=lambda attack: attack.name.replace(" ", "-"))
+@each(SHARED)
 def test_attack_from_the_owners_address_comes_to_what_is_documented(attack: Attack) -> None:
     """Behind the attacker's address, who is known is let in at once, and no attack holds up what is counted apart."""
     outcome = attacks.run_beside(attack)

@@ -21,6 +21,8 @@ from tests.store.fault_proxy import Fault, FaultProxy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from _pytest.mark import ParameterSet
+
     from chalicelib.store.protocol import Store
 
     Stage = tuple[World, FaultyStore, Callable[[], object]]
@@ -56,8 +58,17 @@ def assert_ended_means_denied(world: World) -> None:
                 world.keyturn.authorize(grant.access_token)
 
 
-@pytest.mark.parametrize("make_store", [FakeStore, a_table], ids=["fake", "dynoxide"])
-@pytest.mark.parametrize("name", OPERATIONS)
+def on_both_stores() -> list[ParameterSet]:
+    """Each operation on the fake and on a real table; on the table most are slow."""
+    quick = {"login from a known device", "refresh", "logout", "callback that links"}
+    on_fake = [pytest.param(name, FakeStore, id=f"{name}-fake") for name in OPERATIONS]
+    return on_fake + [
+        pytest.param(name, a_table, id=f"{name}-dynoxide", marks=() if name in quick else pytest.mark.slow)
+        for name in OPERATIONS
+    ]
+
+
+@pytest.mark.parametrize(("name", "make_store"), on_both_stores())
 def test_each_failure_is_503_or_nothing_and_the_retry_converges(name: str, make_store: Callable[[], Store]) -> None:
     """Which calls there are is taken from a run without faults, so that no verb can be left out."""
     operation = OPERATIONS[name]

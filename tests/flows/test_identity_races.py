@@ -328,11 +328,11 @@ def test_races_come_to_what_one_order_comes_to(name: str, first: int, second: in
 @pytest.mark.parametrize(
     ("name", "first", "second"),
     [
-        ("unproven", log_in_by_identity, arrive_as_owner),
-        ("unproven", link_others, arrive_as_others),
+        pytest.param("unproven", log_in_by_identity, arrive_as_owner, marks=pytest.mark.slow),
+        pytest.param("unproven", link_others, arrive_as_others, marks=pytest.mark.slow),
         ("passwordless", unlink_oidc, unlink_google),
-        ("passwordless", set_first_password, unlink_oidc),
-        ("empty", arrive_as_owner, arrive_as_owner),
+        pytest.param("passwordless", set_first_password, unlink_oidc, marks=pytest.mark.slow),
+        pytest.param("empty", arrive_as_owner, arrive_as_owner, marks=pytest.mark.slow),
         ("empty", arrive_as_owner, register),
     ],
 )

@@ -245,6 +245,9 @@ def interleavings(newcomer: Newcomer, ender: Ender, make_store: Callable[[], Sto
             yield outer, "after", position
 
 
+QUICK_ON_A_TABLE = {("login", "logout everywhere"), ("refresh", "password change")}
+
+
 @pytest.mark.parametrize("ender", ENDERS)
 @pytest.mark.parametrize("newcomer", NEWCOMERS)
 def test_nothing_of_the_old_state_is_accepted(newcomer: str, ender: str) -> None:
@@ -252,7 +255,13 @@ def test_nothing_of_the_old_state_is_accepted(newcomer: str, ender: str) -> None
     run_all(NEWCOMERS[newcomer], ENDERS[ender], FakeStore, tick=0)
 
 
-@pytest.mark.parametrize("ender", ["logout everywhere", "disabling", "logout", "logout, blacklist full"])
+@pytest.mark.parametrize(
+    "ender",
+    [
+        "logout everywhere",
+        *(pytest.param(ender, marks=pytest.mark.slow) for ender in ("disabling", "logout", "logout, blacklist full")),
+    ],
+)
 @pytest.mark.parametrize("newcomer", NEWCOMERS)
 def test_nothing_of_the_old_state_is_accepted_a_second_later(newcomer: str, ender: str) -> None:
     """The clock moves while the one waits for the other: what was issued late is denied as well."""
@@ -262,9 +271,12 @@ def test_nothing_of_the_old_state_is_accepted_a_second_later(newcomer: str, ende
 @pytest.mark.parametrize(
     ("newcomer", "ender"),
     [
-        *product(["login", "refresh"], [*ACCOUNT_WIDE, "logout"]),
-        ("login with a rehash", "password change"),
-        ("login with a rehash", "own password change"),
+        pytest.param(*pair, marks=() if pair in QUICK_ON_A_TABLE else pytest.mark.slow)
+        for pair in [
+            *product(["login", "refresh"], [*ACCOUNT_WIDE, "logout"]),
+            ("login with a rehash", "password change"),
+            ("login with a rehash", "own password change"),
+        ]
     ],
 )
 def test_nothing_of_the_old_state_is_accepted_by_a_real_table(newcomer: str, ender: str) -> None:

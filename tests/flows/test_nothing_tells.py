@@ -179,7 +179,9 @@ def test_every_event_of_refreshing_is_held_back() -> None:
     assert {EVENTS[name].shown_after for name in REFRESHING} == {LATE} == {7200}
 
 
-@BOTH
+@pytest.mark.parametrize(
+    "make_store", [pytest.param(FakeStore, id="fake"), pytest.param(a_table, id="dynoxide", marks=pytest.mark.slow)]
+)
 def test_flood_of_held_back_events_displaces_nothing(make_store: Callable[[], Store]) -> None:
     """Whoever makes hundreds of them inside two hours pushes nothing off the list, alarms and changes included."""
     keyturn = chronicled(make_store())

@@ -69,7 +69,9 @@ def items_of(keyturn: Keyturn, sub: str) -> set[str]:
     return {session.sid for session in found}
 
 
-@BOTH
+@pytest.mark.parametrize(
+    "make_store", [pytest.param(FakeStore, id="fake"), pytest.param(a_table, id="dynoxide", marks=pytest.mark.slow)]
+)
 def test_flood_of_logins_stays_bounded(make_store: Callable[[], Store]) -> None:
     """Hundreds of logins, one in sixteen of which looks: never many more than a hundred items, and the newest work."""
     many = 700 if make_store is FakeStore else 250

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.client import Client, Held, sign_up
-from tests.http.server import Server, serve
+from tests.http.server import Containers, Server, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +20,16 @@ def one_server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def containers(one_server: Server) -> Containers:
+    """The warm containers. A module whose tests look at all of a table has containers apart instead."""
+    return one_server.warm
+
+
 @pytest.fixture
-def server(one_server: Server) -> Iterator[Server]:
+def server(one_server: Server, containers: Containers) -> Iterator[Server]:
     """Keyturn, served by warm containers, whatever other tests have made of the environment."""
-    with one_server.running(one_server.warm):
+    with one_server.running(containers):
         yield one_server
 
 

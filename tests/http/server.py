@@ -95,9 +95,10 @@ class LocalApi(LocalChalice, Api):
 
 
 class Containers:
-    """What the functions keep between requests: nothing before their first one."""
+    """What the functions keep between requests: nothing before their first one. They find `environment` around them."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] = NOTHING) -> None:
+        self.environment = environment
         self.config: Callable[[], Config] = lru_cache(maxsize=1)(container.config.__wrapped__)
         self.services: Callable[[], Services] = lru_cache(maxsize=1)(api.services.__wrapped__)
         self.authorization: Callable[[], Authorization] = lru_cache(maxsize=1)(authorizers.authorization.__wrapped__)
@@ -118,6 +119,7 @@ class Server:
         self, url: str, functions: Mapping[str, InProcessFunction], document: dict[str, Any], provider: StandIn
     ) -> None:
         tables = engines.start("dynoxide")
+        self._tables = engines.connect_patiently(tables)
         self.url, self.document, self._functions, self.provider = url, document, functions, provider
         self.prefix = f"/keyturn/{uuid.uuid4().hex}"
         self.environment = {
@@ -126,7 +128,7 @@ class Server:
             "AWS_DEFAULT_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "KEYTURN_TABLE": engines.make_table(engines.connect(tables)),
+            "KEYTURN_TABLE": engines.make_table(self._tables),
             "KEYTURN_ISSUER": url,
             "KEYTURN_AUDIENCE": "https://api.example.com",
             "KEYTURN_PARAMETERS": self.prefix,
@@ -154,6 +156,19 @@ class Server:
         """What the API's warm container has."""
         return self.warm.services()
 
+    def apart(self) -> Containers:
+        """Containers over a table of their own, for tests that look at all of a table."""
+        containers = Containers({"KEYTURN_TABLE": engines.make_table(self._tables)})
+        with self.running(containers):
+            containers.start()
+        return containers
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every item of the table that requests go to, in the order of the keys."""
+        pages = self._tables.get_paginator("scan").paginate(TableName=os.environ["KEYTURN_TABLE"], ConsistentRead=True)
+        rows: list[dict[str, Any]] = [dict(row) for page in pages for row in page["Items"]]
+        return sorted(rows, key=lambda row: (row["pk"]["S"], row["sk"]["S"]))
+
     @contextmanager
     def running(
         self, containers: Containers, environment: Mapping[str, str] = NOTHING, seconds: float = PATIENCE
@@ -163,7 +178,7 @@ class Server:
         A request has `seconds` for what it depends on.
         """
         with (
-            mock.patch.dict(os.environ, self.environment | dict(environment)),
+            mock.patch.dict(os.environ, {**self.environment, **containers.environment, **environment}),
             mock.patch.object(deadline.start.__wrapped__, "__defaults__", (seconds,)),  # type: ignore[attr-defined]  # of contextmanager
             mock.patch.object(container, "config", containers.config),
             mock.patch.object(api, "services", containers.services),

@@ -12,8 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from chalicelib.aws.session import new_session
-from chalicelib.store.calls import make_client
 from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, METADATA, NO_SESSION, Client, Held, assert_problem, log_in, new_email, sign_up
 from tests.http.hostile import MEMBERS, ROUTES, Route, filled, members_for
@@ -22,7 +20,7 @@ from tests.http.surfer import Surfer, person_of
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
-    from tests.http.server import Server
+    from tests.http.server import Containers, Server
 
 EVIL = "evil.example"
 FORGED: Headers = [
@@ -40,14 +38,17 @@ TAKING_MEMBERS = [route for route in ROUTES if route.path in MEMBERS and route.m
 GETS = [route for route in ROUTES if route.method == "GET"]
 
 
+@pytest.fixture(scope="module")
+def containers(one_server: Server) -> Containers:
+    """Containers over a table of this module's own: to read one that all tests fill takes longer than the tests."""
+    return one_server.apart()
+
+
 def items(server: Server) -> dict[str, str]:
     """All that the table holds, but for what the limiter counts."""
-    client, name = make_client(new_session()), server.environment["KEYTURN_TABLE"]
-    pages = client.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
-    found = [item for page in pages for item in page["Items"]]
     return {
         f"{item['pk']} {item['sk']}": json.dumps(item, sort_keys=True, default=repr)
-        for item in found
+        for item in server.rows()
         if "limit#" not in str(item["pk"])
     }
 

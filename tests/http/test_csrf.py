@@ -156,7 +156,13 @@ OF_PACKAGED: list[Headers] = [
 ]
 
 
-@pytest.mark.parametrize("page", [*OF_PACKAGED, *REFUSED_PAGES], ids=str)
+@pytest.mark.parametrize(
+    "page",
+    [
+        *(pytest.param(page, id=str(page)) for page in [*OF_PACKAGED, *REFUSED_PAGES[:2]]),
+        *(pytest.param(page, id=str(page), marks=pytest.mark.slow) for page in REFUSED_PAGES[2:]),
+    ],
+)
 @pytest.mark.parametrize("action", WITHOUT_COOKIE)
 def test_body_asks_for_no_origin(browser: Held, app_user: Held, action: str, page: Headers) -> None:
     """Where no cookie is carried or set, the request's own credential decides: native HTTP sends an Origin too.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import pytest
 import app
 from chalicelib.web.endpoint import Credential, Page
 from chalicelib.web.origins import SAFE_METHODS
-from tests import engines
 from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, Held, log_in, new_email, sign_up
 from tests.http.hostile import FORM, SIGNATURE, filled
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
     from chalicelib.web.endpoint import Route
     from tests.http.client import Client, Headers
-    from tests.http.server import Server
+    from tests.http.server import Containers, Server
     from tests.rehearsal.client import Reply
 
     Members = Callable[[Server, Held], dict[str, str] | None]
@@ -107,11 +105,10 @@ ELSEWHERE: dict[str, Headers] = {
 }
 
 
-def rows(server: Server) -> list[str]:
-    """Everything that the table holds."""
-    client = engines.connect_patiently(server.environment["AWS_ENDPOINT_URL_DYNAMODB"])
-    pages = client.get_paginator("scan").paginate(TableName=server.environment["KEYTURN_TABLE"], ConsistentRead=True)
-    return sorted(json.dumps(item, sort_keys=True, default=str) for page in pages for item in page["Items"])
+@pytest.fixture(scope="module")
+def containers(one_server: Server) -> Containers:
+    """Containers over a table of this module's own: to read one that all tests fill takes longer than the tests."""
+    return one_server.apart()
 
 
 def victim_of(server: Server, client: Client, entry: Entry, transport: str) -> Held:
@@ -158,12 +155,12 @@ def test_from_elsewhere(server: Server, client: Client, method: str, path: str, 
     entry, case = ENTRIES[method, path], (method, path, transport)
     victim = victim_of(server, client, entry, transport)
     csrf_token = ("X-CSRF-Token", victim.csrf_token)
-    before = rows(server)
+    before = server.rows()
     for name, headers in ELSEWHERE.items():
         reply = send(server, victim, case, [*headers, csrf_token])
         assert (reply.status, reply.json["code"]) == (403, "access_denied" if entry.guarded else "origin_refused"), name
         assert not reply.all("Set-Cookie"), name
-    assert rows(server) == before
+    assert server.rows() == before
     victim = victim.assert_lives()
     assert send(server, victim, case, [FROM_PAGE, csrf_token]).status == entry.status
 
@@ -175,13 +172,13 @@ def test_without_the_sessions_token(server: Server, client: Client, method: str,
     victim = victim_of(server, client, entry, transport)
     own, strangers = victim.csrf_token, sign_up(client, transport).csrf_token
     own_other = log_in(client, victim.email, transport).csrf_token
-    before = rows(server)
+    before = server.rows()
     for values in ((), ("",), (strangers,), (own_other,), (own, own), (own, strangers), (own[:-1],), (f"{own}=",)):
         reply = send(server, victim, case, [FROM_PAGE, *(("X-CSRF-Token", value) for value in values)])
         code = "access_denied" if entry.guarded else "csrf_token_invalid"
         assert (reply.status, reply.json["code"]) == (403, code), values
         assert not reply.all("Set-Cookie"), values
-    assert rows(server) == before
+    assert server.rows() == before
     victim = victim.assert_lives()
     assert send(server, victim, case, [FROM_PAGE, ("X-CSRF-Token", own)]).status == entry.status
 
@@ -209,7 +206,7 @@ def test_route_without_cookies(server: Server, browser: Held, page: Held, method
     """It answers the same with genuine cookies and without, whoever asks, and does nothing to their sessions."""
     headers, body = PLAIN[method, path]
     cookies = ("Cookie", f"{browser.cookie}; {page.cookie}")
-    before = rows(server)
+    before = server.rows()
     more: list[Headers] = [[], [FROM_PAGE], [FROM_PAGE, ("X-CSRF-Token", browser.csrf_token)]]
     for sent in more:
         url = path.format(provider="google")
@@ -217,7 +214,7 @@ def test_route_without_cookies(server: Server, browser: Held, page: Held, method
         with_cookies = browser.client.send(method, url, [*headers, *sent, cookies], body)
         assert said(with_cookies) == said(without)
         assert without.status == (303 if "callback" in path else 200)
-    assert rows(server) == before
+    assert server.rows() == before
     browser.assert_lives()
     page.assert_lives()
 

@@ -281,7 +281,7 @@ def processes_of(project: Path) -> list[str]:
 
 
 def test_lasting_engine(tmp_path: Path) -> None:
-    """Accounts and keys survive a restart. Keys that cannot be used are a line with the remedy, and so is a setting."""
+    """Accounts and keys survive a restart."""
     project, port = copy(tmp_path / "project"), free_port()
     state, kept, lasting = project / ".local", project / ".local" / "parameters.json", {"ENGINE": "dynoxide"}
     client = Client(f"http://localhost:{port}")
@@ -297,7 +297,17 @@ def test_lasting_engine(tmp_path: Path) -> None:
         assert held.me().status == 200
         assert held.refreshed().me().status == 200
         assert ENDED in ended(process)
+    assert processes_of(project) == []
 
+
+@pytest.mark.slow
+def test_lasting_engine_that_is_damaged(tmp_path: Path) -> None:
+    """Keys that cannot be used are a line with the remedy, and so is a setting that AWS alone knows to be wrong."""
+    project, port = copy(tmp_path / "project"), free_port()
+    kept, lasting = project / ".local" / "parameters.json", {"ENGINE": "dynoxide"}
+    with make_run(port, lasting, project) as process:
+        said_before_serving(process)
+        assert ENDED in ended(process)
     whole = kept.read_text()
     no_keys = whole.replace('"Value": "', '"Value": "x')
     for damaged in (whole[:-30], no_keys):
@@ -305,7 +315,6 @@ def test_lasting_engine(tmp_path: Path) -> None:
         assert_refuses(lasting, f"Delete {kept}", project=project)
         assert kept.read_text() == damaged  # which is the operator's to delete
     kept.unlink()
-    # A setting that AWS alone knows to be wrong
     assert_refuses(lasting | {"KEYTURN_TABLE": "no table!"}, "KEYTURN_TABLE", "no table!", project=project)
     assert processes_of(project) == []
 
@@ -332,7 +341,9 @@ def wait_for(moment: Moment, process: subprocess.Popen[str], port: int) -> None:
 
 
 @READS_PROC
-@pytest.mark.parametrize("moment", [hears_signals, has_stand_in], ids=["at once", "half started"])
+@pytest.mark.parametrize(
+    "moment", [hears_signals, pytest.param(has_stand_in, marks=pytest.mark.slow)], ids=["at once", "half started"]
+)
 def test_start_is_interrupted(moment: Moment) -> None:
     """Ctrl-C and SIGTERM end it at any time, with the one line, and nothing is left."""
     ports = {by: free_port() for by in (signal.SIGINT, signal.SIGTERM)}

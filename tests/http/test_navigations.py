@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import boto3
 import pytest
 
 from chalicelib.domain.limits import LimitPolicy
@@ -15,7 +14,7 @@ from tests.http.surfer import LOGIN_COOKIE, Surfer, own_code, person_of
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
-    from tests.http.server import Server
+    from tests.http.server import Containers, Server
 
 BEGIN = f"/login/google?{urlencode({'return_to': PAGE})}"
 
@@ -114,29 +113,27 @@ ALLOWED: dict[str, Headers] = {
 each = pytest.mark.parametrize
 
 
+@pytest.fixture(scope="module")
+def containers(one_server: Server) -> Containers:
+    """Containers over a table of this module's own: to read one that all tests fill takes longer than the tests."""
+    return one_server.apart()
+
+
 @pytest.fixture
 def surfer(server: Server) -> Surfer:
     """A browser of its own."""
     return Surfer(server, Client(server.url))
 
 
-def written(server: Server) -> list[dict[str, Any]]:
-    """Every item of the table."""
-    table = server.environment["KEYTURN_TABLE"]
-    client = boto3.client("dynamodb", endpoint_url=server.environment["AWS_ENDPOINT_URL_DYNAMODB"])
-    pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    return sorted((item for page in pages for item in page["Items"]), key=lambda item: repr((item["pk"], item["sk"])))
-
-
 @each("what", REFUSED)
 def test_login_is_begun_by_nothing_else(server: Server, surfer: Surfer, what: str) -> None:
     """403 before any count, row or cookie, and a person's link works afterwards (next.js #38128)."""
-    before = written(server)
+    before = server.rows()
     reply = surfer.get("/login/google", {"return_to": PAGE}, REFUSED[what])
     assert_problem(reply, 403, "navigation_required")
     assert "location.assign()" in reply.json["detail"]
     assert (reply.all("Set-Cookie"), reply.header("Location")) == ([], None)
-    assert written(server) == before
+    assert server.rows() == before
     assert surfer.cookies == {}
 
 
@@ -146,11 +143,11 @@ def test_callback_is_loaded_by_nothing_else(server: Server, surfer: Surfer, what
     former = sign_up(surfer.client, "cookie")
     surfer.keep(former.reply)
     callback = surfer.agree(surfer.begin(), person_of(new_email()))
-    held, before, asked = dict(surfer.cookies), written(server), server.provider.fetches.total()
+    held, before, asked = dict(surfer.cookies), server.rows(), server.provider.fetches.total()
     reply = surfer.come_back(callback, REFUSED[what])
     assert_problem(reply, 403, "navigation_required")
     assert reply.header("Location") is None
-    assert (surfer.cookies, written(server), server.provider.fetches.total()) == (held, before, asked)
+    assert (surfer.cookies, server.rows(), server.provider.fetches.total()) == (held, before, asked)
     former.assert_lives()
     assert surfer.come_back(callback, ALLOWED["link"]).header("Location") == PAGE
     assert surfer.logged_in()
@@ -177,9 +174,9 @@ def test_refusal_does_not_tell_what_is_switched_on(surfer: Surfer, path: str) ->
 def test_pictures_take_no_login_away(server: Server, surfer: Surfer) -> None:
     """300 pictures of a page that many visit: from that address passwords, providers and codes go on as before."""
     client, email = surfer.client, sign_up(Client(server.url)).email
-    before = written(server)
+    before = server.rows()
     assert {client.call("GET", BEGIN, headers=REFUSED["img"]).status for _ in range(300)} == {403}
-    assert written(server) == before
+    assert server.rows() == before
     log_in(client, email)
     assert surfer.log_in(person_of(new_email())).header("Location") == PAGE
     members = {**own_code(server, person_of(new_email())), "transport": "body"}
@@ -187,10 +184,10 @@ def test_pictures_take_no_login_away(server: Server, surfer: Surfer) -> None:
 
 
 @pytest.fixture
-def crowded(server: Server, monkeypatch: pytest.MonkeyPatch) -> Client:
+def crowded(server: Server, containers: Containers, monkeypatch: pytest.MonkeyPatch) -> Client:
     """An address from which so many logins at providers were begun, by browsers that do not say how, that all wait."""
     policy = LimitPolicy("provider-address", 3600, ((1, 0),), 300)
-    monkeypatch.setattr(server.services.begin_login.attempts, "at_provider_by_address", policy)
+    monkeypatch.setattr(containers.services().begin_login.attempts, "at_provider_by_address", policy)
     client = Client(server.url)
     assert client.call("GET", BEGIN).status == 303
     refused = client.call("GET", BEGIN)

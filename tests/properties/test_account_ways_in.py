@@ -415,7 +415,12 @@ class WaysInOnDynoxide(WaysIn):
 
 
 @pytest.mark.parametrize(
-    ("machine", "examples"), [(WaysInInMemory, 250), (WaysInOnDynoxide, 10)], ids=["fake", "dynoxide"]
+    ("machine", "examples"),
+    [
+        pytest.param(WaysInInMemory, 60, id="fake, a few"),
+        pytest.param(WaysInInMemory, 250, id="fake", marks=pytest.mark.slow),
+        pytest.param(WaysInOnDynoxide, 10, id="dynoxide", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.timeout(400)  # hypothesis takes up to 300 s to find the shortest way to a failure
 def test_accounts_open_to_their_owners_alone(machine: type[WaysIn], examples: int) -> None:

@@ -444,7 +444,14 @@ class SessionsOnMoto(Sessions):
     engine = "moto"
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(Sessions, 40), (SessionsOnMoto, 6)], ids=["dynoxide", "moto"])
+@pytest.mark.parametrize(
+    ("machine", "examples"),
+    [
+        pytest.param(Sessions, 8, id="dynoxide, a few"),
+        pytest.param(Sessions, 40, id="dynoxide", marks=pytest.mark.slow),
+        pytest.param(SessionsOnMoto, 6, id="moto", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.timeout(400)  # hypothesis takes up to 300 s to find the shortest way to a failure
 def test_sessions_are_what_the_design_says(machine: type[Sessions], examples: int) -> None:
     """Honest clients inside the window stay, no lineage forks, replays end sessions, what is revoked is dead."""

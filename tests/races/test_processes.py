@@ -83,7 +83,7 @@ def workers() -> Iterator[Workers]:
         process.communicate()  # closes its input, and waits for its end
 
 
-@pytest.fixture(params=engines.ENGINES)
+@pytest.fixture(params=["dynoxide", pytest.param("moto", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine."""
     name: str = request.param

@@ -27,13 +27,17 @@ class Table:
     store: Store
 
 
-@pytest.fixture(params=["fake", *engines.ENGINES])
+# The engines that a test may want: moto is the slower one, and the second opinion.
+ENGINES = ["dynoxide", pytest.param("moto", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(params=["fake", *ENGINES])
 def store(request: pytest.FixtureRequest) -> Store:
     """An empty store: the tests' fake, or the product's on each engine."""
     return FakeStore() if request.param == "fake" else _table(_shared_client(request.param)).store
 
 
-@pytest.fixture(params=engines.ENGINES)
+@pytest.fixture(params=ENGINES)
 def table(request: pytest.FixtureRequest) -> Table:
     """An empty table on each engine."""
     return _table(engines.connect_patiently(engines.start(request.param)))
