@@ -17,7 +17,7 @@ from chalicelib.domain.events import EVENTS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Caller
+    from chalicelib.domain.callers import Caller
     from chalicelib.ports import Clock
 
 MAX_FACT = 8192  # characters; a line that names every wrong setting fits, and nothing fills the log

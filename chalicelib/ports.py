@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from chalicelib.domain.access_tokens import AccessTokenClaims
+    from chalicelib.domain.callers import Caller
+    from chalicelib.domain.federation import AuthorizationCode, Identity
     from chalicelib.domain.moments import Moment
-    from chalicelib.domain.records import AccessTokenClaims, AuthorizationCode, Caller, Identity
 
     Jwk = Mapping[str, Any]
 

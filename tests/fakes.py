@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
+from chalicelib.domain.callers import Caller
 from chalicelib.domain.moments import Moment
-from chalicelib.domain.records import Caller
 from chalicelib.errors import Unavailable
 from chalicelib.functions import api
 from chalicelib.services.sessions.authorization import Authorization, principal_of
@@ -21,7 +21,8 @@ from infra import keys
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.domain.records import AccessTokenClaims, Principal
+    from chalicelib.domain.access_tokens import AccessTokenClaims
+    from chalicelib.domain.callers import Principal
     from chalicelib.ports import IdentityProvider, TokenSource
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant

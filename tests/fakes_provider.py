@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from chalicelib.crypto.encoding import b64url
-from chalicelib.domain.records import Identity
+from chalicelib.domain.federation import Identity
 from chalicelib.errors import InvalidCode, ProviderError
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import AuthorizationCode
+    from chalicelib.domain.federation import AuthorizationCode
 
 NATIVE_REDIRECT = "com.example.app:/callback"
 

@@ -13,12 +13,12 @@ from chalicelib.domain.access_tokens import (
     LARGEST_NUMBER,
     MAX_LENGTH,
     SIGNATURE_BYTES,
+    AccessTokenClaims,
     encoded_length,
     serialised,
 )
 from chalicelib.domain.moments import CLOCKS_DIFFER
-from chalicelib.domain.records import AccessTokenClaims
-from chalicelib.domain.roles import is_role
+from chalicelib.domain.requirements import is_role
 from chalicelib.errors import ConfigurationError, InvalidToken
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.crypto.encoding import b64url, from_b64url
+from chalicelib.domain.sessions import Device
 
 if TYPE_CHECKING:
     from chalicelib.crypto.keyring import KeyRing
@@ -37,14 +37,6 @@ PAYLOAD_BYTES = {"kd1": BODY_BYTES + MAC_BYTES, "kd2": BODY_BYTES + 2 * MAC_BYTE
 # Seconds. Sessions last for 90 days by default: who logs in again after one has ended is still known, and so is who was
 # away for another three months. Each login gives a token of this life again.
 LIFE = 180 * 86400
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device that has logged in to the account while it was of this epoch. `id` is random (base64url)."""
-
-    id: str
-    epoch: int
 
 
 class _Parts(NamedTuple):

@@ -12,33 +12,24 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.domain.rotation import Place
+from chalicelib.domain.sessions import RefreshToken
 from chalicelib.errors import InvalidGrant
 
 if TYPE_CHECKING:
     from chalicelib.crypto.keyring import KeyRing
-    from chalicelib.domain.records import Session, Transport
+    from chalicelib.domain.callers import Transport
+    from chalicelib.domain.sessions import Session
 
 ID_BYTES = 16  # 128 random bits for `sub` and `sid` (ASVS V7.2.3)
 SECRET_BYTES = 32
 MAC_BYTES = 16
 Label = Literal["wrap", "late"]  # what a secret wraps: the successor of a turn, or of a late answer
 FORM = re.compile(r"kt1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{112})")
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshToken:
-    """What a genuine refresh token says."""
-
-    sub: str
-    sid: str
-    generation: int
-    secret: bytes = field(repr=False)
 
 
 def digest(secret: bytes) -> bytes:

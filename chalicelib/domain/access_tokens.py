@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from chalicelib.domain.records import AccessTokenClaims
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +19,23 @@ _ID = "A" * 22  # base64url of 128 bits: `sub`, `sid`, `jti`
 # What the names in `amr` may come to in all. A provider that is switched off has sessions still: its name counts, too.
 LONGEST_AMR = ("A" * 32,)
 SIGNATURE_BYTES = {"RS256": 3072 // 8, "ES256": 64, "EdDSA": 64}  # RS256: docs/decisions/0004-rsa-3072.md
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokenClaims:
+    """The claims of an access token (RFC 9068 section 2.2) that Keyturn decides by."""
+
+    sub: str
+    sid: str
+    jti: str
+    ver: int
+    iat: int
+    exp: int
+    auth_time: int
+    amr: tuple[str, ...]
+    roles: tuple[str, ...]
+    scope: str
+    email_verified: bool
 
 
 def header(algorithm: str, kid: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chalicelib.domain.records import AccessTokenClaims
+    from chalicelib.domain.access_tokens import AccessTokenClaims
 
     Kind = Literal["sessions", "tokens"]
 

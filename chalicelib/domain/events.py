@@ -6,6 +6,7 @@ of them means.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -106,3 +107,26 @@ SHOWN_FACTS: Mapping[str, str] = {
 }
 
 KEPT = 90 * 86400  # seconds: as long as the log (infra/deploy.py) and the longest session
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """One decision about an account, as its owner may read it until `expires_at`.
+
+    `id` tells events of one second apart, the same for each delivery of one event. `event` and `outcome` are of
+    domain/events.py, and so is `rank`, which says what displaces it from the list; `facts` say why and by what, and
+    hold no secret. The list has it from `shown_at` on.
+    """
+
+    sub: str
+    at: int
+    id: str
+    event: str
+    outcome: str
+    request_id: str
+    address: str
+    user_agent: str
+    facts: Mapping[str, str]
+    shown_at: int
+    expires_at: int
+    rank: Rank = "other"

@@ -1,4 +1,4 @@
-"""What a route may ask for beyond a genuine credential: roles, scopes, a recent login."""
+"""Roles and scopes, and what a route may ask for beyond a genuine credential: those, and a recent login."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from chalicelib.domain.moments import is_recent
-from chalicelib.domain.roles import is_role, is_scope_token
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Principal
+    from collections.abc import Iterable, Mapping
+
+    from chalicelib.domain.callers import Principal
+
+NEW_ACCOUNT_ROLES = ("user",)
+
+# RFC 6749 section 3.3: %x21 / %x23-5B / %x5D-7E. Neither `"` nor `\`, so that WWW-Authenticate can quote a scope.
+SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]+")
 
 # RFC 6750 section 3.1: the request requires higher privileges than the access token provides.
 INSUFFICIENT_SCOPE = "insufficient_scope"
@@ -78,3 +84,20 @@ def parse(text: str) -> Requirement | None:
         max_age=ages[0] if ages else None,
         answer="policy" if answers == ["policy"] else "simple",
     )
+
+
+def is_role(name: str) -> bool:
+    """Whether the text can be a role's name: printable, without blanks. Guarded functions get roles between blanks."""
+    # A blank in a name would make two roles of one: `not admin` would give `admin`. str.isprintable() is False for
+    # every blank but U+0020, for control characters and for lone surrogates.
+    return name.isprintable() and name != "" and " " not in name
+
+
+def is_scope_token(name: str) -> bool:
+    """Whether the text can be one name of a scope (RFC 6749 section 3.3)."""
+    return SCOPE_TOKEN.fullmatch(name) is not None
+
+
+def scope_of(roles: Iterable[str], role_scopes: Mapping[str, tuple[str, ...]]) -> str:
+    """The scope that the roles give, each name once, in the order of the setting (RFC 6749 section 3.3)."""
+    return " ".join(dict.fromkeys(name for role in roles for name in role_scopes.get(role, ())))

@@ -23,7 +23,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
 
 LATE_ANSWERS_KEPT = 2
 OFTEN_SECONDS = 7 * 86400

@@ -20,7 +20,7 @@ from chalicelib.crypto.keys import SESSIONS
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
 from chalicelib.domain import invocations
 from chalicelib.domain.bearer import bearer_token
-from chalicelib.domain.records import Caller
+from chalicelib.domain.callers import Caller
 from chalicelib.errors import AuthError, InvalidGrant, InvalidToken
 from chalicelib.functions import container
 from chalicelib.guard import questions, verdicts

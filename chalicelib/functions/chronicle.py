@@ -21,8 +21,8 @@ from chalice.app import Blueprint
 
 from chalicelib import deadline
 from chalicelib.domain import invocations
-from chalicelib.domain.events import EVENTS, KEPT, SHOWN_FACTS
-from chalicelib.domain.records import Caller, SecurityEvent
+from chalicelib.domain.callers import Caller
+from chalicelib.domain.events import EVENTS, KEPT, SHOWN_FACTS, SecurityEvent
 from chalicelib.errors import AuthError
 
 if TYPE_CHECKING:

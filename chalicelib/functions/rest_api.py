@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import Chalice
 
 from chalicelib.domain import invocations
-from chalicelib.domain.records import Caller
+from chalicelib.domain.callers import Caller
 from chalicelib.errors import AuthError
 from chalicelib.web import boundary
 from chalicelib.web.responses import problem

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from chalicelib.domain.records import Caller
+from chalicelib.domain.callers import Caller
 from chalicelib.web.request import MAX_USER_AGENT, Request
 
 if TYPE_CHECKING:

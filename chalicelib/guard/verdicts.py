@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.bearer import bearer_token
-from chalicelib.domain.requirements import Requirement
-from chalicelib.domain.roles import is_role
+from chalicelib.domain.requirements import Requirement, is_role
 from chalicelib.errors import ConfigurationError, CsrfTokenInvalid, InvalidToken, OriginRefused
 from chalicelib.services.sessions.authorization import principal_of
 from chalicelib.web import cookies
@@ -27,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.crypto.csrf_tokens import CsrfTokens
-    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-    from chalicelib.domain.records import Principal
+    from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+    from chalicelib.domain.callers import Principal
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.guard.questions import Question
     from chalicelib.services.sessions.authorization import Authorization
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from chalicelib import errors
 from chalicelib.crypto.login_states import parse_browser_secret
-from chalicelib.domain.records import AuthorizationCode
+from chalicelib.domain.federation import AuthorizationCode
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.federation.requests import LOGIN_SECONDS, Callback, LoginRequest
 from chalicelib.web import cookies, fields

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import AccessTokenClaims
+from chalicelib.domain.access_tokens import AccessTokenClaims
 from chalicelib.web.endpoint import Credential, endpoint
 from chalicelib.web.fields import Fields, Member
 from chalicelib.web.responses import json_response
@@ -15,7 +15,7 @@ from chalicelib.web.responses import json_response
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
     from chalicelib.settings.config import Config
     from chalicelib.web.endpoint import Call
 

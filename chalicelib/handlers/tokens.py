@@ -15,7 +15,7 @@ from chalicelib.web.responses import COOKIES, json_response, no_content, token_r
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.domain.records import AccessTokenClaims
+    from chalicelib.domain.access_tokens import AccessTokenClaims
     from chalicelib.web.endpoint import Call
 
 REFRESH = Fields(

@@ -11,7 +11,7 @@ from chalicelib.errors import InvalidCode, ProviderError
 from chalicelib.providers import http
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import AuthorizationCode
+    from chalicelib.domain.federation import AuthorizationCode
     from chalicelib.providers.http import Answer
     from chalicelib.settings.environment import ProviderSettings
 

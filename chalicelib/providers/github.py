@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import deadline
-from chalicelib.domain.records import Identity
+from chalicelib.domain.federation import Identity
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers import code_grant, http
 from chalicelib.providers.profile import Profile, Use
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import AuthorizationCode
+    from chalicelib.domain.federation import AuthorizationCode
     from chalicelib.providers.code_grant import ClientSecret
     from chalicelib.settings.environment import ProviderSettings
 

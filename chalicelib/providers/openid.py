@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import deadline
-from chalicelib.domain.records import Identity
+from chalicelib.domain.federation import Identity
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers import code_grant, http
 from chalicelib.providers.metadata import Published
@@ -25,7 +25,7 @@ from chalicelib.providers.microsoft import tenants_issuer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.domain.records import AuthorizationCode
+    from chalicelib.domain.federation import AuthorizationCode
     from chalicelib.ports import Clock, IdTokenVerifier
     from chalicelib.providers.code_grant import ClientSecret
     from chalicelib.providers.profile import Profile

@@ -30,10 +30,11 @@ from chalicelib.services.in_parallel import in_parallel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from chalicelib.crypto.device_tokens import Device
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Caller
     from chalicelib.domain.limits import LimitPolicy
     from chalicelib.domain.moments import Moment
-    from chalicelib.domain.records import Account, Caller
+    from chalicelib.domain.sessions import Device
     from chalicelib.ports import AuditLog, Clock
     from chalicelib.store.protocol import LimitStore
 

@@ -11,8 +11,8 @@ from chalicelib.services.in_parallel import in_parallel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.events import Rank
-    from chalicelib.domain.records import Principal, SecurityEvent
+    from chalicelib.domain.callers import Principal
+    from chalicelib.domain.events import Rank, SecurityEvent
     from chalicelib.ports import Clock
     from chalicelib.store.protocol import EventStore
 

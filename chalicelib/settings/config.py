@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from chalicelib.domain import access_tokens
 from chalicelib.domain.denials import LONGEST_ACCESS_TTL
-from chalicelib.domain.roles import NEW_ACCOUNT_ROLES, scope_of
+from chalicelib.domain.requirements import NEW_ACCOUNT_ROLES, scope_of
 from chalicelib.settings.environment import Environment, is_local, provider_variable
 
 if TYPE_CHECKING:

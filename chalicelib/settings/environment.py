@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chalicelib.domain import origins, requirements
-from chalicelib.domain.roles import is_role, is_scope_token
+from chalicelib.domain.requirements import is_role, is_scope_token
 from chalicelib.errors import ConfigurationError
 
 if TYPE_CHECKING:

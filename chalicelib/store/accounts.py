@@ -20,7 +20,8 @@ from chalicelib.store.sessions import renew
 from chalicelib.store.table import Table
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Account, Login, Session
+    from chalicelib.domain.accounts import Account, Login
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.items.values import Value
     from chalicelib.store.outcomes import Renewal
     from chalicelib.store.requests import Request

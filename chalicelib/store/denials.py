@@ -16,8 +16,8 @@ from chalicelib.store.items.values import number, text, text_set
 from chalicelib.store.table import Table
 
 if TYPE_CHECKING:
+    from chalicelib.domain.accounts import Account
     from chalicelib.domain.denials import Denials
-    from chalicelib.domain.records import Account
     from chalicelib.store.items.values import Value
     from chalicelib.store.requests import Request
 

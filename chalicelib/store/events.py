@@ -12,8 +12,7 @@ from chalicelib.store.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chalicelib.domain.events import Rank
-    from chalicelib.domain.records import SecurityEvent
+    from chalicelib.domain.events import Rank, SecurityEvent
 
 _BATCH = 25  # items that BatchWriteItem takes
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.records import Session
+from chalicelib.domain.sessions import Session
 from chalicelib.store import keys, requests
 from chalicelib.store.calls import TransactionRefused, transact
 from chalicelib.store.denials import deny_older_epochs
@@ -19,7 +19,7 @@ from chalicelib.store.sessions import renew
 from chalicelib.store.table import Table
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import LinkedIdentity, Login
+    from chalicelib.domain.accounts import LinkedIdentity, Login
     from chalicelib.store.items.values import Value
     from chalicelib.store.requests import Request
 

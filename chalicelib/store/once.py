@@ -11,7 +11,7 @@ from chalicelib.store.items.values import number, text
 from chalicelib.store.table import Table
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import PendingLogin
+    from chalicelib.domain.federation import PendingLogin
 
 
 class PendingLoginVerbs(Table):

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
 
 
 class LateAnswer(NamedTuple):

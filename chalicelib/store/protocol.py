@@ -14,17 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chalicelib.domain.accounts import Account, LinkedIdentity, Login
     from chalicelib.domain.denials import Denials
-    from chalicelib.domain.events import Rank
+    from chalicelib.domain.events import Rank, SecurityEvent
+    from chalicelib.domain.federation import PendingLogin
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import (
-        Account,
-        LinkedIdentity,
-        Login,
-        PendingLogin,
-        SecurityEvent,
-        Session,
-    )
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.outcomes import AccessChanged, NotRotated, Renewal, Rotated, Rotation
 
 

@@ -16,7 +16,8 @@ from chalicelib.store.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chalicelib.domain.records import Account, Session
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.items.values import Value
     from chalicelib.store.outcomes import Renewal, Rotation
     from chalicelib.store.requests import Request

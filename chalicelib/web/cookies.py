@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from chalicelib.services.sessions.grants import RefreshGrant
     from chalicelib.settings.config import Config
 

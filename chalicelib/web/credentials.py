@@ -11,8 +11,9 @@ from chalicelib.web.origins import require_allowed_page, require_csrf_token
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-    from chalicelib.domain.records import Principal, Transport
+    from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+    from chalicelib.domain.callers import Principal, Transport
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services import Services
     from chalicelib.web.request import Request
 

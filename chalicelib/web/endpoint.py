@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from chalice.app import Authorizer, Response
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Principal
+    from chalicelib.domain.callers import Principal
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.errors import AuthError
     from chalicelib.services import Services
     from chalicelib.web.fields import Fields

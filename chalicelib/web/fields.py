@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from chalicelib.domain.records import TRANSPORTS
+from chalicelib.domain.callers import TRANSPORTS
 from chalicelib.settings.environment import MAX_URL
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
-from chalicelib.domain.records import Caller, Principal
+from chalicelib.domain.callers import Caller, Principal
 from chalicelib.errors import InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
 
 if TYPE_CHECKING:

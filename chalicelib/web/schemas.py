@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
+from chalicelib.domain.callers import TRANSPORTS
 from chalicelib.domain.events import EVENTS, SHOWN_FACTS, Outcome
-from chalicelib.domain.records import TRANSPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,7 +14,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.records import Caller, Principal
+from chalicelib.domain.callers import Caller, Principal
 from chalicelib.errors import InvalidCredentials, TooManyRequests
 from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.services.federation.requests import LoginRequest
@@ -26,8 +26,10 @@ from tests.flows.steps import with_hasher
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from chalicelib.domain.accounts import Account, Login
+    from chalicelib.domain.federation import PendingLogin
     from chalicelib.domain.limits import LimitPolicy
-    from chalicelib.domain.records import Account, Login, PendingLogin, Session
+    from chalicelib.domain.sessions import Session
     from chalicelib.services import Services
 
 ATTEMPTS = 10_000

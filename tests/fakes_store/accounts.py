@@ -9,7 +9,8 @@ from chalicelib.store.outcomes import AccessChanged
 from tests.fakes_store.table import FakeTable
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Account, Login, Session
+    from chalicelib.domain.accounts import Account, Login
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.outcomes import Renewal
 
 

@@ -11,8 +11,7 @@ from tests.fakes_store.table import FakeTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chalicelib.domain.events import Rank
-    from chalicelib.domain.records import SecurityEvent
+    from chalicelib.domain.events import Rank, SecurityEvent
 
 
 class FakeEvents(FakeTable):

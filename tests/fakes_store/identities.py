@@ -11,7 +11,8 @@ from tests.fakes_store.table import FakeTable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chalicelib.domain.records import Account, LinkedIdentity, Login, Session
+    from chalicelib.domain.accounts import Account, LinkedIdentity, Login
+    from chalicelib.domain.sessions import Session
 
 
 class FakeIdentities(FakeTable):

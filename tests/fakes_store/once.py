@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.fakes_store.table import FakeTable
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import PendingLogin
+    from chalicelib.domain.federation import PendingLogin
 
 
 class FakePendingLogins(FakeTable):

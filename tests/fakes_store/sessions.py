@@ -11,7 +11,8 @@ from tests.fakes_store.table import FakeTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chalicelib.domain.records import Account, Session
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.outcomes import Renewal, Rotation
 
 

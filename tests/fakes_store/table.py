@@ -10,7 +10,10 @@ from chalicelib.domain.denials import Denials
 from chalicelib.store.items.values import user_agent
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Account, LinkedIdentity, Login, PendingLogin, SecurityEvent, Session
+    from chalicelib.domain.accounts import Account, LinkedIdentity, Login
+    from chalicelib.domain.events import SecurityEvent
+    from chalicelib.domain.federation import PendingLogin
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.outcomes import Renewal
 
 

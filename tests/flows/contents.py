@@ -16,8 +16,10 @@ from tests.fakes_store import FakeStore
 if TYPE_CHECKING:
     from typing import Any
 
+    from chalicelib.domain.accounts import Account, Login
     from chalicelib.domain.denials import Denials
-    from chalicelib.domain.records import Account, Login, PendingLogin, Session
+    from chalicelib.domain.federation import PendingLogin
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.protocol import Store
 
 

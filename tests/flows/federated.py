@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.login_states import parse_browser_secret
-from chalicelib.domain.records import AuthorizationCode
+from chalicelib.domain.federation import AuthorizationCode
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.federation.requests import Callback, LoginRequest
 from tests.fakes import CLIENT, PAGE, Keyturn, config
@@ -17,8 +17,8 @@ from tests.fakes_provider import FakeProvider, Person
 from tests.flows.steps import decoded, holder
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Caller, Transport
+    from chalicelib.domain.callers import Caller, Transport
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services import Services
     from chalicelib.services.federation.requests import AuthorizationRequest, Return
     from chalicelib.services.sessions.grants import Grant

@@ -53,8 +53,9 @@ from tests.store.samples import a_session, an_event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import AuthorizationCode, Principal
+    from chalicelib.domain.callers import Principal
+    from chalicelib.domain.federation import AuthorizationCode
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store

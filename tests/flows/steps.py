@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.crypto.passwords import Argon2PasswordHasher, Profile
-from chalicelib.domain.records import Caller, Principal
+from chalicelib.domain.callers import Caller, Principal
 from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
 from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.services.sessions.authorization import principal_of
@@ -16,8 +16,10 @@ from tests.fakes import CLIENT, PASSWORD, PREFIX, Keyturn, config
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Account, AuthorizationCode, Transport
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Transport
+    from chalicelib.domain.federation import AuthorizationCode
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.ports import PasswordHasher
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant, RefreshGrant

@@ -26,8 +26,8 @@ from tests.flows.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib.domain.callers import TRANSPORTS
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS
-from chalicelib.domain.records import TRANSPORTS
 from chalicelib.errors import (
     InvalidCredentials,
     InvalidGrant,
@@ -47,7 +47,7 @@ from tests.store.samples import a_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from chalicelib.services.federation.requests import Return
     from chalicelib.services.sessions.grants import Grant
 

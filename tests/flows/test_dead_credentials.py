@@ -34,7 +34,8 @@ from tests.flows.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import AccessTokenClaims, Transport
+    from chalicelib.domain.access_tokens import AccessTokenClaims
+    from chalicelib.domain.callers import Transport
     from chalicelib.services.sessions.grants import Grant
 
 READS = {"find_session_and_account", "find_account", "find_session", "find_login", "find_identity"}

@@ -31,7 +31,7 @@ from tests.flows.steps import (
 from tests.iam import STAGES, policy_of
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from tests.flows.federated import Federated
 
 RIGHTS = {"roles", "disabled", "email_verified", "email"}  # of the account's state, beside its sessions

@@ -15,7 +15,7 @@ from tests.flows.federated import Federated, code_for, exchange
 from tests.flows.steps import EMAIL, account_of, assert_dead, assert_works, link, log_in, refresh, sign_up
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Account
+    from chalicelib.domain.accounts import Account
     from tests.fakes import Keyturn
 
 FINAL, INNER = "ας@example.com", "ασ@example.com"  # noqa: RUF001  # one canonical form, and two mailboxes

@@ -39,8 +39,9 @@ from tests.flows.steps import link as link_by_code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import LinkedIdentity, Principal
+    from chalicelib.domain.accounts import LinkedIdentity
+    from chalicelib.domain.callers import Principal
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services.federation.requests import Return
     from chalicelib.services.sessions.grants import Grant
 

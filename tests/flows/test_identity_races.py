@@ -34,7 +34,7 @@ from tests.flows.tables import a_table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Principal
+    from chalicelib.domain.callers import Principal
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store

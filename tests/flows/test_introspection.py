@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
-from chalicelib.domain.records import AccessTokenClaims, Session
+from chalicelib.domain.sessions import Session
 from chalicelib.errors import Unavailable
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
@@ -19,7 +19,8 @@ from tests.flows.steps import bearer, change_password, log_in, log_out, long_liv
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.access_tokens import AccessTokenClaims
+    from chalicelib.domain.callers import Transport
     from chalicelib.services.sessions.grants import Grant
 
 

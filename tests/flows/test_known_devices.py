@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.crypto.device_tokens import LIFE
+from chalicelib.domain.callers import Caller
 from chalicelib.domain.limits import HOUR
-from chalicelib.domain.records import Caller
 from chalicelib.errors import InvalidCredentials, TooManyRequests
 from chalicelib.services.federation.log_in import SessionRequest
 from tests.fakes import CLIENT, PASSWORD, Keyturn
@@ -38,7 +38,7 @@ from tests.flows.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.crypto.device_tokens import Device
+    from chalicelib.domain.sessions import Device
     from chalicelib.services import Services
     from tests.flows.federated import Federated
 

@@ -16,7 +16,7 @@ from tests.flows.federated import granted
 from tests.flows.steps import assert_works, decoded, log_in, log_out, refresh, sign_up
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services.federation.requests import Return
     from tests.flows.federated import Browser, Federated
 

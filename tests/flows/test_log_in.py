@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from chalicelib.domain.callers import Caller
 from chalicelib.domain.limits import HOUR
-from chalicelib.domain.records import Caller
 from chalicelib.errors import InvalidCredentials, InvalidToken, TooManyRequests, Unavailable
 from tests.fakes import PASSWORD, Keyturn
 from tests.fakes_store import FakeStore

@@ -21,7 +21,7 @@ from tests.providers.hostile import Forgery
 from tests.providers.party import Party
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Login
+    from chalicelib.domain.accounts import Login
 
 ROOT = Path(__file__).resolve().parents[2]
 HOURS_AGO = 7200

@@ -32,7 +32,7 @@ from tests.flows.steps import (
 from tests.providers.ranges import digest
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Caller
+    from chalicelib.domain.callers import Caller
     from chalicelib.services import Services
 
 COMMON = "Password123"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from chalice.app import Response
 
-    from chalicelib.domain.records import Caller
+    from chalicelib.domain.callers import Caller
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store

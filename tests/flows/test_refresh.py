@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.records import Caller
+from chalicelib.domain.callers import Caller
 from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
 from tests.fakes import CLIENT, Keyturn, config
 from tests.fakes_store import FakeStore
@@ -32,7 +32,7 @@ from tests.flows.steps import (
 )
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
     from chalicelib.services.sessions.grants import Grant
 
 WINDOW = 20

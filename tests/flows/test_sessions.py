@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.records import Principal
+from chalicelib.domain.callers import Principal
 from chalicelib.errors import SessionNotFound
 from chalicelib.services.sessions.sessions import PAGE
 from tests.fakes import CLIENT, START, Keyturn
@@ -31,7 +31,7 @@ from tests.store.samples import a_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.records import Caller
+from chalicelib.domain.callers import Caller
 from chalicelib.errors import (
     ConfigurationError,
     EmailTaken,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.domain.records import TRANSPORTS
+from chalicelib.domain.callers import TRANSPORTS
 from chalicelib.errors import (
     CredentialRequired,
     CsrfTokenInvalid,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from chalice.app import Response
 
-    from chalicelib.domain.records import Principal, Transport
+    from chalicelib.domain.callers import Principal, Transport
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
 

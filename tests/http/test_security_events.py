@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.audit import JsonAuditLog
-from chalicelib.domain.records import Caller as Visitor
+from chalicelib.domain.callers import Caller as Visitor
 from tests.fakes import PASSWORD, FrozenClock
 from tests.http.client import FROM_PAGE, Client, assert_no_content, assert_problem, log_in, sign_up
 from tests.http.surfer import Surfer, person_of

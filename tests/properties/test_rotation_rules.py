@@ -17,7 +17,7 @@ from tests.store.samples import a_session
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
 
 WINDOW = 20  # seconds
 STEPS = 12

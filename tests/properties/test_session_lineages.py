@@ -27,8 +27,8 @@ from tests.flows.tables import a_table
 from tests.properties.lineages import Comes, Issued, Lineage, Person
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Caller, Principal
+    from chalicelib.domain.callers import Caller, Principal
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
 

@@ -10,13 +10,13 @@ from chalicelib import providers
 from chalicelib.crypto.client_secrets import SignedClientSecrets
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
-from chalicelib.domain.records import AuthorizationCode
+from chalicelib.domain.federation import AuthorizationCode
 from chalicelib.settings.environment import ProviderSettings
 from tests.fakes import FrozenClock, MemoryParameters
 from tests.providers.hostile import StandIn
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Identity
+    from chalicelib.domain.federation import Identity
     from chalicelib.ports import IdentityProvider
 
 CALLBACK = "https://auth.example.com/prod/login/google/callback"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import deadline
 from chalicelib.crypto.login_states import parse_browser_secret
-from chalicelib.domain.records import Caller, Principal
+from chalicelib.domain.callers import Caller, Principal
 from chalicelib.errors import AuthError, LoginExpired, Unavailable
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.store.dynamodb import DynamoDBStore

@@ -17,7 +17,7 @@ from tests.rehearsal.visitor import Visitor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from tests.providers.hostile import StandIn
     from tests.rehearsal.stack import RunningStack
 

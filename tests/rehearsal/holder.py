@@ -12,7 +12,7 @@ from tests.rehearsal.conftest import PASSWORD
 from tests.rehearsal.visitor import ORIGIN
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack
 

@@ -33,7 +33,7 @@ from tests.unit.guarded import KINDS, WITH_COOKIES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from tests.rehearsal.aws import LocalAws
     from tests.rehearsal.holder import Holder
     from tests.rehearsal.stack import RunningStack

@@ -6,15 +6,11 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.domain.records import (
-    Account,
-    Caller,
-    LinkedIdentity,
-    Login,
-    PendingLogin,
-    SecurityEvent,
-    Session,
-)
+from chalicelib.domain.accounts import Account, LinkedIdentity, Login
+from chalicelib.domain.callers import Caller
+from chalicelib.domain.events import SecurityEvent
+from chalicelib.domain.federation import PendingLogin
+from chalicelib.domain.sessions import Session
 from chalicelib.store.outcomes import Renewal, Rotation
 
 NOW = 1_800_000_000

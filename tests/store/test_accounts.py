@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.accounts import Account, Login
 from chalicelib.domain.denials import Denials
-from chalicelib.domain.records import Account, Login
 from chalicelib.store.outcomes import AccessChanged
 from tests.store.samples import NOW, a_login, a_renewal, a_session, an_arrival, an_identity, digest_of
 from tests.store.test_renewals import renewed
@@ -16,7 +16,7 @@ from tests.store.test_renewals import renewed
 if TYPE_CHECKING:
     from typing import Any
 
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.outcomes import Renewal
     from chalicelib.store.protocol import Store
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.callers import TRANSPORTS, Caller
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, MOST_SESSIONS, MOST_TOKENS, Denials
 from chalicelib.domain.events import RANKS, SHOWN_FACTS
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import TRANSPORTS, Caller
 from chalicelib.store.outcomes import LateAnswer
 from tests.counting import Cost, Meter
 from tests.store.samples import (
@@ -34,7 +34,7 @@ from tests.store.test_items import LARGEST, longest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from chalicelib.store.outcomes import Renewal
     from tests.store.conftest import Table
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.accounts import Account
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
-from chalicelib.domain.records import Account
 from chalicelib.store import keys
 from chalicelib.store.items import values
 from tests.store.samples import NOW, a_login, a_session, identifier

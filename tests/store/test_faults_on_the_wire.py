@@ -36,7 +36,8 @@ from tests.store.samples import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from chalicelib.domain.records import Account, Login, Session
+    from chalicelib.domain.accounts import Account, Login
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.outcomes import Renewal
 
 DENY_UNTIL = NOW + 1020

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from chalicelib.domain.records import LinkedIdentity, Login, Session
+    from chalicelib.domain.accounts import LinkedIdentity, Login
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.protocol import Store
     from tests.store.conftest import Table
 

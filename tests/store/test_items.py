@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib.domain.callers import TRANSPORTS
 from chalicelib.domain.denials import Denials, deny_until, entry
 from chalicelib.domain.limits import LimitPolicy
-from chalicelib.domain.records import TRANSPORTS
 from chalicelib.providers import PROFILES
 from chalicelib.store import keys
 from chalicelib.store.items.accounts import account_from, login_from, login_item, state_item
@@ -34,7 +34,8 @@ from tests.store.samples import (
 from tests.store.sizes import size_of
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Session, Transport
+    from chalicelib.domain.callers import Transport
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.protocol import Store
     from tests.store.conftest import Table
 

@@ -9,7 +9,7 @@ import pytest
 from tests.store.samples import NOW, a_transaction, identifier
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import PendingLogin
+    from chalicelib.domain.federation import PendingLogin
     from chalicelib.store.protocol import Store
 
 DIGEST = bytes(range(32))

@@ -12,7 +12,8 @@ from chalicelib.store.outcomes import NotRotated
 from tests.store.samples import NOW, a_rotation, a_session, identifier
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Session, Transport
+    from chalicelib.domain.callers import Transport
+    from chalicelib.domain.sessions import Session
     from tests.store.conftest import Table
 
 

@@ -14,7 +14,7 @@ from tests.store.samples import NOW, a_renewal, a_rotation, a_session, identifie
 if TYPE_CHECKING:
     from typing import Any
 
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.outcomes import Renewal
     from chalicelib.store.protocol import Store
     from tests.store.conftest import Table

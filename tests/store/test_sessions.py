@@ -14,7 +14,7 @@ from tests.store.samples import NOW, a_login, a_rotation, a_session, identifier
 if TYPE_CHECKING:
     from typing import Any
 
-    from chalicelib.domain.records import Session
+    from chalicelib.domain.sessions import Session
     from chalicelib.store.outcomes import Rotation
     from chalicelib.store.protocol import Store
     from tests.store.conftest import Table

@@ -11,7 +11,7 @@ from jwt.algorithms import get_default_algorithms
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.keyring import KeyRing
-from chalicelib.domain.records import AccessTokenClaims
+from chalicelib.domain.access_tokens import AccessTokenClaims
 from chalicelib.errors import InvalidToken
 from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
 

@@ -15,7 +15,7 @@ from tests.fakes import START
 from tests.unit.signing import ALGORITHMS, AUDIENCE, CLAIMS, ISSUER, Party
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import AccessTokenClaims
+    from chalicelib.domain.access_tokens import AccessTokenClaims
 
 REQUIRED = (
     *("iss", "sub", "aud", "client_id", "exp", "iat", "jti", "sid", "ver"),

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.audit import MAX_FACT, JsonAuditLog
+from chalicelib.domain.callers import Caller
 from chalicelib.domain.events import EVENTS
-from chalicelib.domain.records import Caller
 from chalicelib.errors import ConfigurationError, InvalidCredentials, InvalidGrant
 from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.settings.config import Config
@@ -22,7 +22,7 @@ from tests.fakes import CLIENT, START, FrozenClock, Keyturn
 from tests.fakes_store import FakeStore
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services.sessions.grants import Grant
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from chalicelib import deadline
 from chalicelib.audit import JsonAuditLog
+from chalicelib.domain.callers import Caller
 from chalicelib.domain.events import EVENTS, KEPT, RANKS
-from chalicelib.domain.records import Caller
 from chalicelib.errors import Unavailable
 from chalicelib.functions import chronicle
 from infra.local.events import delivery
@@ -28,7 +28,7 @@ from tests.faults import FaultyStore
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chalicelib.domain.records import SecurityEvent
+    from chalicelib.domain.events import SecurityEvent
 
 SUB = "s" * 22
 LOG_ID = "3" * 56

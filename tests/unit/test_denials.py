@@ -33,7 +33,7 @@ from tests.unit.signing import CLAIMS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chalicelib.domain.records import AccessTokenClaims
+    from chalicelib.domain.access_tokens import AccessTokenClaims
 
 WRITE_UNIT, READ_UNIT = 1024, 4096  # bytes
 CLOCKS = 5  # seconds by which two containers' clocks differ at most

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.crypto.device_tokens import BODY_BYTES, ID_BYTES, LIFE, MAC_BYTES, Device, DeviceTokens
+from chalicelib.crypto.device_tokens import BODY_BYTES, ID_BYTES, LIFE, MAC_BYTES, DeviceTokens
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.keyring import COOLDOWN, KEPT, KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.random import SystemTokenSource
+from chalicelib.domain.sessions import Device
 from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
 
 if TYPE_CHECKING:

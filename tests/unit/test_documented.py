@@ -17,7 +17,7 @@ import app
 from chalicelib import deadline
 from chalicelib.crypto import keys as key_material
 from chalicelib.crypto import refresh_tokens
-from chalicelib.domain import access_tokens, limits, passwords, records
+from chalicelib.domain import access_tokens, accounts, limits, passwords
 from chalicelib.errors import PasswordRejected
 from chalicelib.settings import config
 from chalicelib.web.endpoint import Credential
@@ -140,7 +140,7 @@ def test_nobody_sets_a_right() -> None:
     rows = table(section("Who may do what"), 1)
     fields = {name.strip("`"): (seen, by) for name, seen, by in rows}
     account = {"sub", "email", "email_verified", "roles"}
-    assert account <= set(records.Account.__slots__)
+    assert account <= set(accounts.Account.__slots__)
     assert set(fields) == account | {"password"}
     assert {name for name, (seen, _) in fields.items() if seen == "yes"} == account
     ours = {name for name, (_, by) in fields.items() if by.startswith("Keyturn")}

@@ -13,11 +13,11 @@ from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.device_tokens import DeviceTokens
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.random import SystemTokenSource
-from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-from chalicelib.domain.access_tokens import LARGEST_NUMBER, MAX_KEY_ID, MAX_LENGTH
-from chalicelib.domain.records import AccessTokenClaims, Principal
-from chalicelib.domain.requirements import parse
-from chalicelib.domain.roles import scope_of
+from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+from chalicelib.domain.access_tokens import LARGEST_NUMBER, MAX_KEY_ID, MAX_LENGTH, AccessTokenClaims
+from chalicelib.domain.callers import Principal
+from chalicelib.domain.requirements import parse, scope_of
+from chalicelib.domain.sessions import RefreshToken
 from chalicelib.errors import ConfigurationError
 from chalicelib.guard.verdicts import context_of
 from chalicelib.handlers.accounts import LOG_IN

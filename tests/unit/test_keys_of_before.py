@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.crypto.csrf_tokens import CsrfTokens
-from chalicelib.crypto.device_tokens import Device, DeviceTokens
+from chalicelib.crypto.device_tokens import DeviceTokens
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.login_states import LoginStates
 from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+from chalicelib.domain.sessions import Device
 from chalicelib.errors import LoginExpired
 from infra import rotate as command
 from infra.failure import Failure
@@ -27,7 +28,7 @@ from tests.fakes import GROUPS, PREFIX, START, FrozenClock, parameters_with_keys
 from tests.unit.key_makers import NAMES, SETS, Cut, Recorder, ensure, rotate, secrets, works, works_or_refuses_all
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
 
 # Two secrets, as after a rotation: what is copied is the whole set.
 BEFORE = [

@@ -16,7 +16,6 @@ from chalicelib.crypto.keyring import KEPT, KeyRing
 from chalicelib.crypto.keys import SESSIONS
 from chalicelib.crypto.refresh_tokens import (
     Label,
-    RefreshToken,
     RefreshTokenCodec,
     answered_to,
     digest,
@@ -25,8 +24,9 @@ from chalicelib.crypto.refresh_tokens import (
     unwrap,
     wrap,
 )
-from chalicelib.domain.records import TRANSPORTS, Transport
+from chalicelib.domain.callers import TRANSPORTS, Transport
 from chalicelib.domain.rotation import Place
+from chalicelib.domain.sessions import RefreshToken
 from chalicelib.errors import InvalidGrant
 from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
 from tests.unit.test_rotation import HELD

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.crypto.device_tokens import Device
+from chalicelib.domain.callers import Caller
 from chalicelib.domain.limits import HOUR, LimitPolicy
 from chalicelib.domain.moments import Moment
-from chalicelib.domain.records import Caller
+from chalicelib.domain.sessions import Device
 from chalicelib.errors import TooManyRequests
 from chalicelib.services.attempts import REMEMBERED, Attempts, Refusals
 from tests.fakes import CLIENT, START, FrozenClock, RecordingAudit

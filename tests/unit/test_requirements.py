@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.records import Principal
+from chalicelib.domain.callers import Principal
 from chalicelib.domain.requirements import OLDEST_LOGIN, Requirement, parse
 from tests.fakes import START
 

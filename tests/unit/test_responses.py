@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.records import Account, Transport
+from chalicelib.domain.accounts import Account
 from chalicelib.services.sessions.grants import Grant, RefreshGrant
 from chalicelib.web.cookies import REFRESH, SESSION, cleared, credential_cookie, device_cookie, other_device_cookie
 from chalicelib.web.responses import json_response, no_content, problem, token_response
 from tests.fakes import config
+
+if TYPE_CHECKING:
+    from chalicelib.domain.callers import Transport
 
 ACCOUNT = Account(sub="S" * 22, email="ada@example.com", roles=("user",))
 REFRESH_TOKEN = "kt1.k.refresh-token"

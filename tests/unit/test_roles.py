@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.domain.roles import scope_of
+from chalicelib.domain.requirements import scope_of
 
 ROLE_SCOPES = {"user": ("profile", "orders:read"), "clerk": ("orders:read", "orders:write")}
 

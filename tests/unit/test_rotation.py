@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.records import Session
 from chalicelib.domain.rotation import OFTEN_SECONDS, Answer, Place, answer, is_inside, late_answers, place
+from chalicelib.domain.sessions import Session
 from tests.fakes import START
 
 WINDOW = 20

@@ -9,7 +9,8 @@ from chalicelib.domain.denials import deny_until
 from chalicelib.errors import InvalidToken, Unavailable
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Account, Caller, Principal
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Caller, Principal
     from chalicelib.ports import AuditLog, Clock
     from chalicelib.store.protocol import AccountStore
 

@@ -14,8 +14,9 @@ from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Caller, Login, Principal, Session
+    from chalicelib.domain.accounts import Login
+    from chalicelib.domain.callers import Caller, Principal
+    from chalicelib.domain.sessions import RefreshToken, Session
     from chalicelib.services.accounts.hashing import Hashing
     from chalicelib.services.accounts.new_passwords import NewPasswords
     from chalicelib.services.attempts import Attempt, Attempts

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from chalicelib.services.sessions.begin import Authenticated
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.device_tokens import Device
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Account, Caller, Transport
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Caller, Transport
+    from chalicelib.domain.sessions import Device, RefreshToken
 
 PASSWORD = ("pwd",)  # RFC 8176 section 2
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Login
+    from chalicelib.domain.accounts import Login
     from chalicelib.ports import PasswordHasher
     from chalicelib.services.attempts import Attempt, Attempts
 

@@ -10,8 +10,10 @@ from chalicelib.emails import canonical_email
 from chalicelib.errors import InvalidCredentials, Unavailable
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.device_tokens import Device, DeviceTokens
-    from chalicelib.domain.records import Caller, Login
+    from chalicelib.crypto.device_tokens import DeviceTokens
+    from chalicelib.domain.accounts import Login
+    from chalicelib.domain.callers import Caller
+    from chalicelib.domain.sessions import Device
     from chalicelib.services.accounts.credentials import Credentials
     from chalicelib.services.accounts.hashing import Hashing
     from chalicelib.services.attempts import Attempts

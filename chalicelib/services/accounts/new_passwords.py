@@ -15,7 +15,7 @@ from chalicelib.domain.passwords import accept_new
 from chalicelib.errors import PasswordRejected, Unavailable
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Caller
+    from chalicelib.domain.callers import Caller
     from chalicelib.ports import AuditLog, BreachedPasswords
 
 PREFIX = 5  # hex digits of a SHA-1 that leave the function: 2**20 ranges, each with hundreds of passwords

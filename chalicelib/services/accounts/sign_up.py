@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
+from chalicelib.domain.accounts import Account, Login
 from chalicelib.domain.passwords import normalised
-from chalicelib.domain.records import Account, Login
-from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
+from chalicelib.domain.requirements import NEW_ACCOUNT_ROLES
 from chalicelib.emails import parse_email
 from chalicelib.errors import EmailTaken
 
 if TYPE_CHECKING:
-    from chalicelib.domain.records import Caller
+    from chalicelib.domain.callers import Caller
     from chalicelib.services.accounts.credentials import Credentials
     from chalicelib.services.accounts.hashing import Hashing
     from chalicelib.services.accounts.new_passwords import NewPasswords

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.login_states import BROWSER_SECRET_BYTES, IDENTIFIER_BYTES, bind
-from chalicelib.domain.records import PendingLogin
+from chalicelib.domain.federation import PendingLogin
 from chalicelib.errors import InvalidRequest, Unavailable
 from chalicelib.services.federation.requests import LOGIN_SECONDS, AuthorizationRequest
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.login_states import LoginStates
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Caller, Principal
+    from chalicelib.domain.callers import Caller, Principal
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services.attempts import Attempts
     from chalicelib.services.federation.providers import Providers
     from chalicelib.services.federation.requests import LoginRequest

@@ -13,8 +13,9 @@ from chalicelib.services.federation.providers import record_refusal
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import AuthorizationCode, Caller, Identity, Principal
+    from chalicelib.domain.callers import Caller, Principal
+    from chalicelib.domain.federation import AuthorizationCode, Identity
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.ports import IdentityProvider
     from chalicelib.services.attempts import Attempts
     from chalicelib.services.federation.identities import Identities

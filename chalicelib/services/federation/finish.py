@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.login_states import IDENTIFIER_BYTES, bind, page_tag
-from chalicelib.domain.records import AuthorizationCode
+from chalicelib.domain.federation import AuthorizationCode
 from chalicelib.errors import (
     AccessDenied,
     AuthError,
@@ -23,7 +23,8 @@ from chalicelib.services.federation.requests import LOGIN_SECONDS, Return
 
 if TYPE_CHECKING:
     from chalicelib.crypto.login_states import Binding, LoginState, LoginStates
-    from chalicelib.domain.records import Caller, Identity, PendingLogin
+    from chalicelib.domain.callers import Caller
+    from chalicelib.domain.federation import Identity, PendingLogin
     from chalicelib.ports import IdentityProvider
     from chalicelib.services.federation.identities import Identities
     from chalicelib.services.federation.log_in import ProviderLogins

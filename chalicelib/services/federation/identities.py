@@ -20,8 +20,10 @@ from chalicelib.services.federation.log_in import link_of
 from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Account, Caller, Identity, Login, Principal, Session
+    from chalicelib.domain.accounts import Account, Login
+    from chalicelib.domain.callers import Caller, Principal
+    from chalicelib.domain.federation import Identity
+    from chalicelib.domain.sessions import RefreshToken, Session
     from chalicelib.ports import AuditLog, Clock, IdentityProvider
     from chalicelib.services.federation.providers import Providers
     from chalicelib.services.sessions.grants import Grant

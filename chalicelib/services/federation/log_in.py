@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
+from chalicelib.domain.accounts import Account, LinkedIdentity, Login
 from chalicelib.domain.denials import deny_until
-from chalicelib.domain.records import Account, LinkedIdentity, Login
-from chalicelib.domain.roles import NEW_ACCOUNT_ROLES
+from chalicelib.domain.requirements import NEW_ACCOUNT_ROLES
 from chalicelib.emails import parse_email, same_mailbox
 from chalicelib.errors import AccessDenied, EmailRequired, EmailTaken, InvalidEmail, Unavailable
 from chalicelib.services.sessions.begin import Authenticated
@@ -27,8 +27,9 @@ from chalicelib.store.outcomes import AccessChanged
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Caller, Identity, Session, Transport
+    from chalicelib.domain.callers import Caller, Transport
+    from chalicelib.domain.federation import Identity
+    from chalicelib.domain.sessions import RefreshToken, Session
     from chalicelib.emails import Address
     from chalicelib.ports import IdentityProvider
     from chalicelib.services.sessions.begin import NewSession, NewSessions

@@ -10,7 +10,7 @@ from chalicelib.errors import ProviderNotFound
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.domain.records import Caller
+    from chalicelib.domain.callers import Caller
     from chalicelib.errors import AuthError
     from chalicelib.ports import AuditLog, IdentityProvider
 

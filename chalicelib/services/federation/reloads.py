@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Account, Session
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.sessions import RefreshToken, Session
     from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.store.protocol import AccountStore
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services.sessions.grants import Grant
 
 LOGIN_SECONDS = 600  # that a login at a provider may take

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from chalicelib import deadline
 from chalicelib.crypto.refresh_tokens import digest, same
-from chalicelib.domain.records import Principal
-from chalicelib.domain.roles import scope_of
+from chalicelib.domain.callers import Principal
+from chalicelib.domain.requirements import scope_of
 from chalicelib.errors import InvalidToken, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
-    from chalicelib.domain.records import AccessTokenClaims, Caller, Session
+    from chalicelib.domain.access_tokens import AccessTokenClaims
+    from chalicelib.domain.callers import Caller
+    from chalicelib.domain.sessions import RefreshToken, Session
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
     from chalicelib.store.protocol import SessionsAndDenials
 

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib import deadline
-from chalicelib.crypto.device_tokens import Device
 from chalicelib.crypto.encoding import b64url, from_b64url
-from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, RefreshToken, answered_to, digest
+from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES, answered_to, digest
 from chalicelib.domain.limits import new_devices
-from chalicelib.domain.records import Session
+from chalicelib.domain.sessions import Device, RefreshToken, Session
 from chalicelib.errors import Unavailable
 from chalicelib.services.in_parallel import in_parallel
 
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
-    from chalicelib.domain.records import Account, Caller, Transport
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Caller, Transport
     from chalicelib.services.sessions.grants import Grant, Grants
     from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.services.surroundings import Surroundings

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
-from chalicelib.domain.access_tokens import LONGEST_AMR
-from chalicelib.domain.records import AccessTokenClaims
-from chalicelib.domain.roles import scope_of
+from chalicelib.domain.access_tokens import LONGEST_AMR, AccessTokenClaims
+from chalicelib.domain.requirements import scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.crypto.csrf_tokens import CsrfTokens
-    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-    from chalicelib.domain.records import Account, Session, Transport
+    from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Transport
+    from chalicelib.domain.sessions import RefreshToken, Session
     from chalicelib.ports import AccessTokenCodec, TokenSource
 
 

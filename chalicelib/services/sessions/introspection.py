@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.crypto.refresh_tokens import digest, same
-from chalicelib.domain.records import TRANSPORTS
+from chalicelib.domain.callers import TRANSPORTS
 from chalicelib.errors import InvalidGrant, InvalidToken
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-    from chalicelib.domain.records import AccessTokenClaims, Session
+    from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+    from chalicelib.domain.access_tokens import AccessTokenClaims
+    from chalicelib.domain.sessions import RefreshToken, Session
     from chalicelib.services.sessions.authorization import Authorization
     from chalicelib.services.sessions.sessions import Sessions
 

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.crypto.encoding import from_b64url
-from chalicelib.crypto.refresh_tokens import SECRET_BYTES, RefreshToken, answered_to, digest, held_secret, same, wrap
+from chalicelib.crypto.refresh_tokens import SECRET_BYTES, answered_to, digest, held_secret, same, wrap
 from chalicelib.domain.rotation import Answer, Place, answer, late_answers, place
+from chalicelib.domain.sessions import RefreshToken
 from chalicelib.errors import InvalidGrant, Unavailable
 from chalicelib.store.outcomes import LateAnswer, NotRotated, Rotated, Rotation
 
 if TYPE_CHECKING:
     from chalicelib.crypto.device_tokens import DeviceTokens
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
-    from chalicelib.domain.records import Account, Caller, Session
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Caller
+    from chalicelib.domain.sessions import Session
     from chalicelib.services.sessions.grants import Grant, Grants
     from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.services.surroundings import Surroundings

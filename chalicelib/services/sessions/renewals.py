@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.crypto.refresh_tokens import SECRET_BYTES, RefreshToken, answered_to, digest, held_secret
+from chalicelib.crypto.refresh_tokens import SECRET_BYTES, answered_to, digest, held_secret
 from chalicelib.domain.rotation import Place, is_inside, place
+from chalicelib.domain.sessions import RefreshToken
 from chalicelib.errors import CredentialRequired, InvalidGrant, InvalidToken, Unavailable
 from chalicelib.store.outcomes import Renewal
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
-    from chalicelib.domain.records import Account, Caller, Session
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Caller
+    from chalicelib.domain.sessions import Session
     from chalicelib.services.sessions.grants import Grant, Grants
     from chalicelib.services.sessions.sessions import Sessions
     from chalicelib.services.surroundings import Surroundings

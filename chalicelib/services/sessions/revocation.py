@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.records import TRANSPORTS
+from chalicelib.domain.callers import TRANSPORTS
 from chalicelib.errors import InvalidGrant, InvalidToken
 
 if TYPE_CHECKING:
-    from chalicelib.crypto.refresh_tokens import RefreshToken, RefreshTokenCodec
-    from chalicelib.domain.records import Caller
+    from chalicelib.crypto.refresh_tokens import RefreshTokenCodec
+    from chalicelib.domain.callers import Caller
+    from chalicelib.domain.sessions import RefreshToken
     from chalicelib.ports import AccessTokenCodec, AuditLog, Clock
     from chalicelib.services.sessions.sessions import Sessions
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.access_tokens import AccessTokenClaims
 from chalicelib.domain.denials import DENIED_TOKENS
 from chalicelib.domain.moments import is_recent
-from chalicelib.domain.records import AccessTokenClaims
 from chalicelib.errors import InsufficientUserAuthentication, SessionNotFound, Unavailable
 from chalicelib.services.in_parallel import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from chalicelib.crypto.refresh_tokens import RefreshToken
+    from chalicelib.domain.accounts import Account
+    from chalicelib.domain.callers import Caller, Principal
     from chalicelib.domain.denials import Denials, Kind
-    from chalicelib.domain.records import Account, Caller, Principal, Session
+    from chalicelib.domain.sessions import RefreshToken, Session
     from chalicelib.ports import AuditLog, Clock
     from chalicelib.store.protocol import AccountsSessionsAndDenials
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import Account, Login
+from chalicelib.domain.accounts import Account, Login
 from chalicelib.store import keys
 from chalicelib.store.items.identities import identity_from, identity_list
 from chalicelib.store.items.values import flag, number, text, text_list

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import SecurityEvent
+from chalicelib.domain.events import SecurityEvent
 from chalicelib.store import keys
 from chalicelib.store.items.values import number, text, user_agent
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import PendingLogin
+from chalicelib.domain.federation import PendingLogin
 from chalicelib.store import keys
 from chalicelib.store.items.values import number, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from chalicelib.store.items.values import Item
 
 

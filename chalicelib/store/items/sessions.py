@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.records import Session
+from chalicelib.domain.sessions import Session
 from chalicelib.store import keys
 from chalicelib.store.items.values import (
     binary,
@@ -20,7 +20,7 @@ from chalicelib.store.items.values import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.domain.records import Transport
+    from chalicelib.domain.callers import Transport
     from chalicelib.store.items.values import Item
 
 

@@ -1,0 +1,33 @@
+"""Who asks: where a request came from, how its credential travels, and whom it was found to be of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Transport = Literal["cookie", "body", "session"]
+TRANSPORTS: tuple[Transport, ...] = ("cookie", "body", "session")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where a request came from, as the gateway saw it: never from a header that the caller can set."""
+
+    address: str
+    user_agent: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a guarded handler acts for: what the authorizer found behind a credential that it accepted.
+
+    `auth_time` is when the person was authenticated, in seconds since the epoch.
+    """
+
+    sub: str
+    sid: str
+    roles: tuple[str, ...]
+    scope: str
+    email_verified: bool
+    auth_time: int
