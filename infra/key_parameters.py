@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.crypto.keys import parse_withdrawn
+from chalicelib.domain.sessions import LONGEST_SESSION
 from chalicelib.errors import ConfigurationError
 from infra.failure import Failure
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 TRIES = 5  # writes of one parameter, each after another command's write was found under the last
 LARGEST = 4096  # bytes of a standard parameter
 # Seconds that an id stays withdrawn: as long as any token under a key can live.
-WITHDRAWN_FOR = 400 * 86400
+WITHDRAWN_FOR = LONGEST_SESSION
 # The name of a set's list, and the member that names each entry.
 MEMBERS = {"keys": "kid", "secrets": "id"}  # pragma: allowlist secret
 

@@ -12,6 +12,8 @@ from chalicelib.crypto.keys import (
     newest_active_key,
     parse_public_keys,
 )
+from chalicelib.domain.denials import LONGEST_ACCESS_TTL
+from chalicelib.domain.sessions import LONGEST_SESSION
 from infra import new_keys, root_of_before
 from infra.failure import Failure
 from infra.key_parameters import (
@@ -36,9 +38,9 @@ if TYPE_CHECKING:
 
 PUBLISHED_AHEAD = 600  # seconds: every container has read a key set by then, whatever its cache did
 # Seconds: the longest access TTL that Config takes, clocks that differ, and what `_at_once` dates a key back by.
-KEPT_AFTER_SUCCESSOR = 3600 + 300 + PUBLISHED_AHEAD
+KEPT_AFTER_SUCCESSOR = LONGEST_ACCESS_TTL + 300 + PUBLISHED_AHEAD
 # Seconds by group: the longest absolute session lifetime that Config takes; a device token's life, and clocks.
-SECRET_KEPT_AFTER_SUCCESSOR = {SESSIONS: 400 * 86400, LOGINS: LIFE + 300}
+SECRET_KEPT_AFTER_SUCCESSOR = {SESSIONS: LONGEST_SESSION, LOGINS: LIFE + 300}
 
 
 def ensure(ssm: SSMClient, prefix: str, algorithm: str, now: int) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from chalicelib.domain.moments import is_recent
+from chalicelib.domain.sessions import LONGEST_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +24,6 @@ INSUFFICIENT_SCOPE = "insufficient_scope"
 # RFC 9470 section 3: the authentication event does not meet the requirements.
 INSUFFICIENT_USER_AUTHENTICATION = "insufficient_user_authentication"
 
-OLDEST_LOGIN = 400 * 86400  # seconds: no session lives longer
 
 # One condition of the notation, `max_age=300`. A scope may hold `=` itself (RFC 6749 section 3.3).
 CONDITION = re.compile(r"(role|scope)=(\S+)|max_age=([0-9]{1,9})|answer=(policy|simple)", re.ASCII)
@@ -76,7 +76,7 @@ def parse(text: str) -> Requirement | None:
         else:
             answers.append(answer)
     stated = bool(text.split()) and len(ages) <= 1 and len(answers) <= 1
-    if not stated or any(not 1 <= age <= OLDEST_LOGIN for age in ages):
+    if not stated or any(not 1 <= age <= LONGEST_SESSION for age in ages):
         return None
     return Requirement(
         roles=frozenset(named["role"]),

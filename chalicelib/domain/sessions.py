@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport
 
 
+LONGEST_SESSION = 400 * 86400  # seconds: browsers keep no cookie longer, and no setting admits more
+USER_AGENT_BYTES = 160  # that a session keeps of the login's user agent
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One login on one device, and the generation of refresh token that it holds. domain/rotation.py draws the line.

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from chalicelib.domain.callers import Caller
-from chalicelib.web.request import MAX_USER_AGENT, Request
+from chalicelib.domain.sessions import USER_AGENT_BYTES
+from chalicelib.web.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +111,7 @@ def _client(context: Mapping[str, Any], headers: Mapping[str, tuple[str, ...]], 
     identity = _object(context.get("http" if kind == "http2" else "identity"))
     return Caller(
         address=_short(_text(identity.get("sourceIp")), MAX_TEXT),
-        user_agent=_short(" ".join(headers.get("user-agent", ())), MAX_USER_AGENT),
+        user_agent=_short(" ".join(headers.get("user-agent", ())), USER_AGENT_BYTES),
         request_id=_short(_text(context.get("requestId")), MAX_TEXT),
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.errors import ProviderError
 from chalicelib.providers import http
 from chalicelib.providers.remembered import FAILING, Remembered
-from chalicelib.settings.environment import HOSTS_OF_THIS_MACHINE
+from chalicelib.settings.urls import HOSTS_OF_THIS_MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

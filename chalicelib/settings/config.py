@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal, cast
 from chalicelib.domain import access_tokens
 from chalicelib.domain.denials import LONGEST_ACCESS_TTL
 from chalicelib.domain.requirements import NEW_ACCOUNT_ROLES, scope_of
-from chalicelib.settings.environment import Environment, is_local, provider_variable
+from chalicelib.domain.sessions import LONGEST_SESSION
+from chalicelib.settings.environment import Environment, provider_variable
+from chalicelib.settings.urls import is_local
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from chalicelib.settings.environment import ProviderSettings
 
 SameSite = Literal["Strict", "Lax", "None"]
+
+# Of each the first is the default.
+SAME_SITES: tuple[SameSite, ...] = ("Lax", "Strict", "None")
+SIGNING_ALGORITHMS = ("RS256", "ES256", "EdDSA")
+ARGON2_PROFILES = ("default", "rfc9106", "testing")
 
 DAY = 86400
 LEAST_ROTATION_WINDOW = 10  # seconds: a shorter window logs out tabs that a slow network or two clocks keep apart
@@ -37,9 +44,9 @@ class Config:
     refresh_idle_ttl: int = 14 * DAY
     refresh_absolute_ttl: int = 90 * DAY
     rotation_window: int = 20
-    signing_algorithm: str = "RS256"
-    cookie_samesite: SameSite = "Lax"
-    argon2_profile: str = "default"
+    signing_algorithm: str = SIGNING_ALGORITHMS[0]
+    cookie_samesite: SameSite = SAME_SITES[0]
+    argon2_profile: str = ARGON2_PROFILES[0]
     password_min_length: int = 8
     role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     return_to: frozenset[str] = frozenset()
@@ -65,33 +72,38 @@ class Config:
     @classmethod
     def read(cls, env: Environment) -> Config:
         """Read them from this environment, as `from_env` does. `env.asked` then holds the name of every setting."""
+        default = cls(table="", issuer="", audience="", parameters="")
         config = cls(
             table=env.text("KEYTURN_TABLE"),
             issuer=env.issuer("KEYTURN_ISSUER"),
             audience=env.text("KEYTURN_AUDIENCE"),
             parameters=env.prefix("KEYTURN_PARAMETERS"),
             allowed_origins=env.origins("KEYTURN_ALLOWED_ORIGINS"),
-            access_ttl=env.seconds("KEYTURN_ACCESS_TTL", 900, 60, LONGEST_ACCESS_TTL),
-            refresh_idle_ttl=env.seconds("KEYTURN_REFRESH_IDLE_TTL", 14 * DAY, 300, 400 * DAY),
-            refresh_absolute_ttl=env.seconds("KEYTURN_REFRESH_ABSOLUTE_TTL", 90 * DAY, 300, 400 * DAY),
-            rotation_window=env.seconds("KEYTURN_ROTATION_WINDOW", 20, 0, 60),
-            signing_algorithm=env.choice("KEYTURN_SIGNING_ALGORITHM", ("RS256", "ES256", "EdDSA")),
-            cookie_samesite=cast("SameSite", env.choice("KEYTURN_COOKIE_SAMESITE", ("Lax", "Strict", "None"))),
-            argon2_profile=env.choice("KEYTURN_ARGON2_PROFILE", ("default", "rfc9106", "testing")),
-            password_min_length=env.number("KEYTURN_PASSWORD_MIN_LENGTH", 8, 8, 64),
+            access_ttl=env.seconds("KEYTURN_ACCESS_TTL", default.access_ttl, 60, LONGEST_ACCESS_TTL),
+            refresh_idle_ttl=env.seconds("KEYTURN_REFRESH_IDLE_TTL", default.refresh_idle_ttl, 300, LONGEST_SESSION),
+            refresh_absolute_ttl=env.seconds(
+                "KEYTURN_REFRESH_ABSOLUTE_TTL", default.refresh_absolute_ttl, 300, LONGEST_SESSION
+            ),
+            rotation_window=env.seconds("KEYTURN_ROTATION_WINDOW", default.rotation_window, 0, 60),
+            signing_algorithm=env.choice("KEYTURN_SIGNING_ALGORITHM", SIGNING_ALGORITHMS),
+            cookie_samesite=cast("SameSite", env.choice("KEYTURN_COOKIE_SAMESITE", SAME_SITES)),
+            argon2_profile=env.choice("KEYTURN_ARGON2_PROFILE", ARGON2_PROFILES),
+            password_min_length=env.number("KEYTURN_PASSWORD_MIN_LENGTH", default.password_min_length, 8, 64),
             role_scopes=env.role_scopes("KEYTURN_ROLE_SCOPES"),
             return_to=env.pages("KEYTURN_RETURN_TO"),
             providers=env.providers(),
             guards=env.guards("KEYTURN_GUARDS"),
             guarded_apis=env.apis("KEYTURN_GUARDED_APIS"),
-            login_attempts=env.number("KEYTURN_LOGIN_ATTEMPTS", 20, 5, 1000),
-            address_attempts=env.number("KEYTURN_ADDRESS_ATTEMPTS", 300, 20, 100_000),
-            signup_attempts=env.number("KEYTURN_SIGNUP_ATTEMPTS", 100, 5, 100_000),
+            login_attempts=env.number("KEYTURN_LOGIN_ATTEMPTS", default.login_attempts, 5, 1000),
+            address_attempts=env.number("KEYTURN_ADDRESS_ATTEMPTS", default.address_attempts, 20, 100_000),
+            signup_attempts=env.number("KEYTURN_SIGNUP_ATTEMPTS", default.signup_attempts, 5, 100_000),
             context_words=env.words("KEYTURN_CONTEXT_WORDS"),
             breached_passwords=env.url("KEYTURN_BREACHED_PASSWORDS"),
-            throttle_rate=env.number("KEYTURN_THROTTLE_RATE", 100, 1, 10_000, " of requests a second"),
-            throttle_burst=env.number("KEYTURN_THROTTLE_BURST", 200, 1, 5000, " of requests"),
-            waf_rate=env.number("KEYTURN_WAF_RATE", 0, 0, 20_000_000, " of requests in five minutes"),
+            throttle_rate=env.number(
+                "KEYTURN_THROTTLE_RATE", default.throttle_rate, 1, 10_000, " of requests a second"
+            ),
+            throttle_burst=env.number("KEYTURN_THROTTLE_BURST", default.throttle_burst, 1, 5000, " of requests"),
+            waf_rate=env.number("KEYTURN_WAF_RATE", default.waf_rate, 0, 20_000_000, " of requests in five minutes"),
         )
         if config.refresh_idle_ttl > config.refresh_absolute_ttl:
             env.problem("KEYTURN_REFRESH_IDLE_TTL", "must not be longer than KEYTURN_REFRESH_ABSOLUTE_TTL")

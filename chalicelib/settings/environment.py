@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING
 from chalicelib.domain import origins, requirements
 from chalicelib.domain.requirements import is_role, is_scope_token
 from chalicelib.errors import ConfigurationError
+from chalicelib.settings import urls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.domain.requirements import Requirement
-
-HOSTS_OF_THIS_MACHINE = {"localhost", "127.0.0.1", "[::1]"}
-
-# Scheme, host, port and path as they are compared, byte for byte: a host in ASCII, no user, no query. Placeholders and
-# wildcards match nothing that a browser or a token says, so they are refused here.
-URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>/[\w.~/-]*)?",
-    re.ASCII,
-)
-DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 # Each identity provider has these, with its name in capitals, after OIDC_ where the operator has named it. Which names
 # there are, chalicelib/providers knows.
@@ -42,7 +33,6 @@ GUARDED_API = re.compile(r"arn:aws[a-z-]*:execute-api:[a-z0-9-]+:[0-9]{12}:(?:[a
 LEAST_WORD = 3  # characters
 # With Keyturn's own 2.5 s it ends within the function's 10 s, and the person is still there.
 MOST_PROVIDER_SECONDS = 6
-MAX_URL = 2048  # characters of a page or a redirect URI, here and in requests that name one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +132,7 @@ class Environment:
         values = {value.strip() for value in self._read(name).split(",") if value.strip()}
         for value in sorted(values):
             # Compared byte for byte, each of them.
-            if not (_is_web_origin(value) or origins.is_packaged(value) or origins.is_loopback(value)):
+            if not (urls.is_web_origin(value) or origins.is_packaged(value) or origins.is_loopback(value)):
                 example = "https://app.example.com or capacitor://localhost"
                 self.problem(name, f"holds {value!r}, which is no origin such as {example}")
         return frozenset(values)
@@ -158,7 +148,7 @@ class Environment:
     def url(self, name: str) -> str:
         """An https URL without query, fragment or trailing slash, or nothing."""
         value = self._read(name)
-        if value and not _is_origin_with_path(value):
+        if value and not urls.is_origin_with_path(value):
             self.problem(name, f"must be an https URL without query, fragment or trailing slash, not {value!r}")
         return value
 
@@ -166,7 +156,7 @@ class Environment:
         """Pages between commas, each an https URL without query or fragment."""
         values = {value.strip() for value in self._read(name).split(",") if value.strip()}
         for value in sorted(values):
-            if not _is_page(value):
+            if not urls.is_page(value):
                 self.problem(name, f"holds {value!r}, which is no page such as https://app.example.com/welcome")
             self._bound_url(name, value)
         return frozenset(values)
@@ -245,7 +235,7 @@ class Environment:
     def _providers_issuer(self, name: str) -> str:
         # To the letter as the provider says it, which may end with a slash.
         value = self._read(name)
-        if value and not _is_page(value):
+        if value and not urls.is_page(value):
             self.problem(name, f"must be an https URL without query or fragment, not {value!r}")
         return value
 
@@ -253,7 +243,7 @@ class Environment:
         clients: dict[str, str] = {}
         for client_id, redirects in self.grouped(name, "client_id=redirect_uri redirect_uri").items():
             for redirect in redirects:
-                if not _is_page(redirect) and not APP_REDIRECT.fullmatch(redirect):
+                if not urls.is_page(redirect) and not APP_REDIRECT.fullmatch(redirect):
                     example = "com.example.app:/callback"
                     self.problem(name, f"holds {redirect!r}, which is no redirect URI such as {example}")
                 self._bound_url(name, redirect)
@@ -264,36 +254,11 @@ class Environment:
 
     def _bound_url(self, name: str, url: str) -> None:
         # No request may name a longer URL, so that it would never be matched.
-        if len(url) > MAX_URL:
-            self.problem(name, f"holds a URL of {len(url)} characters, and at most {MAX_URL} are accepted")
+        if len(url) > urls.MAX_URL:
+            self.problem(name, f"holds a URL of {len(url)} characters, and at most {urls.MAX_URL} are accepted")
 
 
 def _whole(text: str) -> int:
     """The number that plain digits are, -1 for anything else."""
     # isdecimal alone takes digits of every script; int() would read them.
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1  # noqa: PLR2004  # digits
-
-
-def _is_origin_with_path(url: str) -> bool:
-    return not url.endswith("/") and _is_page(url)
-
-
-def _is_page(url: str) -> bool:
-    match = URL.fullmatch(url)
-    return (
-        match is not None
-        and match["port"] != DEFAULT_PORTS[match["scheme"]]
-        and int(match["port"] or 0) < 2**16
-        and (match["scheme"] == "https" or is_local(url))
-    )
-
-
-def _is_web_origin(origin: str) -> bool:
-    """Whether a browser sends it so: in lower case, without default port and path (RFC 6454 section 6.2)."""
-    return _is_origin_with_path(origin) and origin.count("/") == 2 and origin == origin.lower()  # noqa: PLR2004  # of https://
-
-
-def is_local(url: str) -> bool:
-    """Whether the URL is of this machine, whose pages browsers treat as secure without TLS."""
-    match = URL.fullmatch(url)
-    return match is not None and match["host"] in HOSTS_OF_THIS_MACHINE

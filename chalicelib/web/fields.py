@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.domain.callers import TRANSPORTS
-from chalicelib.settings.environment import MAX_URL
+from chalicelib.settings.urls import MAX_URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

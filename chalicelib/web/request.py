@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from chalicelib.domain.callers import Caller, Principal
+from chalicelib.domain.sessions import USER_AGENT_BYTES
 from chalicelib.errors import InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MAX_BODY = 16 * 1024  # bytes
 MAX_HEADER = 10_240  # characters; API Gateway takes no more of all headers together
 MAX_COOKIE = 4096  # characters of its value
-MAX_USER_AGENT = 160  # bytes, which is what a session keeps of it
 
 MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)
 
@@ -222,7 +222,7 @@ def _body(request: ChaliceRequest) -> bytes:
 
 def _user_agent(event: Mapping[str, Any]) -> str:
     value = " ".join(_headers(event).get("user-agent", ()))
-    return value.encode(errors="replace")[:MAX_USER_AGENT].decode(errors="ignore")
+    return value.encode(errors="replace")[:USER_AGENT_BYTES].decode(errors="ignore")
 
 
 def _decoded(part: bytes) -> str:

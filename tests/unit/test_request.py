@@ -11,11 +11,12 @@ from chalice.app import Request as ChaliceRequest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.domain.sessions import USER_AGENT_BYTES
 from chalicelib.errors import AuthError, InvalidRequest, InvalidToken, PayloadTooLarge, UnsupportedMediaType
 from chalicelib.handlers import accounts, federation, identities, tokens
 from chalicelib.web.cookies import REFRESH
 from chalicelib.web.fields import MAX_PASSWORD, MAX_TEXT, NOTHING, Fields, Member
-from chalicelib.web.request import MAX_BODY, MAX_COOKIE, MAX_HEADER, MAX_USER_AGENT, Request, read
+from chalicelib.web.request import MAX_BODY, MAX_COOKIE, MAX_HEADER, Request, read
 from tests.unit.declared import declared_fields
 from tests.unit.events import JSON, chalice_request, event, request
 
@@ -372,7 +373,7 @@ def test_no_header_breaks_the_reading(text: str) -> None:
     """Whatever a header holds, it is a value or none."""
     asked = request(headers={"Cookie": text, "User-Agent": text, "X-CSRF-Token": text, text: text})
     assert asked.cookie(REFRESH) is None or REFRESH in text
-    assert len(asked.caller.user_agent.encode()) <= MAX_USER_AGENT
+    assert len(asked.caller.user_agent.encode()) <= USER_AGENT_BYTES
 
 
 # Who asks -------------------------------------------------------------------------------------------------------------
@@ -398,7 +399,7 @@ def test_client_may_be_unknown(identity: object) -> None:
 
 def test_user_agent_is_cut_between_characters() -> None:
     """160 bytes of it are kept, and no half character."""
-    assert request(headers={"User-Agent": "a" * 500}).caller.user_agent == "a" * MAX_USER_AGENT
+    assert request(headers={"User-Agent": "a" * 500}).caller.user_agent == "a" * USER_AGENT_BYTES
     cut = request(headers={"User-Agent": "a" + "🔑" * 100}).caller.user_agent
     assert cut == "a" + "🔑" * 39
     assert request(headers={"User-Agent": "a\ud800b"}).caller.user_agent == "a?b"

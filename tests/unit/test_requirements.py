@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.callers import Principal
-from chalicelib.domain.requirements import OLDEST_LOGIN, Requirement, parse
+from chalicelib.domain.requirements import Requirement, parse
+from chalicelib.domain.sessions import LONGEST_SESSION
 from tests.fakes import START
 
 PRINCIPAL = Principal(
@@ -90,7 +91,7 @@ def test_notation() -> None:
     )
     assert parse("answer=policy") == Requirement(answer="policy")
     assert parse("answer=simple role=a") == asking("a")
-    assert parse(f"max_age={OLDEST_LOGIN}") == asking(max_age=OLDEST_LOGIN)
+    assert parse(f"max_age={LONGEST_SESSION}") == asking(max_age=LONGEST_SESSION)
 
 
 @pytest.mark.parametrize(

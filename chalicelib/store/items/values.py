@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.domain.sessions import USER_AGENT_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Item = dict[str, Any]
 Value = dict[str, Any]
-
-USER_AGENT_BYTES = 160
 
 
 def text(value: str) -> Value:
