@@ -1,4 +1,4 @@
-"""The contract of the verbs on the token blacklist. What gives way where it is full: tests/unit/test_denials.py."""
+"""The contract of the verbs on the blacklist. What gives way where it is full: tests/unit/domain/test_denials.py."""
 
 from __future__ import annotations
 

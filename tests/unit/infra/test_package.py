@@ -16,7 +16,7 @@ from botocore import xform_name
 from infra import package
 from infra.failure import Failure
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_only_the_code_is_copied(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from chalicelib.providers import PROFILES as PROVIDERS
 from chalicelib.settings.config import DAY, Config
 from chalicelib.settings.environment import PROVIDER_VARIABLE, ProviderSettings
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 LEAST = {
     "KEYTURN_TABLE": "keyturn-prod",
     "KEYTURN_ISSUER": "https://auth.example.com/prod",
@@ -608,7 +608,7 @@ def test_readme_documents_every_variable() -> None:
 
 def test_page_documents_every_variable_of_a_provider() -> None:
     """The page of providers has one line for each variable that a provider has, by the end of its name."""
-    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "providers.md").read_text(encoding="utf-8")
     suffixes = re.findall(r"[A-Z]+(?:_[A-Z]+)*", PROVIDER_VARIABLE.pattern.rpartition("(?:")[2])
     assert re.findall(r"^\| `…_([A-Z_]+)` \|", page, re.MULTILINE) == suffixes
 

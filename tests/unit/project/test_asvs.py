@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/asvs.md").read_text(encoding="utf-8")
 
 # How many lines of each chapter concern an authentication backend, and how many lines each level has among them.
@@ -20,7 +20,7 @@ LEVELS = {"L1": 55, "L2": 133, "L3": 43}
 
 STATES = {"met", "operator"}
 TOLD = {"not applicable", "not held"}  # with a reason behind a colon
-TEST = re.compile(r"`(tests/\w+/test_\w+\.py)::(test_\w+)`")
+TEST = re.compile(r"`(tests/(?:\w+/)+test_\w+\.py)::(test_\w+)`")
 LINK = re.compile(r"\[[^\]]+\]\([^)\s]*#[\w-]+\)")
 
 

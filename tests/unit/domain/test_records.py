@@ -8,8 +8,8 @@ import pytest
 
 from chalicelib.domain.denials import Denials
 from tests.fakes import START
+from tests.unit.domain.test_rotation import HELD
 from tests.unit.signing import CLAIMS
-from tests.unit.test_rotation import HELD
 
 
 @pytest.mark.parametrize(

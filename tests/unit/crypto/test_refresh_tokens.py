@@ -29,7 +29,7 @@ from chalicelib.domain.rotation import Place
 from chalicelib.domain.sessions import RefreshToken
 from chalicelib.errors import InvalidGrant
 from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
-from tests.unit.test_rotation import HELD
+from tests.unit.domain.test_rotation import HELD
 
 bounded = settings(max_examples=100, deadline=None)
 

@@ -22,7 +22,7 @@ from chalicelib.domain.passwords import MAX_LENGTH, accept_new, normalised
 from chalicelib.errors import ConfigurationError, InvalidRequest, PasswordRejected, Unavailable
 from chalicelib.functions import api
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EMAIL = "ada@example.com"
 bounded = settings(max_examples=100, deadline=None)
 cheap = Argon2PasswordHasher(PROFILES["testing"])

@@ -22,7 +22,7 @@ from chalicelib.web.endpoint import Credential
 from chalicelib.web.openapi import VERSION, document
 from tests.unit.declared import declared_fields
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ISSUER = "https://auth.example.com/api"
 DOCUMENT: dict[str, Any] = json.loads(
     json.dumps(document(Config(table="t", issuer=ISSUER, audience="a", parameters="/p"), app.ROUTES))

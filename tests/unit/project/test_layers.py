@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CRYPTO = {"jwt", "argon2", "cryptography", "secrets", "hashlib", "hmac"}
 AWS = {"boto3", "botocore"}
 

@@ -28,7 +28,7 @@ from tests.unit.signing import CLAIMS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENT = (ROOT / "docs/asvs.md").read_text(encoding="utf-8")
 CRYPTO = sorted((ROOT / "chalicelib/crypto").glob("*.py"))

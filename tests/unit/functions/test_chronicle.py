@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SUB = "s" * 22
 LOG_ID = "3" * 56
-FUNCTIONS = Path(__file__).resolve().parents[2] / ".chalice/config.json"
+FUNCTIONS = Path(__file__).resolve().parents[3] / ".chalice/config.json"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from chalicelib import errors
 from chalicelib.errors import AuthError, TooManyRequests, Unavailable
 from chalicelib.web.boundary import FRAMEWORK, STATUS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "errors.md").read_text(encoding="utf-8")
 
 
 def subclasses(of: type[AuthError]) -> list[type[AuthError]]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.declared import declared_fields
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PRODUCT = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
 INFRA = sorted(path for path in (ROOT / "infra").rglob("*.py") if "node_modules" not in path.parts)
 every_module = pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))

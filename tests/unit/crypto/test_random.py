@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jwt.algorithms import AllowedPublicKeys
     from types_boto3_ssm import SSMClient
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # A container that Lambda has frozen and copied, as SnapStart does, is a fork: what it kept of a generator, both have.
 FORKED = """
 import json, os

@@ -17,7 +17,7 @@ import pytest
 
 from tests.iam import ATTRIBUTES, KEYS, STAGES, Ask, allows, policy_of, stage_of, to_parameter, to_table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FUNCTIONS = ("api_handler", "authorize", "chronicle", "guard")
 stages = pytest.mark.parametrize("stage", STAGES)
 each_function = pytest.mark.parametrize("function", FUNCTIONS)

@@ -16,7 +16,7 @@ from tests.fakes_store import FakeStore
 from tests.flows.steps import sign_up
 from tests.store.samples import an_event
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RESERVED = {"time", "event", "outcome", "request_id", "address", "user_agent", "client", "_aws", "FunctionName"}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from infra import package
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LOCK = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
 PYPI = "https://pypi.org/simple"
 NPM_LOCKS = ["infra/npm/package-lock.json", "tests/npm/package-lock.json"]

@@ -18,13 +18,13 @@ from infra.deploy import require_client_secrets, verify
 from infra.failure import Failure
 from infra.role_policies import render
 from infra.stage import Stage
-from tests.unit.test_config import documented
+from tests.unit.settings.test_config import documented
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
     from types_boto3_ssm import SSMClient
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = json.loads((ROOT / ".chalice/config.json").read_text())
 STAGES = sorted(DOCUMENT["stages"])
 

