@@ -181,7 +181,7 @@ def _cold_starts(
 
         events = {"authorize": token_event(grant["access_token"]), "guard": guarded.cookie_event(cookie)}
         for name, event in events.items():
-            process = runner.start(ours.task_root, f"chalicelib.functions.authorizers.{name}", settings)
+            process = runner.start(ours.task_root, f"chalicelib.authorizers.{name}", settings)
             start, answer = cold_start(process, event)
             assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow", answer
             starts[name].append(start)

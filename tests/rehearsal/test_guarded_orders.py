@@ -422,7 +422,7 @@ def test_what_is_no_longer_listed_goes(aws: LocalAws, world: World, customer: Cu
     document = json.loads(original)
     settings = document["stages"][STAGE]["environment_variables"]
     settings |= {"KEYTURN_GUARDS": "elsewhere: role=nobody", "KEYTURN_GUARDED_APIS": ""}
-    document["stages"][STAGE]["lambda_functions"]["guard"]["reserved_concurrency"] = 5
+    document["stages"][STAGE]["lambda_functions"] = {"guard": {"reserved_concurrency": 5}}
     path.write_text(json.dumps(document))
     assert "ReservedConcurrentExecutions" not in functions.get_function_concurrency(FunctionName="keyturn-prod-guard")
     try:

@@ -161,7 +161,7 @@ def test_functions_are_configured_as_written(aws: LocalAws, dev: RunningStack) -
     )
     for name in ("authorize", "guard"):
         authorizer = configured[f"keyturn-dev-{name}"]
-        assert authorizer["Handler"] == f"chalicelib.functions.authorizers.{name}"
+        assert authorizer["Handler"] == f"chalicelib.authorizers.{name}"
         assert (authorizer["MemorySize"], authorizer["Timeout"]) == (512, 5)
     issuer = f"https://{dev.api_id}.execute-api.eu-central-1.amazonaws.com/api"
     assert api["Environment"]["Variables"] == {
