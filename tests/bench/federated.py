@@ -22,7 +22,7 @@ NONCE = "a-frontends-own-nonce"
 
 @dataclass
 class Visitor:
-    """Somebody with an account at the provider, and a browser that keeps one cookie."""
+    """Somebody with an account at the provider, and a browser that keeps the cookies of its login."""
 
     provider: hostile.StandIn
     person: Person = field(default_factory=Person)
@@ -36,8 +36,8 @@ class Visitor:
 
     def agree(self, departure: Event) -> None:
         """Go to the provider, say yes, and be sent back."""
-        (cookie,) = departure["multiValueHeaders"]["Set-Cookie"]
-        self.cookie = cookie.partition(";")[0]
+        cookies = departure["multiValueHeaders"]["Set-Cookie"]
+        self.cookie = "; ".join(cookie.partition(";")[0] for cookie in cookies)
         email = self.person.credentials["email"]
         self.provider.person = hostile.Person(email, {"email": email, "email_verified": True})
         self.callback = urlsplit(self.provider.authorize(departure["headers"]["Location"])).query
