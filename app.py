@@ -1,4 +1,4 @@
-"""Every route of Keyturn. What one does stands in chalicelib/handlers; how errors become answers, in its boundary."""
+"""Every route of Keyturn. Handlers say what a route does, chalicelib/web/boundary.py how errors become answers."""
 
 from __future__ import annotations
 

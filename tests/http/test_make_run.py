@@ -186,8 +186,9 @@ def assert_refuses(settings: dict[str, str], *said: str, project: Path = ROOT) -
         ({"KEYTURN_TABEL": "mine"}, ("KEYTURN_TABEL is no setting, the nearest is KEYTURN_TABLE",)),
         ({"KEYTURN_NOWHERE_CLIENT_ID": "x"}, ("KEYTURN_NOWHERE_CLIENT_SECRET_PARAMETER",)),
         ({**GITHUB, "KEYTURN_GITHUB_CLIENT_SECRET": ""}, ("KEYTURN_GITHUB_CLIENT_SECRET must hold",)),
+        ({"KEYTURN_GOOGLE_ISSUER": "https://accounts.google.com"}, ("KEYTURN_GOOGLE_CLIENT_SECRET must hold",)),
     ],
-    ids=["port", "engine", "settings", "unknown", "provider", "secret"],
+    ids=["port", "engine", "settings", "unknown", "provider", "secret", "real google"],
 )
 def test_wrong_setting_is_a_line(settings: dict[str, str], said: tuple[str, ...]) -> None:
     """Whatever is set wrong, a line names it."""

@@ -9,6 +9,7 @@ import pytest
 from chalicelib.aws import parameters as aws_parameters
 from chalicelib.clock import SystemClock
 from chalicelib.crypto.encoding import b64url
+from chalicelib.domain.limits import signup_by_address
 from chalicelib.errors import ConfigurationError, InvalidGrant, InvalidToken, Unavailable
 from chalicelib.functions import api, authorizers, container
 from tests.fakes import PREFIX, FrozenClock, MemoryParameters, parameters_with_keys
@@ -84,11 +85,27 @@ def test_wrong_settings_are_told_until_mended(
 def test_settings_reach_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the environment says is what the services go by."""
     monkeypatch.setenv("KEYTURN_ACCESS_TTL", "300")
-    services = api.services()
-    assert services.config.access_ttl == 300
     monkeypatch.setenv("KEYTURN_ROTATION_WINDOW", "30")
     monkeypatch.setenv("KEYTURN_REFRESH_IDLE_TTL", "3600")
-    assert services.refresh.grants.access_ttl == 300
+    monkeypatch.setenv("KEYTURN_REFRESH_ABSOLUTE_TTL", "7200")
+    monkeypatch.setenv("KEYTURN_PASSWORD_MIN_LENGTH", "15")
+    monkeypatch.setenv("KEYTURN_CONTEXT_WORDS", "acme")
+    monkeypatch.setenv("KEYTURN_RETURN_TO", "https://app.example.com/")
+    monkeypatch.setenv("KEYTURN_ROLE_SCOPES", "user=orders:read")
+    monkeypatch.setenv("KEYTURN_SIGNUP_ATTEMPTS", "7")
+    services = api.services()
+    assert services.config.access_ttl == 300
+    grants, new_sessions, passwords = services.refresh.grants, services.log_in.new_sessions, services.sign_up.passwords
+    assert (grants.access_ttl, grants.role_scopes) == (300, {"user": ("orders:read",)})
+    assert services.introspection.authorization.role_scopes == grants.role_scopes
+    assert (new_sessions.idle_ttl, new_sessions.absolute_ttl) == (3600, 7200)
+    assert {(user.rotation_window, user.idle_ttl) for user in (services.refresh, services.renewals)} == {(30, 3600)}
+    assert (passwords.min_length, passwords.context_words) == (15, frozenset({"acme"}))
+    assert (services.providers.return_to, services.providers.issuer) == (
+        frozenset({"https://app.example.com/"}),
+        SETTINGS["KEYTURN_ISSUER"],
+    )
+    assert services.sign_up.attempts.by_signup == signup_by_address(7)
 
 
 @pytest.mark.parametrize("missing", ["public", "sessions", "logins", "signing"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -19,6 +20,7 @@ from chalicelib import errors
 from chalicelib.settings.config import Config
 from chalicelib.web.boundary import STATUS
 from chalicelib.web.endpoint import Credential
+from chalicelib.web.fields import Fields
 from chalicelib.web.openapi import VERSION, document
 from tests.unit.declared import declared_fields
 
@@ -88,6 +90,13 @@ def test_path_parameters_are_described(key: str) -> None:
     named = {one["name"]: one["schema"] for one in DESCRIBED[key].get("parameters", []) if one["in"] == "path"}
     assert set(named) == set(re.findall(r"{(\w+)}", key))
     assert all("enum" in schema or re.fullmatch(r"\^.*\$", schema["pattern"]) for schema in named.values())
+
+
+def test_declared_fields_are_used() -> None:
+    """Every body, form and query of the handlers' modules is of one route at least."""
+    modules = [importlib.import_module(route.endpoint.handle.__module__) for route in app.ROUTES]
+    written = {id(one): one.name for module in modules for one in vars(module).values() if isinstance(one, Fields)}
+    assert written.keys() <= {id(one) for one in declared_fields()}
 
 
 def test_declared_fields_have_names_of_their_own() -> None:
