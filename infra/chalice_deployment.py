@@ -114,7 +114,7 @@ def deploy(
 
     Raises what chalice and botocore raise, and ConfigurationError for an environment that the functions would refuse.
     """
-    allowed_origins = Settings.from_env(environment).allowed_origins
+    allowed_origins = Settings.from_env(environment).pages.allowed_origins
     document = json.loads(json.dumps(stage.document))
     configured = document["stages"][stage.name]
     configured["environment_variables"] = dict(environment)

@@ -53,7 +53,7 @@ def deploy(root: Path, stage_name: str) -> str:
 
     _say(f"table {stage.table}: {'created' if table.ensure(dynamodb, stage.table) else 'there'}")
     table.protect(dynamodb, stage.table)
-    for name in keys.ensure(ssm, stage.parameters, config.signing_algorithm, int(time.time())):
+    for name in keys.ensure(ssm, stage.parameters, config.sessions.signing_algorithm, int(time.time())):
         _say(f"parameter {name}: written")
     api_id = ensure_api(apis, ssm, stage)
     url = f"https://{api_id}.execute-api.{session.region_name}.amazonaws.com/{stage.api_stage}"
@@ -67,10 +67,12 @@ def deploy(root: Path, stage_name: str) -> str:
     environment = {"KEYTURN_ISSUER": url, **stage.settings}
     deployed = chalice_deployment.deploy(root, stage, environment, policies, built, session._session)  # noqa: SLF001  # chalice takes botocore's
     # Who may ask is put right before anything else can fail: an API that is no longer listed must not go on asking.
-    guards.ensure(functions, deployed, config.guards, own=own_api(session, api_id), guarded=config.guarded_apis)
+    guards.ensure(
+        functions, deployed, config.guards.requirements, own=own_api(session, api_id), guarded=config.guards.apis
+    )
     edge.throttle(apis, stage, api_id, config)
     served = stage.served_by(api_id, session.region_name)
-    edge.guard_by_rate(session.client("wafv2"), stage, served, config.waf_rate)
+    edge.guard_by_rate(session.client("wafv2"), stage, served, config.limits.waf_rate)
     verify(functions, deployed, built.digest)
     events.ensure(functions, logs, stage, deployed)
     for resource in sorted({*stage.deployed_resources(functions)} - {*deployed}):

@@ -37,7 +37,7 @@ def throttle(apis: APIGatewayClient, stage: Stage, api_id: str, config: Config) 
     After each deployment: whoever deploys by other means may have made the stage anew. 429 comes from API Gateway then,
     with the body and headers of infra/gateway.py.
     """
-    limits = {"rateLimit": config.throttle_rate, "burstLimit": config.throttle_burst}
+    limits = {"rateLimit": config.limits.throttle_rate, "burstLimit": config.limits.throttle_burst}
     apis.update_stage(
         restApiId=api_id,
         stageName=stage.api_stage,

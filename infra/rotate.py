@@ -23,7 +23,7 @@ def rotate(stage_name: str, *, leaked: bool) -> None:
     config = Config.from_env({"KEYTURN_ISSUER": "https://not-needed.invalid", **stage.settings})
     ssm = boto3.Session().client("ssm")
     renew = keys.replace if leaked else keys.rotate
-    for name in renew(ssm, stage.parameters, config.signing_algorithm, int(time.time())):
+    for name in renew(ssm, stage.parameters, config.sessions.signing_algorithm, int(time.time())):
         print(f"parameter {name}: changed")
     print("The new keys sign now." if leaked else f"The new keys sign in {keys.PUBLISHED_AHEAD // 60} minutes.")
 

@@ -16,6 +16,11 @@ from chalicelib.errors import Unavailable
 from chalicelib.functions import api
 from chalicelib.services.sessions.authorization import Authorization, principal_of
 from chalicelib.settings.config import Config
+from chalicelib.settings.guards import GuardSettings
+from chalicelib.settings.limits import LimitSettings
+from chalicelib.settings.pages import PageSettings
+from chalicelib.settings.passwords import PasswordSettings
+from chalicelib.settings.sessions import SessionSettings
 from infra import keys
 
 if TYPE_CHECKING:
@@ -184,8 +189,17 @@ class RecordingAudit:
         return [name for name, _ in self.events]
 
 
+GROUPS_OF_SETTINGS: dict[str, Any] = {
+    "sessions": SessionSettings,
+    "pages": PageSettings,
+    "passwords": PasswordSettings,
+    "limits": LimitSettings,
+    "guards": GuardSettings,
+}
+
+
 def config(**settings: Any) -> Config:
-    """Settings for tests: the cheap password hash; everything else as deployed."""
+    """Settings for tests, each by its own name, whatever its group: the cheap password hash, else as deployed."""
     given: dict[str, Any] = {
         "table": "keyturn-test",
         "issuer": "https://auth.example.com",
@@ -193,11 +207,14 @@ def config(**settings: Any) -> Config:
         "parameters": PREFIX,
         "allowed_origins": frozenset({ORIGIN}),
         "argon2_profile": "testing",
-        "role_scopes": {},
         "return_to": frozenset({PAGE}),
         **settings,
     }
-    return Config(**given)
+    groups = {
+        name: group(**{field: given.pop(field) for field in group._fields if field in given})
+        for name, group in GROUPS_OF_SETTINGS.items()
+    }
+    return Config(**given, **groups)
 
 
 @dataclass
@@ -225,7 +242,11 @@ class Keyturn:
     def authorization(self) -> Authorization:
         """A cold authorizer container."""
         return Authorization(
-            self.services.access_tokens, self.store, self.clock, self.audit, role_scopes=self.config.role_scopes
+            self.services.access_tokens,
+            self.store,
+            self.clock,
+            self.audit,
+            role_scopes=self.config.sessions.role_scopes,
         )
 
     def authorize(self, access_token: str | None) -> AccessTokenClaims:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jwt
 from cryptography.hazmat.primitives import hashes
@@ -53,8 +53,7 @@ REMEDY = "run `make deploy` (locally: `make run`), which makes what is missing"
 REPLACE = "run `make rotate-keys LEAKED=yes`, which replaces every key"
 
 
-@dataclass(frozen=True, slots=True)
-class VerificationKey:
+class VerificationKey(NamedTuple):
     """A public key with the one algorithm it is for: taken from the key, never from a token's header."""
 
     kid: str

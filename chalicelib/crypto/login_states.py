@@ -18,7 +18,7 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.errors import LoginExpired
@@ -35,8 +35,7 @@ STATE = re.compile(r"[A-Za-z0-9_-]{59}")
 BROWSER_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-@dataclass(frozen=True, slots=True)
-class LoginState:
+class LoginState(NamedTuple):
     """What a genuine `state` says: which login it is of, which page it comes back to (`page_tag`), and until when."""
 
     identifier: bytes

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import TIMEOUT_MAX, BoundedSemaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from argon2 import PasswordHasher as Argon2Hasher
 from argon2 import Type
@@ -35,8 +34,7 @@ UNREADABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """argon2id's parameters: memory in KiB, passes over it, lanes."""
 
     memory_cost: int

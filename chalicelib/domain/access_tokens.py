@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +20,7 @@ LONGEST_AMR = ("A" * 32,)
 SIGNATURE_BYTES = {"RS256": 3072 // 8, "ES256": 64, "EdDSA": 64}  # RS256: docs/decisions/0004-rsa-3072.md
 
 
-@dataclass(frozen=True, slots=True)
-class AccessTokenClaims:
+class AccessTokenClaims(NamedTuple):
     """The claims of an access token (RFC 9068 section 2.2) that Keyturn decides by."""
 
     sub: str

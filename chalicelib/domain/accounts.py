@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """A person's account. `epoch` counts revocations: tokens and sessions of an older epoch are dead.
 
     Accounts are unique by `email`, the canonical address. `address` is the address as it was typed or proven, where
@@ -28,11 +27,10 @@ class Account:
 
     def proven(self, address: str) -> Account:
         """The account with its address as it has been proven."""
-        return replace(self, email_verified=True, address=None if address == self.email else address)
+        return self._replace(email_verified=True, address=None if address == self.email else address)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkedIdentity:
+class LinkedIdentity(NamedTuple):
     """An identity that opens an account: the provider's, and `subject` at `issuer`, which is the configured issuer.
 
     `email` is what the provider told when it was linked: for the person to know it by, never to decide by.
@@ -45,8 +43,7 @@ class LinkedIdentity:
     linked_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(NamedTuple):
     """An account with its ways in: the digest that a password is verified against, if any, and identities.
 
     `given_up` are the providers whose identity its owner has removed: no address links one again, the owner does.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Transport = Literal["cookie", "body", "session"]
 TRANSPORTS: tuple[Transport, ...] = ("cookie", "body", "session")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Where a request came from, as the gateway saw it: never from a header that the caller can set."""
 
     address: str
@@ -18,8 +16,7 @@ class Caller:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """Who a guarded handler acts for: what the authorizer found behind a credential that it accepted.
 
     `auth_time` is when the person was authenticated, in seconds since the epoch.

@@ -6,7 +6,6 @@ of them means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ SHOWN_FACTS: Mapping[str, str] = {
 KEPT = 90 * 86400  # seconds: as long as the log (infra/deploy.py) and the longest session
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityEvent:
+class SecurityEvent(NamedTuple):
     """One decision about an account, as its owner may read it until `expires_at`.
 
     `id` tells events of one second apart, the same for each delivery of one event. `event` and `outcome` are of

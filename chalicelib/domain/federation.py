@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport
 
 
-@dataclass(frozen=True, slots=True)
-class PendingLogin:
+class PendingLogin(NamedTuple):
     """A login that a browser has begun at an identity provider, and may finish once until `expires_at`.
 
     `linking` is (sub, sid, generation) of the credential that asked to link what comes of it; None where it is to begin

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LimitPolicy:
+class LimitPolicy(NamedTuple):
     """Growing delays: `tiers` are (attempts, seconds apart), ascending; beyond the last one, `final_spacing` seconds.
 
     An attempt that is refused is not counted, so nobody can push another person's delay past `final_spacing`, and a

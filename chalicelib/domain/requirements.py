@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from chalicelib.domain.moments import is_recent
 from chalicelib.domain.sessions import LONGEST_SESSION
@@ -29,8 +28,7 @@ INSUFFICIENT_USER_AUTHENTICATION = "insufficient_user_authentication"
 CONDITION = re.compile(r"(role|scope)=(\S+)|max_age=([0-9]{1,9})|answer=(policy|simple)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """All of it must hold; an empty one asks for nothing. `max_age`: seconds that the login may lie back.
 
     `answer` is the form in which HTTP APIs of payload 2.0 are answered; every other kind takes a policy alone.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport
@@ -13,8 +13,7 @@ LONGEST_SESSION = 400 * 86400  # seconds: browsers keep no cookie longer, and no
 USER_AGENT_BYTES = 160  # that a session keeps of the login's user agent
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """One login on one device, and the generation of refresh token that it holds. domain/rotation.py draws the line.
 
     `digest` is SHA-256 of the held generation's secret. `wrapped` is that secret, encrypted under its predecessor's:
@@ -89,8 +88,7 @@ class RefreshToken:
     secret: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """A device that has logged in to the account while it was of this epoch. `id` is random (base64url)."""
 
     id: str

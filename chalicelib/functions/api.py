@@ -98,12 +98,12 @@ def _connected(config: Config, parameters: ParameterSource) -> Mapping[str, Iden
 
 def _breached(config: Config) -> BreachedPasswords | None:
     """The list of breached passwords, where the operator names one."""
-    if not config.breached_passwords:
+    if not config.passwords.breached_passwords:
         return None
     # 9 ms of a cold start: it brings the room of outside services, which a stage without a list need not pay.
     from chalicelib.providers.breached import BreachedPasswords  # noqa: PLC0415
 
-    return BreachedPasswords(config.breached_passwords)
+    return BreachedPasswords(config.passwords.breached_passwords)
 
 
 def _memory(environ: Mapping[str, str]) -> int:
@@ -131,8 +131,8 @@ def compose(
         access_tokens,
         refresh_tokens,
         csrf_tokens,
-        access_ttl=config.access_ttl,
-        role_scopes=config.role_scopes,
+        access_ttl=config.sessions.access_ttl,
+        role_scopes=config.sessions.role_scopes,
     )
     new_sessions = NewSessions(
         store,
@@ -141,29 +141,29 @@ def compose(
         refresh_tokens,
         devices,
         around,
-        idle_ttl=config.refresh_idle_ttl,
-        absolute_ttl=config.refresh_absolute_ttl,
+        idle_ttl=config.sessions.idle_ttl,
+        absolute_ttl=config.sessions.absolute_ttl,
     )
-    of_refreshing = {"rotation_window": config.rotation_window, "idle_ttl": config.refresh_idle_ttl}
+    of_refreshing = {"rotation_window": config.sessions.rotation_window, "idle_ttl": config.sessions.idle_ttl}
     renewals = Renewals(sessions, grants, refresh_tokens, around, **of_refreshing)
     attempts = Attempts(
         store,
         clock,
         audit,
-        login_attempts=config.login_attempts,
-        address_attempts=config.address_attempts,
-        signup_attempts=config.signup_attempts,
+        login_attempts=config.limits.login_attempts,
+        address_attempts=config.limits.address_attempts,
+        signup_attempts=config.limits.signup_attempts,
     )
-    hasher = Argon2PasswordHasher(PROFILES[config.argon2_profile], _memory(os.environ))
+    hasher = Argon2PasswordHasher(PROFILES[config.passwords.argon2_profile], _memory(os.environ))
     hashing = Hashing(hasher, attempts)
     passwords = NewPasswords(
-        _breached(config), audit, min_length=config.password_min_length, context_words=config.context_words
+        _breached(config), audit, min_length=config.passwords.min_length, context_words=config.passwords.context_words
     )
-    providers = Providers(connected, issuer=config.issuer, return_to=config.return_to)
+    providers = Providers(connected, issuer=config.issuer, return_to=config.pages.return_to)
     provider_logins = ProviderLogins(store, sessions, new_sessions, devices, around)
     identities = Identities(store, renewals, providers, clock, audit)
     states = LoginStates(keys)
-    authorization = Authorization(access_tokens, store, clock, audit, role_scopes=config.role_scopes)
+    authorization = Authorization(access_tokens, store, clock, audit, role_scopes=config.sessions.role_scopes)
     return Services(
         config=config,
         clock=clock,

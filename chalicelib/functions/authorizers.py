@@ -48,8 +48,8 @@ def guarding() -> verdicts.Guard:
         authorization=_compose(parts),
         session_tokens=RefreshTokenCodec(parts.keys),
         csrf_tokens=CsrfTokens(parts.keys),
-        allowed_origins=parts.config.allowed_origins,
-        requirements=parts.config.guards,
+        allowed_origins=parts.config.pages.allowed_origins,
+        requirements=parts.config.guards.requirements,
     )
 
 
@@ -119,7 +119,9 @@ def guard(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401  # what L
 def _compose(parts: container.Parts) -> Authorization:
     config = parts.config
     access_tokens = JwtAccessTokenCodec(parts.keys, issuer=config.issuer, audience=config.audience)
-    return Authorization(access_tokens, parts.store, container.clock, container.audit, role_scopes=config.role_scopes)
+    return Authorization(
+        access_tokens, parts.store, container.clock, container.audit, role_scopes=config.sessions.role_scopes
+    )
 
 
 def _warm(compose: Callable[[], object]) -> dict[str, Any]:

@@ -12,8 +12,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from chalicelib.domain.callers import Caller
 from chalicelib.domain.sessions import USER_AGENT_BYTES
@@ -33,8 +32,7 @@ API_AND_STAGE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What API Gateway asks: may this request pass.
 
     `asked` is False where the event names neither a type of question nor an API: it is no question at all. `kind` is

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib.domain.bearer import bearer_token
 from chalicelib.domain.requirements import Requirement, is_role
@@ -47,8 +47,7 @@ class Guard:
     requirements: Mapping[str, Requirement]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The decision about somebody: `error` says why they may not pass, None that they may, with `context`."""
 
     principal_id: str

@@ -53,7 +53,7 @@ def metadata(call: Call) -> Response:
     """
     services = call.services
     issuer = services.config.issuer
-    scopes = sorted({scope for granted in services.config.role_scopes.values() for scope in granted})
+    scopes = sorted({scope for granted in services.config.sessions.role_scopes.values() for scope in granted})
     body: dict[str, Any] = {
         "issuer": issuer,
         "jwks_uri": f"{issuer}/.well-known/jwks.json",

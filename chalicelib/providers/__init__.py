@@ -12,14 +12,13 @@ from chalicelib.providers import apple, github, google, microsoft, oidc
 from chalicelib.providers.client_secrets import Secret, SignedSecret
 from chalicelib.providers.github import GitHub
 from chalicelib.providers.openid import OpenIdProvider
-from chalicelib.settings.environment import provider_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from chalicelib.ports import ClientSecretIssuer, Clock, IdentityProvider, IdTokenVerifier, ParameterSource
     from chalicelib.providers.profile import Profile
-    from chalicelib.settings.environment import ProviderSettings
+    from chalicelib.settings.providers import ProviderSettings
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -45,10 +44,10 @@ def require_known(settings: Mapping[str, ProviderSettings]) -> None:
         problems.extend(_problems(name, given, profile))
         issuer = given.issuer or profile.issuer
         if not issuer:
-            problems.append(f"{provider_variable(name, given, 'ISSUER')} is not set")
+            problems.append(f"{given.variable(name, 'ISSUER')} is not set")
         elif issuer in issuers:
             # An identity is known by its issuer and opens one account: of two such providers, one could not be linked.
-            problems.append(f"{provider_variable(name, given, 'ISSUER')} is that of {issuers[issuer]} too")
+            problems.append(f"{given.variable(name, 'ISSUER')} is that of {issuers[issuer]} too")
         issuers[issuer] = name
     if problems:
         raise ConfigurationError(debug="; ".join(problems))
@@ -81,14 +80,14 @@ def connect(
 
 def _problems(name: str, given: ProviderSettings, profile: Profile) -> Iterator[str]:
     if name != profile.name and (name in PROFILES or name in REGISTERED_METHODS):
-        yield f"{provider_variable(name, given, 'CLIENT_ID')} has the name of something else: choose another name"
+        yield f"{given.variable(name, 'CLIENT_ID')} has the name of something else: choose another name"
     for suffix, value in (("TEAM_ID", given.team_id), ("KEY_ID", given.key_id)):
-        variable = provider_variable(name, given, suffix)
+        variable = given.variable(name, suffix)
         if profile.key_secret and not value:
             yield f"{variable} is not set"
         if value and not profile.key_secret:
             yield f"{variable} is for a provider whose client secrets are signed, such as apple"
     if given.native_clients and not profile.native_clients:
-        yield f"{provider_variable(name, given, 'NATIVE_CLIENT_IDS')} is set, and {profile.name} has no native clients"
+        yield f"{given.variable(name, 'NATIVE_CLIENT_IDS')} is set, and {profile.name} has no native clients"
     if given.trusted_audiences and not profile.openid:
-        yield f"{provider_variable(name, given, 'TRUSTED_AUDIENCES')} is set, and {profile.name} has no audiences"
+        yield f"{given.variable(name, 'TRUSTED_AUDIENCES')} is set, and {profile.name} has no audiences"

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers.remembered import Remembered
-from chalicelib.settings.environment import provider_variable
 
 if TYPE_CHECKING:
     from chalicelib.ports import ClientSecretIssuer, Clock, ParameterSource
-    from chalicelib.settings.environment import ProviderSettings
+    from chalicelib.settings.providers import ProviderSettings
 
 SECRET_FRESH = 60  # seconds: how long a secret that was taken away is still sent
 SECRET_OUTLIVES = 3600  # seconds that it goes on when the parameter store is away
@@ -34,7 +33,7 @@ class Secret:
         parameter = self._settings.secret_parameter
         secret = self._parameters.fetch([parameter]).get(parameter, "").strip()
         if not secret:
-            setting = provider_variable(self._name, self._settings, "CLIENT_SECRET_PARAMETER")
+            setting = self._settings.variable(self._name, "CLIENT_SECRET_PARAMETER")
             message = f"{setting} names {parameter}, which the parameter store does not have"
             raise ConfigurationError(debug=message)
         return secret, SECRET_FRESH

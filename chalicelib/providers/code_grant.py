@@ -13,7 +13,7 @@ from chalicelib.providers import http
 if TYPE_CHECKING:
     from chalicelib.domain.federation import AuthorizationCode
     from chalicelib.providers.http import Answer
-    from chalicelib.settings.environment import ProviderSettings
+    from chalicelib.settings.providers import ProviderSettings
 
 CODE = re.compile(r"[ -~]{1,4096}")  # RFC 6749 appendix A.11
 ERROR_CODE = re.compile(r"[a-z_]{1,64}")  # what RFC 6749 and its extensions register

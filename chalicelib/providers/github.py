@@ -18,7 +18,7 @@ from chalicelib.providers.profile import Profile, Use
 if TYPE_CHECKING:
     from chalicelib.domain.federation import AuthorizationCode
     from chalicelib.providers.code_grant import ClientSecret
-    from chalicelib.settings.environment import ProviderSettings
+    from chalicelib.settings.providers import ProviderSettings
 
 PROFILE = Profile(
     name="github",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chalicelib.ports import Clock, IdTokenVerifier
     from chalicelib.providers.code_grant import ClientSecret
     from chalicelib.providers.profile import Profile
-    from chalicelib.settings.environment import ProviderSettings
+    from chalicelib.settings.providers import ProviderSettings
 
 MAX_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 CLOCK_LEEWAY = 60  # seconds that the provider's clock may be ahead

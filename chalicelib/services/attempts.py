@@ -16,11 +16,10 @@ counted and the machine cannot hash, no guess was made: the attempt is given bac
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from chalicelib import deadline
 from chalicelib.domain import limits
@@ -47,8 +46,7 @@ T = TypeVar("T")
 REMEMBERED = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """An attempt that was counted: on which counters, and when (seconds since the epoch)."""
 
     counters: tuple[Counter, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,15 +58,13 @@ class Renewal(NamedTuple):
     amr: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rotated:
+class Rotated(NamedTuple):
     """The key was turned; the session as it is now."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class NotRotated:
+class NotRotated(NamedTuple):
     """Something that must be held is not. `held` is the session as the refused write found it; None if it is gone."""
 
     held: Session | None

@@ -31,7 +31,7 @@ def credential_cookie(refresh: RefreshGrant, config: Config) -> str | None:
     """The Set-Cookie value that keeps a grant's long-lived half; None where it does not travel as a cookie."""
     name = OF_TRANSPORT.get(refresh.transport)
     # SameSite=None reaches across sites, where browsers keep cookies apart by the site that embeds.
-    partitioned = config.cookie_samesite == "None"
+    partitioned = config.pages.cookie_samesite == "None"
     return name and _set_cookie(name, refresh.refresh_token, refresh.expires_in, config, partitioned=partitioned)
 
 
@@ -62,12 +62,12 @@ def cleared_login(name: str) -> str:
 
 def device_cookie(device_token: str, max_age: int, config: Config) -> str:
     """The Set-Cookie value by which this browser is known at its next login. A logout leaves it: it opens nothing."""
-    return _set_cookie(DEVICE, device_token, max_age, config, partitioned=config.cookie_samesite == "None")
+    return _set_cookie(DEVICE, device_token, max_age, config, partitioned=config.pages.cookie_samesite == "None")
 
 
 def other_device_cookie(config: Config) -> str:
     """The Set-Cookie value that removes the one of another SameSite setting, beside which ours counts for nothing."""
-    return _set_cookie(DEVICE, "", 0, config, partitioned=config.cookie_samesite != "None")
+    return _set_cookie(DEVICE, "", 0, config, partitioned=config.pages.cookie_samesite != "None")
 
 
 def cleared(names: Iterable[str], config: Config) -> list[str]:
@@ -87,5 +87,5 @@ def _login_cookie(name: str, value: str, max_age: int) -> str:
 
 
 def _set_cookie(name: str, value: str, max_age: int, config: Config, *, partitioned: bool) -> str:
-    samesite = "None; Partitioned" if partitioned else config.cookie_samesite
+    samesite = "None; Partitioned" if partitioned else config.pages.cookie_samesite
     return f"{name}={value}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite={samesite}"

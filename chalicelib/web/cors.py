@@ -55,7 +55,7 @@ def _allowed_origin(request: Request, config: Callable[[], Config]) -> str | Non
     if len(origins) != 1:
         return None
     try:
-        return origins[0] if origins[0] in config().allowed_origins else None
+        return origins[0] if origins[0] in config().pages.allowed_origins else None
     except ConfigurationError:
         # Nobody is allowed by settings that cannot be read. The answer has its own error already.
         return None

@@ -68,7 +68,7 @@ def refreshing(request: Request, services: Services, fields: Mapping[str, str]) 
     cookie = carried(request, services, "cookie")
     if cookie is None:
         raise InvalidGrant(debug="no genuine refresh cookie")
-    require_allowed_page(request, services.config.allowed_origins)
+    require_allowed_page(request, services.config.pages.allowed_origins)
     require_csrf_token(request, services.csrf_tokens, cookie.sid)
     return cookie
 
@@ -80,7 +80,7 @@ def leaving(request: Request, services: Services, fields: Mapping[str, str]) -> 
     """
     text = body_refresh_token(request, fields)
     if named_cookies(request):
-        require_allowed_page(request, services.config.allowed_origins)
+        require_allowed_page(request, services.config.pages.allowed_origins)
     presented = carried_sessions(request, services)
     if presented:
         require_csrf_token(request, services.csrf_tokens, presented[0].sid)
@@ -104,7 +104,7 @@ def own_credential(
     session = (principal.sub, principal.sid)
     own = next((held for held in carried_sessions(request, services) if (held.sub, held.sid) == session), None)
     if own is not None:
-        require_allowed_page(request, services.config.allowed_origins)
+        require_allowed_page(request, services.config.pages.allowed_origins)
         require_csrf_token(request, services.csrf_tokens, own.sid)
     elif "authorization" not in request.headers:
         # The guard could read the cookie and we cannot: its keys are a minute older. Nobody asked for a bearer token.
@@ -129,7 +129,7 @@ def sessions_to_end(request: Request, services: Services, transport: Transport) 
     """
     former = carried_sessions(request, services)
     if former or transport in cookies.OF_TRANSPORT:
-        require_allowed_page(request, services.config.allowed_origins)
+        require_allowed_page(request, services.config.pages.allowed_origins)
     if former:
         require_csrf_token(request, services.csrf_tokens, former[0].sid)
     return former

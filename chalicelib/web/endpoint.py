@@ -117,7 +117,7 @@ class Endpoint:
             services.providers.get(path["provider"])
         fields = self._read(request)
         if self.page is Page.ALLOWED:
-            require_allowed_page(request, services.config.allowed_origins)
+            require_allowed_page(request, services.config.pages.allowed_origins)
         accepted = self._accept(request, services, fields, principal)
         return self.handle(Call(request, services, path, fields, accepted, principal))
 

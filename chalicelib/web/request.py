@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from chalicelib.domain.callers import Caller, Principal
@@ -33,8 +32,7 @@ BLANKS = " \t"
 FORM_PAIR = re.compile(rb"(?:[!-$&-~]|%[0-9A-Fa-f]{2})+")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """Method, headers and body of one request, and who made it."""
 
     method: str

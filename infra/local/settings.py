@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from chalicelib import providers
 from chalicelib.errors import ConfigurationError
 from chalicelib.settings.config import Config
-from chalicelib.settings.environment import provider_variable
 from infra.failure import Failure, one_line
 from infra.known_settings import refuse_unknown
 
@@ -88,8 +87,7 @@ def read(environ: MutableMapping[str, str]) -> Settings:
 def _take_secrets(environ: MutableMapping[str, str], config: Config) -> dict[str, str]:
     """Take the client secrets out of the environment, where the app is not to find them."""
     variables = {
-        given.secret_parameter: provider_variable(name, given, "CLIENT_SECRET")
-        for name, given in config.providers.items()
+        given.secret_parameter: given.variable(name, "CLIENT_SECRET") for name, given in config.providers.items()
     }
     secrets = {parameter: environ.pop(variable, "") for parameter, variable in variables.items()}
     if missing := [variables[parameter] for parameter, secret in secrets.items() if not secret]:

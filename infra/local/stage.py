@@ -106,7 +106,7 @@ def _start_engine(children: ExitStack) -> str:
 def _ensure_parameters(ssm: SSMClient, settings: Settings) -> None:
     """Make the keys, unless an earlier run kept them, and put in the client secrets of the identity providers."""
     config = settings.config
-    keys.ensure(ssm, config.parameters, config.signing_algorithm, int(time.time()))
+    keys.ensure(ssm, config.parameters, config.sessions.signing_algorithm, int(time.time()))
     for parameter, secret in settings.secrets.items():
         ssm.put_parameter(Name=parameter, Value=secret, Type="SecureString", Overwrite=True)
 
@@ -121,7 +121,7 @@ def _server(settings: Settings) -> LocalDevServer:
 
     container.audit = JsonAuditLog(container.clock, Handler.audit.write)
     api.services()
-    Handler.gateway_responses = gateway.gateway_responses(container.config().allowed_origins)
+    Handler.gateway_responses = gateway.gateway_responses(container.config().pages.allowed_origins)
     Handler.log_ins = _log_ins(settings)
     try:
         return LocalDevServer(app, config, "127.0.0.1", settings.port, handler_cls=Handler)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.store.outcomes import AccessChanged
@@ -48,7 +47,7 @@ class FakeAccounts(FakeTable):
             login = self.logins.get(email)
             if login is None or login.password_digest != old_digest:
                 return login is not None and login.password_digest == new_digest
-            self.logins[email] = replace(login, password_digest=new_digest)
+            self.logins[email] = login._replace(password_digest=new_digest)
             return True
 
     def change_password(self, login: Login, new_digest: str, renewal: Renewal, *, deny_until: int) -> AccessChanged:
@@ -63,7 +62,7 @@ class FakeAccounts(FakeTable):
             if not self._may_renew(renewal, account.epoch):
                 return AccessChanged.SESSION_MOVED
             self._raise_epoch(account, deny_until, disabled=held.account.disabled)
-            self.logins[account.email] = replace(self.logins[account.email], password_digest=new_digest)
+            self.logins[account.email] = self.logins[account.email]._replace(password_digest=new_digest)
             self._renew(renewal)
             return AccessChanged.CHANGED
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.store.items.values import user_agent
@@ -21,7 +20,7 @@ class FakeEvents(FakeTable):
         """Keep each under its key."""
         with self._lock:
             for event in events:
-                kept = replace(event, user_agent=user_agent(event.user_agent)["S"])
+                kept = event._replace(user_agent=user_agent(event.user_agent)["S"])
                 self.events[event.sub, event.at, event.id] = kept
 
     def list_events(self, sub: str, *, rank: Rank, now: int, limit: int) -> tuple[SecurityEvent, ...]:

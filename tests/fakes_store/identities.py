@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.store.outcomes import AccessChanged, Renewal
@@ -45,7 +44,7 @@ class FakeIdentities(FakeTable):
             self._mark(account.sub, identity)
             held = self.logins[account.email]
             given_up = tuple(name for name in held.given_up if name != identity.provider)
-            self.logins[account.email] = replace(held, identities=(*held.identities, identity), given_up=given_up)
+            self.logins[account.email] = held._replace(identities=(*held.identities, identity), given_up=given_up)
             if proves is not None:
                 self._prove_address(account, proves)
             return AccessChanged.CHANGED
@@ -61,7 +60,7 @@ class FakeIdentities(FakeTable):
             self._mark(account.sub, identity)
             self._raise_epoch(account, deny_until, disabled=self.accounts[account.sub].disabled)
             held = self.logins[account.email]
-            self.logins[account.email] = replace(held, password_digest=None, identities=(identity,), given_up=())
+            self.logins[account.email] = held._replace(password_digest=None, identities=(identity,), given_up=())
             self._prove_address(account, proves)
             return True
 
@@ -77,7 +76,7 @@ class FakeIdentities(FakeTable):
             self._unmark(identity for identity in login.identities if identity not in left)
             held = self.logins[login.account.email]
             given_up = tuple(sorted({*held.given_up, *(gone.provider for gone in held.identities if gone not in left)}))
-            self.logins[login.account.email] = replace(held, identities=left, given_up=given_up)
+            self.logins[login.account.email] = held._replace(identities=left, given_up=given_up)
             return AccessChanged.CHANGED
 
     def _as_read(self, login: Login) -> bool:
@@ -95,5 +94,5 @@ class FakeIdentities(FakeTable):
 
     def _prove_address(self, account: Account, address: str) -> None:
         login, state = self.logins[account.email], self.accounts[account.sub]
-        self.logins[account.email] = replace(login, account=login.account.proven(address))
+        self.logins[account.email] = login._replace(account=login.account.proven(address))
         self.accounts[account.sub] = state.proven(address)

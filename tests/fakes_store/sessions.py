@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.store.outcomes import NotRotated, Rotated
@@ -50,8 +49,7 @@ class FakeSessions(FakeTable):
             ):
                 return NotRotated(held)
             late = rotation.late
-            turned = replace(
-                held,
+            turned = held._replace(
                 generation=held.generation + 1,
                 digest=rotation.next_digest,
                 wrapped=rotation.wrapped,
@@ -80,7 +78,7 @@ class FakeSessions(FakeTable):
         with self._lock:
             held = self.sessions.get((sub, sid))
             if held is not None and (not held.used_at or held.used_at < unless_since):
-                self._write_session(replace(held, used_at=now))
+                self._write_session(held._replace(used_at=now))
 
     def list_sessions(self, sub: str, *, after: str | None, limit: int) -> tuple[tuple[Session, ...], str | None]:
         """Read the account's sessions, in the order of their keys."""

@@ -47,8 +47,8 @@ class FakeTable:
     def _raise_epoch(self, account: Account, deny_until: int, *, disabled: bool) -> None:
         raised = account.epoch + 1
         login, state = self.logins[account.email], self.accounts[account.sub]
-        self.logins[account.email] = replace(login, account=replace(login.account, epoch=raised, disabled=disabled))
-        self.accounts[account.sub] = replace(state, epoch=raised, disabled=disabled)
+        self.logins[account.email] = login._replace(account=login.account._replace(epoch=raised, disabled=disabled))
+        self.accounts[account.sub] = state._replace(epoch=raised, disabled=disabled)
         held = self.denials.get(account.sub, Denials())
         self.denials[account.sub] = replace(held, before_epoch=raised, expires_at=deny_until)
 
@@ -66,8 +66,7 @@ class FakeTable:
     def _renew(self, renewal: Renewal) -> None:
         held = self.sessions[renewal.session.sub, renewal.session.sid]
         self._write_session(
-            replace(
-                held,
+            held._replace(
                 generation=held.generation + 1,
                 floor=held.generation + 1,
                 digest=renewal.next_digest,
@@ -85,6 +84,6 @@ class FakeTable:
         )
 
     def _write_session(self, session: Session) -> Session:
-        stored = replace(session, user_agent=user_agent(session.user_agent)["S"])
+        stored = session._replace(user_agent=user_agent(session.user_agent)["S"])
         self.sessions[session.sub, session.sid] = stored
         return stored

@@ -71,7 +71,7 @@ def _disabled(world: Federated, grant: Grant) -> None:
 
 
 def _idle(world: Federated, _: Grant) -> None:
-    world.keyturn.clock.advance(world.keyturn.config.refresh_idle_ttl)
+    world.keyturn.clock.advance(world.keyturn.config.sessions.idle_ttl)
 
 
 def _item_is_gone(world: Federated, grant: Grant) -> None:
@@ -157,7 +157,7 @@ def test_access_token_of_a_dead_session_changes_nothing(
         assert_nothing_happens(world, store, lambda: keyturn.services.sessions.log_out([], claims, CLIENT))
         assert_nothing_happens(world, store, lambda: keyturn.services.sessions.log_out([presented], claims, CLIENT))
         assert_nothing_happens(world, store, lambda: keyturn.services.revocation.revoke(bearer(grant), CLIENT))
-        world.keyturn.clock.advance(world.keyturn.config.access_ttl)
+        world.keyturn.clock.advance(world.keyturn.config.sessions.access_ttl)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -308,7 +308,7 @@ def test_dead_credential_is_no_way_to_end_somebody_elses_login(keyturn: Keyturn)
 
 def test_absolute_limit_is_a_death_too() -> None:
     """A session over its absolute limit that was used a moment ago."""
-    keyturn = Keyturn(FakeStore(), config=config(refresh_idle_ttl=600, refresh_absolute_ttl=900))
+    keyturn = Keyturn(FakeStore(), config=config(idle_ttl=600, absolute_ttl=900))
     grant = sign_up(keyturn.services)
     keyturn.clock.advance(500)
     grant = refresh(keyturn.services, grant)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,5 +132,5 @@ def test_account_of_a_version_before_holds_the_canonical_address(anywhere: Keytu
     assert "address" not in state_item(account)
     assert account_from(state_item(account)) == account
     assert_holds(anywhere, account, EMAIL)
-    other = replace(account, address="Alice@example.com")
+    other = account._replace(address="Alice@example.com")
     assert account_from(state_item(other)) == other

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,7 +144,7 @@ def test_address_that_is_another_accounts_shows_nothing(federated: Federated) ->
     assert isinstance(store, FakeStore)
     principal = principal_of(federated, grant)
     login = store.logins[EMAIL]
-    store.logins[EMAIL] = replace(login, account=replace(login.account, sub="somebody else"))
+    store.logins[EMAIL] = login._replace(account=login.account._replace(sub="somebody else"))
     with pytest.raises(InvalidToken):
         federated.services.identities.ways_in(principal)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,7 +77,7 @@ def _stolen(keyturn: Keyturn, grant: Grant) -> None:
 
 
 def _expired(keyturn: Keyturn, _: Grant) -> None:
-    keyturn.clock.advance(keyturn.config.refresh_idle_ttl)
+    keyturn.clock.advance(keyturn.config.sessions.idle_ttl)
 
 
 @pytest.mark.parametrize("end", [_logged_out, _logged_out_everywhere, _disabled, _password_changed, _stolen, _expired])
@@ -105,7 +104,7 @@ def test_session_of_a_disabled_account_is_inactive(keyturn: Keyturn) -> None:
     grant = sign_up(keyturn.services)
     assert isinstance(keyturn.store, FakeStore)
     account = keyturn.store.accounts[grant.account.sub]
-    keyturn.store.accounts[account.sub] = replace(account, disabled=True)
+    keyturn.store.accounts[account.sub] = account._replace(disabled=True)
     assert introspect(keyturn, refresh_token(grant)) is None
 
 
@@ -130,7 +129,7 @@ def test_wrong_secret_under_a_good_mac_is_inactive(keyturn: Keyturn) -> None:
 def test_access_token_ends_to_the_second(keyturn: Keyturn) -> None:
     """Active until `exp`, and not in its second (RFC 7519 section 4.1.4)."""
     grant = sign_up(keyturn.services)
-    keyturn.clock.advance(keyturn.config.access_ttl - 1)
+    keyturn.clock.advance(keyturn.config.sessions.access_ttl - 1)
     assert introspect(keyturn, grant.access_token)
     keyturn.clock.advance(1)
     assert introspect(keyturn, grant.access_token) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,12 +135,12 @@ def test_device_keeps_its_id(federated: Federated) -> None:
         assert device_of(keyturn, device_token(grant)) == device
     principal = keyturn.principal(grant.access_token)
     grant = change_password(services, grant, device_token=device_token(grant))
-    assert device_of(keyturn, device_token(grant)) == replace(device, epoch=1)
+    assert device_of(keyturn, device_token(grant)) == device._replace(epoch=1)
     grant = log_in(services, NEW_PASSWORD, device_token=device_token(grant))
-    assert device_of(keyturn, device_token(grant)) == replace(device, epoch=1)
+    assert device_of(keyturn, device_token(grant)) == device._replace(epoch=1)
     services.accounts.log_out_everywhere(principal, CLIENT)
     grant = log_in(services, NEW_PASSWORD, device_token=device_token(grant))
-    assert device_of(keyturn, device_token(grant)) == replace(device, epoch=2)
+    assert device_of(keyturn, device_token(grant)) == device._replace(epoch=2)
     assert device_of(keyturn, device_token(log_in(services, NEW_PASSWORD))).id != device.id
 
 
@@ -309,7 +308,7 @@ def disable_by_hand(keyturn: Keyturn) -> None:
     """The account is disabled, as by an operator's hand, who forgot the epoch."""
     assert isinstance(keyturn.store, FakeStore)
     login = keyturn.store.logins[EMAIL]
-    keyturn.store.logins[EMAIL] = replace(login, account=replace(login.account, disabled=True))
+    keyturn.store.logins[EMAIL] = login._replace(account=login.account._replace(disabled=True))
 
 
 def remove(keyturn: Keyturn) -> None:

@@ -201,7 +201,7 @@ def test_lost_late_answer_is_given_to_no_other_device(anywhere: Keyturn, whose: 
 
 def test_device_token_that_expired_is_no_device() -> None:
     """A device is known for so long: a session that outlives that is answered late no more."""
-    keyturn = Keyturn(FakeStore(), config=config(refresh_idle_ttl=800 * DAY, refresh_absolute_ttl=800 * DAY))
+    keyturn = Keyturn(FakeStore(), config=config(idle_ttl=800 * DAY, absolute_ttl=800 * DAY))
     phone = Phone(keyturn)
     lost = phone.lose(sleep=799 * DAY)
     assert_theft(keyturn, phone.present, lost, phone.grant)
@@ -389,7 +389,7 @@ def test_late_answer_outlives_key_rotation(keyturn: Keyturn) -> None:
 def test_over_a_limit_nobody_is_answered_late(anywhere: Keyturn) -> None:
     """A session that slept past its idle limit is over, and that is no theft."""
     phone = Phone(anywhere)
-    lost = phone.lose(anywhere.config.refresh_idle_ttl)
+    lost = phone.lose(anywhere.config.sessions.idle_ttl)
     events = anywhere.audit.names()
     assert_dead(anywhere, lost, phone.grant)
     assert anywhere.audit.names() == events

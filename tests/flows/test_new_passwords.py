@@ -208,7 +208,7 @@ def test_known_address_is_told_the_same() -> None:
 def test_limiter_guards_the_look_up() -> None:
     """Whoever is told to wait sends nothing out and hashes nothing."""
     world = World()
-    limit = world.keyturn.config.signup_attempts
+    limit = world.keyturn.config.limits.signup_attempts
     for number in range(limit):
         with pytest.raises(PasswordRejected):
             world.sign_up(BREACHED, f"n{number}@example.com")
@@ -241,7 +241,7 @@ def test_nothing_is_asked_where_no_list_is_named() -> None:
 
 def test_minimum_and_words_are_the_operators() -> None:
     """The settings reach the check: a longer minimum, counted beside the words of the stage."""
-    keyturn = Keyturn(FakeStore(), config=config(context_words=WORDS, password_min_length=15))
+    keyturn = Keyturn(FakeStore(), config=config(context_words=WORDS, min_length=15))
     sign_up = keyturn.services.sign_up
     for password in ("x" * 14, "acme " + "horse battery", "wrong horse acme"):
         with pytest.raises(PasswordRejected, match="15"):

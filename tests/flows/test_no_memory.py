@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -227,7 +226,7 @@ def test_digest_that_cannot_be_read_is_the_operators(damaged: str) -> None:
     store = FakeStore()
     keyturn = Keyturn(store)
     grant = sign_up(keyturn.services)
-    store.logins[EMAIL] = replace(store.logins[EMAIL], password_digest=damaged)
+    store.logins[EMAIL] = store.logins[EMAIL]._replace(password_digest=damaged)
     sessions = dict(store.sessions)
     told = f"account {grant.account.sub}: the stored digest"
     with pytest.raises(ConfigurationError, match=told):

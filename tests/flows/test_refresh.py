@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -307,7 +306,7 @@ def test_session_of_a_version_before_is_compared_with_its_login(keyturn: Keyturn
     winner = refresh(keyturn.services, first)
     assert isinstance(keyturn.store, FakeStore)
     key = (first.account.sub, first.session_id)
-    keyturn.store.sessions[key] = replace(keyturn.store.sessions[key], answered=b"")
+    keyturn.store.sessions[key] = keyturn.store.sessions[key]._replace(answered=b"")
     refresh(keyturn.services, winner)
     assert keyturn.audit.names() == ["signed_up"]
     refresh(keyturn.services, winner, ADDRESS)
@@ -420,7 +419,7 @@ def test_transport_survives_rotation(keyturn: Keyturn, transport: str) -> None:
 
 def test_idle_limit_is_counted_from_the_last_rotation(anywhere: Keyturn) -> None:
     """One second before it the session lives and is prolonged; at the limit it is over (ASVS V7.3.1)."""
-    idle = anywhere.config.refresh_idle_ttl
+    idle = anywhere.config.sessions.idle_ttl
     grant = sign_up(anywhere.services)
     for _ in range(3):
         anywhere.clock.advance(idle - 1)
@@ -431,7 +430,7 @@ def test_idle_limit_is_counted_from_the_last_rotation(anywhere: Keyturn) -> None
 
 def test_losers_do_not_prolong_the_session() -> None:
     """Answers inside the window write nothing, the idle limit included."""
-    keyturn = Keyturn(FakeStore(), config=config(refresh_idle_ttl=300, rotation_window=60))
+    keyturn = Keyturn(FakeStore(), config=config(idle_ttl=300, rotation_window=60))
     first = sign_up(keyturn.services)
     winner = refresh(keyturn.services, first)
     keyturn.clock.advance(60)
@@ -443,7 +442,7 @@ def test_losers_do_not_prolong_the_session() -> None:
 
 def test_absolute_limit_ends_a_busy_session(anywhere: Keyturn) -> None:
     """However often it is used, a session ends at its absolute limit, and the cookie with it (ASVS V7.3.2)."""
-    tight = redeployed(anywhere, refresh_idle_ttl=400, refresh_absolute_ttl=1000)
+    tight = redeployed(anywhere, idle_ttl=400, absolute_ttl=1000)
     grant = sign_up(tight.services)
     for elapsed, left in ((300, 400), (300, 400), (300, 100), (99, 1)):
         tight.clock.advance(elapsed)
@@ -458,13 +457,13 @@ def test_lowered_limits_hold_from_the_next_rotation(keyturn: Keyturn) -> None:
     """A shorter idle limit reaches a session when its key turns; the absolute limit is the one it was made with."""
     grant = sign_up(keyturn.services)
     made_at = keyturn.clock.now()
-    tighter = redeployed(keyturn, refresh_idle_ttl=300, refresh_absolute_ttl=600)
+    tighter = redeployed(keyturn, idle_ttl=300, absolute_ttl=600)
     tighter.clock.advance(3600)
     grant = refresh(tighter.services, grant)
     assert long_lived(grant).expires_in == 300
     session = tighter.store.find_session(grant.account.sub, grant.session_id)
     assert session
-    assert session.absolute_expires_at == made_at + keyturn.config.refresh_absolute_ttl
+    assert session.absolute_expires_at == made_at + keyturn.config.sessions.absolute_ttl
     tighter.clock.advance(300)
     with pytest.raises(InvalidGrant):
         refresh(tighter.services, grant)
@@ -472,7 +471,7 @@ def test_lowered_limits_hold_from_the_next_rotation(keyturn: Keyturn) -> None:
 
 def test_raised_limits_bring_no_session_back(keyturn: Keyturn) -> None:
     """What has expired stays dead after a deployment with longer limits, and no session outlives its absolute one."""
-    short = redeployed(keyturn, refresh_idle_ttl=300, refresh_absolute_ttl=600)
+    short = redeployed(keyturn, idle_ttl=300, absolute_ttl=600)
     idle, busy = sign_up(short.services), log_in(short.services)
     short.clock.advance(270)
     busy = refresh(short.services, busy)
@@ -489,7 +488,7 @@ def test_raised_limits_bring_no_session_back(keyturn: Keyturn) -> None:
 def test_access_tokens_end_on_time(keyturn: Keyturn) -> None:
     """An access token is refused from the second of its `exp` on; the session goes on."""
     grant = sign_up(keyturn.services)
-    keyturn.clock.advance(keyturn.config.access_ttl - 1)
+    keyturn.clock.advance(keyturn.config.sessions.access_ttl - 1)
     keyturn.authorize(grant.access_token)
     keyturn.clock.advance(1)
     with pytest.raises(InvalidToken):

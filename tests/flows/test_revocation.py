@@ -71,7 +71,7 @@ def test_cold_container_denies_what_the_last_one_revoked(anywhere: Keyturn) -> N
     log_out(anywhere.services, grant)
     restarted = redeployed(anywhere)
     assert_dead(restarted, grant)
-    restarted.clock.advance(restarted.config.access_ttl - 1)
+    restarted.clock.advance(restarted.config.sessions.access_ttl - 1)
     assert_dead(restarted, grant)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -146,7 +145,7 @@ def test_use_keeps_a_session_that_began_long_ago(make_store: Callable[[], Store]
     sub = sign_up(keyturn.services).account.sub
     noted = "a" + "n".zfill(21)
     session = a_session(sub, sid=noted, transport="session", created_at=START - 6000, rotated_at=START - 6000)
-    keyturn.store.create_session(replace(session, idle_expires_at=START + 86400))
+    keyturn.store.create_session(session._replace(idle_expires_at=START + 86400))
     sids = fill(keyturn, sub, MOST_SESSIONS + 5, "a")
     keyturn.store.touch_session(sub, noted, now=START, unless_since=START - 60)
     log_in(keyturn.services)

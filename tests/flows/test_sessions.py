@@ -150,7 +150,7 @@ def test_ended_sessions_are_not_listed(anywhere: Keyturn) -> None:
 def test_expired_sessions_are_not_listed(keyturn: Keyturn) -> None:
     """The table's TTL lags by days; what is over a limit is not shown meanwhile."""
     sign_up(keyturn.services)
-    keyturn.clock.advance(keyturn.config.refresh_idle_ttl)
+    keyturn.clock.advance(keyturn.config.sessions.idle_ttl)
     grant = log_in(keyturn.services)
     assert listed(keyturn, grant) == [grant.session_id]
 
@@ -202,7 +202,7 @@ def test_session_of_somebody_else_cannot_be_ended(anywhere: Keyturn) -> None:
 
 
 def _is_idle(keyturn: Keyturn, grant: Grant) -> Grant:
-    keyturn.clock.advance(keyturn.config.refresh_idle_ttl)
+    keyturn.clock.advance(keyturn.config.sessions.idle_ttl)
     return grant
 
 

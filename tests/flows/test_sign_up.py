@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chalicelib.domain.callers import Caller
@@ -144,8 +142,8 @@ def test_signups_from_one_address_are_limited() -> None:
 def test_refresh_token_lives_as_long_as_the_idle_limit(keyturn: Keyturn) -> None:
     """The cookie's Max-Age is what is left of the session: the idle limit, or the absolute one where that is nearer."""
     grant = sign_up(keyturn.services)
-    assert long_lived(grant).expires_in == keyturn.config.refresh_idle_ttl
-    assert grant.expires_in == keyturn.config.access_ttl
+    assert long_lived(grant).expires_in == keyturn.config.sessions.idle_ttl
+    assert grant.expires_in == keyturn.config.sessions.access_ttl
 
 
 def test_token_that_cannot_be_signed_leaves_nothing_behind() -> None:
@@ -165,7 +163,7 @@ def test_account_with_too_many_roles_begins_no_session() -> None:
     grant = sign_up(keyturn.services)
     roles = tuple(f"role-{number}" for number in range(1000))
     login = store.logins[EMAIL]
-    store.logins[EMAIL] = replace(login, account=replace(login.account, roles=roles))
+    store.logins[EMAIL] = login._replace(account=login.account._replace(roles=roles))
     sessions, events = dict(store.sessions), list(keyturn.audit.events)
     with pytest.raises(ConfigurationError, match=f"account {grant.account.sub} .* fewer roles"):
         log_in(keyturn.services)
@@ -181,7 +179,7 @@ def test_roles_that_no_token_can_hold_cost_no_session(roles: tuple[str, ...]) ->
     keyturn = Keyturn(store)
     grant = sign_up(keyturn.services)
     account = store.accounts[grant.account.sub]
-    store.accounts[account.sub] = replace(account, roles=roles)
+    store.accounts[account.sub] = account._replace(roles=roles)
     sessions, events = dict(store.sessions), list(keyturn.audit.events)
     for later in (0, 5, 20):
         keyturn.clock.advance(later)

@@ -111,7 +111,7 @@ def test_expired_access_token_of_a_living_session_ends_it(keyturn: Keyturn) -> N
     """Nothing is left of the token itself: whoever sends it wants the session to be over, as at a logout."""
     grant = sign_up(keyturn.services)
     other = log_in(keyturn.services)
-    keyturn.clock.advance(keyturn.config.access_ttl)
+    keyturn.clock.advance(keyturn.config.sessions.access_ttl)
     revoke(keyturn, grant.access_token)
     assert_dead(keyturn, grant)
     assert_works(keyturn, refresh(keyturn.services, other))

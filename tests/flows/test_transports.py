@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,7 +88,7 @@ def ask_with(
         headers = {**request.headers, "cookie": (cookies,)}
         if bearer is not None:
             headers["authorization"] = (f"Bearer {bearer}",)
-        return handle(replace(request, headers=headers), services)
+        return handle(request._replace(headers=headers), services)
 
     return ask(keyturn, handle_with, body, **more)
 

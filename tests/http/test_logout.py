@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +25,7 @@ def expired_bearer(server: Server, held: Held) -> Headers:
     access_tokens = server.services.access_tokens
     claims = access_tokens.verify(held.bearer[1].removeprefix("Bearer "), int(time.time()))
     hour_ago = int(time.time()) - 3600
-    expired = replace(claims, iat=hour_ago - 900, auth_time=hour_ago - 900, exp=hour_ago)
+    expired = claims._replace(iat=hour_ago - 900, auth_time=hour_ago - 900, exp=hour_ago)
     return [("Authorization", f"Bearer {access_tokens.issue(expired)}")]
 
 

@@ -153,7 +153,7 @@ def test_active_refresh_token(server: Server, client: Client, transport: str) ->
     told = reply.json
     assert (told["sub"], told["sid"]) == (held.reply.json["user"]["sub"], held.session_id)
     assert (told["iss"], told["active"]) == (server.url, True)
-    assert told["exp"] - told["iat"] == server.services.config.refresh_idle_ttl
+    assert told["exp"] - told["iat"] == server.services.config.sessions.idle_ttl
     successor = held.assert_lives()
     assert introspect(client, held.refresh_token).body == INACTIVE
     assert introspect(client, successor.refresh_token).json["active"] is True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,7 +40,7 @@ class Issuer:
         header, payload, signature = self.token.split(".")
         other = JwtAccessTokenCodec(self.services.keys, issuer=self.url, audience="https://other.example.com")
         elsewhere = JwtAccessTokenCodec(self.services.keys, issuer="https://evil.example", audience=AUDIENCE)
-        expired = replace(claims, iat=claims.iat - 7200, exp=claims.iat - 3600)
+        expired = claims._replace(iat=claims.iat - 7200, exp=claims.iat - 3600)
         return {
             "tampered payload": f"{header}.{_turned(payload)}.{signature}",
             "tampered signature": f"{header}.{payload}.{_turned(signature)}",

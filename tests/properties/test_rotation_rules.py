@@ -41,7 +41,7 @@ class State:
     def session(self) -> Session:
         """The session as a record."""
         rotated_at = START if self.inside else START - WINDOW - 1
-        return replace(SESSION, generation=self.held, late_base=self.late_base, rotated_at=rotated_at)
+        return SESSION._replace(generation=self.held, late_base=self.late_base, rotated_at=rotated_at)
 
     def normal(self) -> State:
         """The same state, with its generations counted from the held one."""

@@ -67,7 +67,7 @@ class Sessions(RuleBasedStateMachine):
     def begin(self) -> None:
         """One account in an empty table, two running containers."""
         self.store = a_table(self.engine)
-        limits = {"rotation_window": WINDOW, "refresh_idle_ttl": IDLE, "refresh_absolute_ttl": ABSOLUTE}
+        limits = {"rotation_window": WINDOW, "idle_ttl": IDLE, "absolute_ttl": ABSOLUTE}
         self.keyturn = Keyturn(self.store, config=config(access_ttl=ACCESS, **limits))
         self.running = [self.skewed(skew) for skew in SKEWS]
         self.lineages: list[Lineage] = []

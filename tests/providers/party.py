@@ -11,7 +11,7 @@ from chalicelib.crypto.client_secrets import SignedClientSecrets
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.domain.federation import AuthorizationCode
-from chalicelib.settings.environment import ProviderSettings
+from chalicelib.settings.providers import ProviderSettings
 from tests.fakes import FrozenClock, MemoryParameters
 from tests.providers.hostile import StandIn
 

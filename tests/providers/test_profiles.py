@@ -12,7 +12,7 @@ from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError
 from chalicelib.providers import PROFILES, http
 from chalicelib.providers.profile import Use
-from chalicelib.settings.environment import ProviderSettings
+from chalicelib.settings.providers import ProviderSettings
 from tests.fakes import START, FrozenClock, MemoryParameters
 from tests.providers.hostile import ABSENT
 from tests.providers.misdeeds import KEYS, TOKEN

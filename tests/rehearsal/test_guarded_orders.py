@@ -178,7 +178,7 @@ def bad_tokens(world: World, customer: Customer) -> dict[str, str]:
     """Tokens that were never good, or are no more, by what is wrong with each."""
     codec = world.codec()
     claims = codec.verify(customer.access_token, int(time.time()))
-    past = replace(claims, iat=claims.iat - 2000, exp=claims.iat - 1000)
+    past = claims._replace(iat=claims.iat - 2000, exp=claims.iat - 1000)
     foreign_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     payload = jwt.decode(customer.access_token, options={"verify_signature": False})
     header = jwt.get_unverified_header(customer.access_token)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.accounts import Account, LinkedIdentity, Login
@@ -32,7 +31,7 @@ def a_login(*identities: LinkedIdentity, **changes: Any) -> Login:
 
 def an_arrival(*identities: LinkedIdentity, **changes: Any) -> Login:
     """A login of a new account that its identities alone open."""
-    return replace(a_login(*identities, **changes), password_digest=None)
+    return a_login(*identities, **changes)._replace(password_digest=None)
 
 
 def digest_of(login: Login) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,14 +65,14 @@ def test_verbs_that_are_repeated_say_that_they_are_done(store: Store) -> None:
     """The repetition of a write whose answer was lost finds its own work, and neither refuses nor repeats it."""
     login, session = signed_up(store)
     assert store.create_account(login, session) is True
-    email, rehashed = login.account.email, replace(login, password_digest="$argon2id$rehashed")
+    email, rehashed = login.account.email, login._replace(password_digest="$argon2id$rehashed")
     for _ in range(2):
         assert store.replace_password_digest(email, digest_of(login), digest_of(rehashed)) is True
     renewal = asking(login, session)
     for _ in range(2):
         assert change(store, rehashed, renewal) is AccessChanged.CHANGED
         assert store.find_session(session.sub, session.sid) == renewed(renewal)
-    assert store.find_account(login.account.sub) == replace(login.account, epoch=1)
+    assert store.find_account(login.account.sub) == login.account._replace(epoch=1)
 
 
 def test_what_is_not_there_is_none(store: Store) -> None:
@@ -93,7 +92,7 @@ def test_rehash_replaces_the_digest_alone(store: Store) -> None:
     """The new digest is held, and nothing else of the login changes."""
     login, _ = signed_up(store)
     assert store.replace_password_digest(login.account.email, digest_of(login), "$argon2id$new") is True
-    assert store.find_login(login.account.email) == replace(login, password_digest="$argon2id$new")
+    assert store.find_login(login.account.email) == login._replace(password_digest="$argon2id$new")
 
 
 def test_rehash_never_undoes_a_password_change(store: Store) -> None:
@@ -121,7 +120,7 @@ def test_password_change_renews_the_asking_session_alone(store: Store, transport
 
     assert change(store, login, renewal) is AccessChanged.CHANGED
 
-    account = replace(login.account, epoch=1)
+    account = login.account._replace(epoch=1)
     assert store.find_login(account.email) == Login(account, "$argon2id$new")
     assert store.find_account(account.sub) == account
     assert store.find_session(account.sub, session.sid) == renewed(renewal)
@@ -137,13 +136,13 @@ def test_retry_with_another_digest_is_no_retry(store: Store) -> None:
     assert change(store, login, asking(login, session), "$argon2id$second") is AccessChanged.LOGIN_MOVED
     assert store.find_session(session.sub, session.sid) == renewed(renewal)
     held = store.find_login(login.account.email)
-    assert held == Login(replace(login.account, epoch=1), "$argon2id$first")
+    assert held == Login(login.account._replace(epoch=1), "$argon2id$first")
 
 
 def test_password_change_needs_the_digest_that_was_read(store: Store) -> None:
     """Of two changes that verified one password, the second one changes nothing and renews nothing."""
     login, session = signed_up(store)
-    moved = replace(login, password_digest="$argon2id$verified-earlier")
+    moved = login._replace(password_digest="$argon2id$verified-earlier")
     assert change(store, moved, asking(login, session)) is AccessChanged.LOGIN_MOVED
     assert_untouched(store, login, session)
 
@@ -153,7 +152,7 @@ def test_password_change_needs_the_epoch_that_was_read(store: Store) -> None:
     login, session = signed_up(store)
     store.raise_epoch(login.account, deny_until=DENY_UNTIL)
     assert change(store, login, asking(login, session)) is AccessChanged.LOGIN_MOVED
-    raised = replace(login.account, epoch=1)
+    raised = login.account._replace(epoch=1)
     assert store.find_login(raised.email) == Login(raised, login.password_digest)
     assert store.find_account(raised.sub) == raised
     assert store.find_session(session.sub, session.sid) == session
@@ -168,7 +167,7 @@ def test_password_change_needs_the_session_that_was_read(store: Store, moved: di
     """A session that was turned, renewed or moved since, or is of another epoch, changes no password by itself."""
     login = a_login()
     read = a_session(login.account.sub, generation=4)
-    held = replace(read, **moved)
+    held = read._replace(**moved)
     store.create_account(login, held)
     assert change(store, login, asking(login, read)) is AccessChanged.SESSION_MOVED
     assert_untouched(store, login, held)
@@ -180,7 +179,7 @@ def test_password_change_needs_a_session_that_is_there(store: Store) -> None:
     _, foreign = signed_up(store)
     old = a_session(session.sub, absolute_expires_at=NOW + 60)
     store.create_session(old)
-    for dead in (a_session(session.sub), replace(foreign, sub=session.sub), old):
+    for dead in (a_session(session.sub), foreign._replace(sub=session.sub), old):
         assert change(store, login, asking(login, dead)) is AccessChanged.SESSION_MOVED
     assert store.find_session(session.sub, foreign.sid) is None
     assert_untouched(store, login, session)
@@ -192,7 +191,7 @@ def test_login_that_moved_beside_its_session_is_told(store: Store) -> None:
     """Where both have moved the login is to be read again, as after a change by the same session."""
     login, session = signed_up(store)
     assert change(store, login, asking(login, session)) is AccessChanged.CHANGED
-    stale = replace(login, password_digest="$argon2id$verified-earlier")
+    stale = login._replace(password_digest="$argon2id$verified-earlier")
     for read in (login, stale):
         assert change(store, read, asking(login, session), "$argon2id$other") is AccessChanged.LOGIN_MOVED
 
@@ -205,7 +204,7 @@ def test_first_password_is_set_beside_the_identities(store: Store) -> None:
     renewal = asking(login, session)
     for _ in range(2):
         assert change(store, login, renewal, "$argon2id$first") is AccessChanged.CHANGED
-    account = replace(login.account, epoch=1)
+    account = login.account._replace(epoch=1)
     assert store.find_login(account.email) == Login(account, "$argon2id$first", login.identities)
     assert store.find_account(account.sub) == account
     assert store.find_session(account.sub, session.sid) == renewed(renewal)
@@ -215,7 +214,7 @@ def test_first_password_is_set_beside_the_identities(store: Store) -> None:
 def test_first_password_is_set_over_no_other(store: Store) -> None:
     """Who read that there was no password does not change the one that is there."""
     login, session = signed_up(store)
-    without = replace(login, password_digest=None)
+    without = login._replace(password_digest=None)
     assert change(store, without, asking(login, session)) is AccessChanged.LOGIN_MOVED
     assert_untouched(store, login, session)
 
@@ -225,7 +224,7 @@ def test_password_that_is_gone_is_not_changed(store: Store) -> None:
     login = an_arrival(an_identity())
     session = a_session(login.account.sub)
     store.create_account(login, session)
-    before = replace(login, password_digest="$argon2id$gone")
+    before = login._replace(password_digest="$argon2id$gone")
     assert change(store, before, asking(login, session)) is AccessChanged.LOGIN_MOVED
     assert store.replace_password_digest(login.account.email, "$argon2id$gone", "$argon2id$new") is False
     assert_untouched(store, login, session)
@@ -246,7 +245,7 @@ def test_raising_the_epoch_raises_it_everywhere(store: Store) -> None:
     """Login, state and blacklist move together; the account stays enabled."""
     login, session = signed_up(store)
     assert store.raise_epoch(login.account, deny_until=DENY_UNTIL) is True
-    raised = replace(login.account, epoch=1)
+    raised = login.account._replace(epoch=1)
     assert store.find_login(raised.email) == Login(raised, login.password_digest)
     assert store.find_session_and_account(raised.sub, session.sid) == (session, raised)
     assert store.find_denials(raised.sub) == Denials(before_epoch=1)
@@ -256,11 +255,11 @@ def test_disabling_raises_the_epoch_and_stays(store: Store) -> None:
     """A disabled account is disabled in both items, also after the next raise."""
     login, _ = signed_up(store)
     assert store.raise_epoch(login.account, deny_until=DENY_UNTIL, disable=True) is True
-    disabled = replace(login.account, epoch=1, disabled=True)
+    disabled = login.account._replace(epoch=1, disabled=True)
     assert store.find_login(disabled.email) == Login(disabled, login.password_digest)
     assert store.find_account(disabled.sub) == disabled
     assert store.raise_epoch(disabled, deny_until=DENY_UNTIL) is True
-    assert store.find_account(disabled.sub) == replace(disabled, epoch=2)
+    assert store.find_account(disabled.sub) == disabled._replace(epoch=2)
 
 
 def test_raising_an_epoch_that_moved_changes_nothing(store: Store) -> None:
@@ -268,7 +267,7 @@ def test_raising_an_epoch_that_moved_changes_nothing(store: Store) -> None:
     login, session = signed_up(store)
     change(store, login, asking(login, session))
     assert store.raise_epoch(login.account, deny_until=DENY_UNTIL, disable=True) is False
-    assert store.find_account(login.account.sub) == replace(login.account, epoch=1)
+    assert store.find_account(login.account.sub) == login.account._replace(epoch=1)
 
 
 def test_raising_the_epoch_of_an_unknown_account_makes_nothing(store: Store) -> None:
@@ -283,7 +282,7 @@ def test_raising_the_epoch_needs_the_email_to_be_this_accounts(store: Store) -> 
     """A login that belongs to another account by now is left alone."""
     login, _ = signed_up(store)
     other, _ = signed_up(store)
-    mixed = replace(login.account, email=other.account.email)
+    mixed = login.account._replace(email=other.account.email)
     assert store.raise_epoch(mixed, deny_until=DENY_UNTIL, disable=True) is False
     assert store.find_login(other.account.email) == other
     assert store.find_account(login.account.sub) == login.account

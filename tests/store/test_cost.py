@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -94,7 +93,7 @@ def test_sessions_cost_half_a_unit_for_4_kb_to_read(costs: Costs) -> None:
     page = partial(costs.store.list_sessions, sub, after=None, limit=50)
     assert costs.of(page) == Cost(1, 0.5, 0, ["Query"])
     for number in range(199):
-        costs.store.create_session(replace(longest("body", "M" * 200), sub=sub, sid=f"{number:022}"))
+        costs.store.create_session(longest("body", "M" * 200)._replace(sub=sub, sid=f"{number:022}"))
     for limit, most in ((50, 5), (200, 20)):
         cost = costs.of(partial(costs.store.list_sessions, sub, after=None, limit=limit))
         assert (cost.round_trips, cost.operations) == (1, ["Query"])
@@ -106,7 +105,7 @@ def test_removed_sessions_cost_a_unit_each(costs: Costs) -> None:
     sub = costs.session.sub
     sids = [f"{number:022}" for number in range(25)]
     for sid in sids:
-        costs.store.create_session(replace(longest("body", "M" * 200), sub=sub, sid=sid))
+        costs.store.create_session(longest("body", "M" * 200)._replace(sub=sub, sid=sid))
     assert costs.of(partial(costs.store.delete_sessions, sub, sids)) == Cost(1, 0, 25, ["BatchWriteItem"])
 
 
@@ -116,20 +115,20 @@ def test_refresh_costs_one_unit_also_when_it_loses(costs: Costs) -> None:
     assert costs.of(partial(costs.store.rotate_refresh_token, rotation)) == Cost(1, 0, 1, ["UpdateItem"])
     loser = a_rotation(costs.session)
     assert costs.of(partial(costs.store.rotate_refresh_token, loser)) == Cost(1, 0, 1, ["UpdateItem"])
-    again = a_rotation(replace(costs.session, generation=1, digest=rotation.next_digest), turned_before=NOW)
+    again = a_rotation(costs.session._replace(generation=1, digest=rotation.next_digest), turned_before=NOW)
     assert costs.of(partial(costs.store.rotate_refresh_token, again)) == Cost(1, 0, 1, ["UpdateItem"])
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_writes_of_the_longest_session_cost_one_unit(costs: Costs, transport: Transport) -> None:
     """It is made, noted, turned, answered late, renewed and deleted for one unit each."""
-    session = replace(longest(transport, "é" * 200), generation=LARGEST - 2, used_at=0)
+    session = longest(transport, "é" * 200)._replace(generation=LARGEST - 2, used_at=0)
     store = costs.store
     late = LateAnswer(LARGEST - 2, bytes(32), (LARGEST, LARGEST))
     turn = a_rotation(session, now=NOW, turned_before=None, wrapped=b"w" * 32)
-    after = replace(session, generation=LARGEST - 1, digest=turn.next_digest, rotated_at=NOW)
+    after = session._replace(generation=LARGEST - 1, digest=turn.next_digest, rotated_at=NOW)
     answered = a_rotation(after, now=NOW, turned_before=None, late=late)
-    last = replace(after, generation=LARGEST, digest=answered.next_digest)
+    last = after._replace(generation=LARGEST, digest=answered.next_digest)
     for write in (
         partial(store.create_session, session),
         partial(store.touch_session, session.sub, session.sid, now=LARGEST, unless_since=1),

@@ -74,7 +74,7 @@ def epoch_was_raised(store: Store, login: Login) -> Login:
 
 def address_was_proven_then(_: Store, login: Login) -> Login:
     """The address counted as verified when the login was read, and does not now."""
-    return replace(login, account=replace(login.account, email_verified=True))
+    return login._replace(account=login.account._replace(email_verified=True))
 
 
 def identity_came(store: Store, login: Login) -> Login:
@@ -87,24 +87,24 @@ def identity_went(store: Store, login: Login) -> Login:
     """An identity that was read is gone, with its marker."""
     third = an_identity(provider="third")
     assert link(store, login, third) is AccessChanged.CHANGED
-    read = replace(login, identities=(*login.identities, third))
+    read = login._replace(identities=(*login.identities, third))
     assert unlink(store, read, "third") is AccessChanged.CHANGED
     return read
 
 
 def address_is_anothers(store: Store, login: Login) -> Login:
     """The address is that of another account by now, which is otherwise alike."""
-    other = replace(a_login(), identities=())
+    other = a_login()._replace(identities=())
     assert store.create_account(other, a_session(other.account.sub))
     while login.identities:
         assert unlink(store, login, login.identities[0].provider) is AccessChanged.CHANGED
-        login = replace(login, identities=login.identities[1:])
-    return replace(login, account=replace(login.account, email=other.account.email))
+        login = login._replace(identities=login.identities[1:])
+    return login._replace(account=login.account._replace(email=other.account.email))
 
 
 def account_is_gone(_: Store, login: Login) -> Login:
     """Nobody has the address."""
-    return replace(login, account=replace(login.account, email="nobody@example.com"))
+    return login._replace(account=login.account._replace(email="nobody@example.com"))
 
 
 STALE = [epoch_was_raised, address_was_proven_then, identity_came, identity_went, address_is_anothers, account_is_gone]
@@ -191,7 +191,7 @@ def test_linked_identity_opens_the_account(
     assert link(store, login, identity, proves=proves, session=asking) is AccessChanged.CHANGED
     account = login.account if proves is None else login.account.proven(proves)
     assert owner(store, identity) == account.sub
-    assert store.find_login(account.email) == replace(login, account=account, identities=(*login.identities, identity))
+    assert store.find_login(account.email) == login._replace(account=account, identities=(*login.identities, identity))
     assert store.find_account(account.sub) == account
     after = contents(store)
     after.assert_whole()
@@ -230,8 +230,8 @@ def test_link_needs_an_identity_that_opens_nothing(store: Store) -> None:
     moved = epoch_was_raised(store, login)
     before = contents(store)
     for identity in (taken, own):
-        for read in (moved, replace(login, account=replace(login.account, epoch=1))):
-            for asking in (session, replace(session, sid="gone"), a_renewal(session), None):
+        for read in (moved, login._replace(account=login.account._replace(epoch=1))):
+            for asking in (session, session._replace(sid="gone"), a_renewal(session), None):
                 assert link(store, read, identity, session=asking) is AccessChanged.IDENTITY_TAKEN
     assert contents(store) == before
 
@@ -245,9 +245,9 @@ def test_taken_over_account_is_the_identitys_alone(store: Store) -> None:
     sid = held_by(store, login).sid
     held_by(store, neighbour)
     assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is True
-    account = replace(login.account.proven(PROVEN), epoch=1)
-    assert store.find_login(account.email) == replace(
-        login, account=account, password_digest=None, identities=(identity,)
+    account = login.account.proven(PROVEN)._replace(epoch=1)
+    assert store.find_login(account.email) == login._replace(
+        account=account, password_digest=None, identities=(identity,)
     )
     assert store.find_account(account.sub) == account
     assert store.find_denials(account.sub) == Denials(before_epoch=1)
@@ -265,7 +265,7 @@ def test_account_is_taken_over_by_an_identity_that_it_has(store: Store) -> None:
     identity, other = an_identity(), elsewhere()
     login = a_login(identity, other)
     held_by(store, login)
-    again = replace(identity, email="now-proven@example.com", linked_at=NOW)
+    again = identity._replace(email="now-proven@example.com", linked_at=NOW)
     assert store.take_over_account(login, again, proves=PROVEN, deny_until=DENY_UNTIL) is True
     held = store.find_login(login.account.email)
     assert held
@@ -292,7 +292,7 @@ def test_proven_account_is_not_taken_over(store: Store, *, read: bool) -> None:
     login = a_login(email_verified=True)
     held_by(store, login)
     before = contents(store)
-    stale = replace(login, account=replace(login.account, email_verified=read))
+    stale = login._replace(account=login.account._replace(email_verified=read))
     assert store.take_over_account(stale, an_identity(), proves=PROVEN, deny_until=DENY_UNTIL) is False
     assert contents(store) == before
 
@@ -325,7 +325,7 @@ def test_unlinked_identity_opens_nothing(store: Store, provider: str) -> None:
     assert store.find_session(session.sub, session.sid) == renewed(renewal)
     assert store.find_session(other.sub, other.sid) == other
     left = tuple(identity for identity in login.identities if identity != gone)
-    assert store.find_login(login.account.email) == replace(login, identities=left, given_up=(provider,))
+    assert store.find_login(login.account.email) == login._replace(identities=left, given_up=(provider,))
     assert store.find_account(login.account.sub) == login.account
     assert [owner(store, identity) for identity in (gone, *left)] == [None, login.account.sub]
     assert link(store, neighbour, gone) is AccessChanged.CHANGED
@@ -359,16 +359,16 @@ def test_verbs_that_are_repeated_change_nothing_more(store: Store) -> None:
     held_by(store, login)
     assert link(store, login, identity) is AccessChanged.CHANGED
     assert link(store, login, identity) is AccessChanged.IDENTITY_TAKEN
-    both = replace(login, identities=(*login.identities, identity))
+    both = login._replace(identities=(*login.identities, identity))
     assert store.find_login(login.account.email) == both
     renewal = a_renewal(session_of(store, login))
     assert store.unlink_identity(both, "google", renewal) is AccessChanged.CHANGED
     assert store.unlink_identity(both, "google", renewal) is AccessChanged.LOGIN_MOVED
     assert session_of(store, login) == renewed(renewal)
-    assert store.find_login(login.account.email) == replace(login, given_up=("google",))
+    assert store.find_login(login.account.email) == login._replace(given_up=("google",))
     assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is True
     assert store.take_over_account(login, identity, proves=PROVEN, deny_until=DENY_UNTIL) is False
-    assert store.find_account(login.account.sub) == replace(login.account.proven(PROVEN), epoch=1)
+    assert store.find_account(login.account.sub) == login.account.proven(PROVEN)._replace(epoch=1)
 
 
 @pytest.mark.parametrize("provider", ["google", "oidc"])
@@ -378,13 +378,13 @@ def test_given_up_until_it_is_linked_again(store: Store, provider: str) -> None:
     held_by(store, login)
     gone = login.identity(provider)
     assert gone
-    for read in (login, replace(login, identities=login.identities[1:], given_up=("google",))):
+    for read in (login, login._replace(identities=login.identities[1:], given_up=("google",))):
         assert unlink(store, read, read.identities[0].provider) is AccessChanged.CHANGED
     given_up = store.find_login(login.account.email)
-    assert given_up == replace(login, identities=(), given_up=("google", "oidc"))
+    assert given_up == login._replace(identities=(), given_up=("google", "oidc"))
     assert link(store, given_up, gone) is AccessChanged.CHANGED
     other = tuple(name for name in ("google", "oidc") if name != provider)
-    linked = replace(login, identities=(gone,), given_up=other)
+    linked = login._replace(identities=(gone,), given_up=other)
     assert store.find_login(login.account.email) == linked
     assert store.take_over_account(linked, gone, proves=PROVEN, deny_until=DENY_UNTIL) is True
     taken = store.find_login(login.account.email)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,8 +24,8 @@ def test_link_needs_a_session_of_its_epoch(store: Store, *, proves: str | None) 
     for session in dead:
         store.create_session(session)
     before = contents(store)
-    foreign = replace(dead[-1], sub=living.sub)
-    for session in (replace(living, sid="gone"), foreign, *dead[:2]):
+    foreign = dead[-1]._replace(sub=living.sub)
+    for session in (living._replace(sid="gone"), foreign, *dead[:2]):
         for asking in (session, a_renewal(session, epoch=3)):
             outcome = link(store, login, identity, proves=proves, session=asking)
             assert outcome is AccessChanged.SESSION_MOVED
@@ -48,7 +47,7 @@ def test_link_needs_the_renewed_session_that_was_read(
 ) -> None:
     """Where its key was turned, or its credentials were renewed, it is to be read again; nothing is linked."""
     login, identity = a_login(), an_identity()
-    read = replace(held_by(store, login, **{"generation": 4, **moved}), generation=4, digest=bytes(32), epoch=0)
+    read = held_by(store, login, **{"generation": 4, **moved})._replace(generation=4, digest=bytes(32), epoch=0)
     before = contents(store)
     outcome = link(store, login, identity, proves=proves, session=a_renewal(read))
     assert outcome is AccessChanged.SESSION_MOVED
@@ -59,7 +58,7 @@ def test_link_needs_the_renewed_session_that_was_read(
 def test_unlinking_needs_the_renewed_session_that_was_read(store: Store, moved: dict[str, Any]) -> None:
     """The same where an identity is to go: it stays, with its marker."""
     login = an_arrival(an_identity(), elsewhere())
-    read = replace(held_by(store, login, **{"generation": 4, **moved}), generation=4, digest=bytes(32), epoch=0)
+    read = held_by(store, login, **{"generation": 4, **moved})._replace(generation=4, digest=bytes(32), epoch=0)
     before = contents(store)
     for provider in ("google", "oidc", "not linked"):
         assert store.unlink_identity(login, provider, a_renewal(read)) is AccessChanged.SESSION_MOVED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -190,7 +189,7 @@ def test_session_of_a_version_before(table: Table, transport: Transport) -> None
     assert (session.last_used_at, session.ends_at(NOW)) == (session.rotated_at, session.idle_expires_at)
     table.store.touch_session(session.sub, session.sid, now=NOW + 61, unless_since=NOW + 2)
     touched = table.store.find_session(session.sub, session.sid)
-    assert touched == replace(session, used_at=NOW + 61)
+    assert touched == session._replace(used_at=NOW + 61)
     assert touched.ends_at(NOW + 61) == session.idle_expires_at + (61 if transport == "session" else 0)
     if transport != "session":
         rotation = a_rotation(session)
@@ -345,8 +344,8 @@ def test_records_survive_the_round_trip() -> None:
         assert pending_login_from(item) == transaction
     assert account_from(state_item(login.account)) == login.account
     assert session_from(session_item(session)) == session
-    assert session_from(session_item(replace(session, amr=()))) == replace(session, amr=())
-    late = replace(session, late_base=0, late_wrapped=bytes(32), late_at=(NOW,), floor=2, used_at=NOW, device=b"")
+    assert session_from(session_item(session._replace(amr=()))) == session._replace(amr=())
+    late = session._replace(late_base=0, late_wrapped=bytes(32), late_at=(NOW,), floor=2, used_at=NOW, device=b"")
     assert session_from(session_item(late)) == late
     for event in (
         an_event("sub"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,7 +60,7 @@ def test_note_of_another_type_is_none(table: Table, used_at: dict[str, Any]) -> 
 def test_note_in_a_session_with_refresh_tokens_moves_no_limit(transport: Transport) -> None:
     """No use of a refresh token is noted: the note is of somebody who means harm, and the idle limit stays."""
     session = a_session(identifier(), transport=transport)
-    noted = replace(session, used_at=session.idle_expires_at)
+    noted = session._replace(used_at=session.idle_expires_at)
     assert noted.ends_at(session.idle_expires_at) == session.ends_at(session.idle_expires_at)
     assert noted.last_used_at == session.last_used_at
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,8 +31,7 @@ def created(store: Store, **changes: Any) -> Session:
 def renewed(renewal: Renewal) -> Session:
     """The session as the renewal leaves it: its next generation is its floor, and no wrap leads there."""
     session = renewal.session
-    return replace(
-        session,
+    return session._replace(
         generation=session.generation + 1,
         floor=session.generation + 1,
         digest=renewal.next_digest,
@@ -72,7 +70,7 @@ def test_renewal_leaves_no_way_from_before(store: Store, transport: str, generat
 def test_renewal_needs_the_session_that_was_read(store: Store, moved: dict[str, Any]) -> None:
     """Another generation, secret or epoch renews nothing: a turn in between is read again."""
     session = created(store, generation=4, epoch=2)
-    assert store.renew_session(a_renewal(replace(session, **moved))) is False
+    assert store.renew_session(a_renewal(session._replace(**moved))) is False
     assert store.find_session(session.sub, session.sid) == session
 
 
@@ -101,7 +99,7 @@ def test_use_that_is_noted_meanwhile_does_not_stop_a_renewal(store: Store) -> No
     store.touch_session(session.sub, session.sid, now=NOW + 59, unless_since=NOW)
     renewal = a_renewal(session)
     assert store.renew_session(renewal) is True
-    assert store.find_session(session.sub, session.sid) == replace(renewed(renewal), used_at=NOW + 59)
+    assert store.find_session(session.sub, session.sid) == renewed(renewal)._replace(used_at=NOW + 59)
 
 
 def test_key_turned_meanwhile_is_not_renewed_over(store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,8 +31,7 @@ def created(store: Store, **changes: Any) -> Session:
 def turned(session: Session, rotation: Rotation) -> Session:
     """The session as the rotation leaves it: address and user agent stay the login's."""
     late = rotation.late
-    return replace(
-        session,
+    return session._replace(
         generation=session.generation + 1,
         digest=rotation.next_digest,
         wrapped=rotation.wrapped,
@@ -214,9 +212,9 @@ def test_use_is_noted(store: Store, transport: str) -> None:
     """When, and nothing else: whoever may note it decides nothing about anybody by it."""
     session = created(store, transport=transport)
     touch(store, session, NOW + 60)
-    assert store.find_session(session.sub, session.sid) == replace(session, used_at=NOW + 60)
+    assert store.find_session(session.sub, session.sid) == session._replace(used_at=NOW + 60)
     touch(store, session, NOW + 120)
-    assert store.find_session(session.sub, session.sid) == replace(session, used_at=NOW + 120)
+    assert store.find_session(session.sub, session.sid) == session._replace(used_at=NOW + 120)
 
 
 def test_use_is_noted_once_a_minute(store: Store) -> None:
@@ -225,9 +223,9 @@ def test_use_is_noted_once_a_minute(store: Store) -> None:
     touch(store, session, NOW + 61)
     for now in (NOW, NOW + 1, NOW + 60, NOW + 61, NOW + 62, NOW + 120):
         touch(store, session, now)
-        assert store.find_session(session.sub, session.sid) == replace(session, used_at=NOW + 61)
+        assert store.find_session(session.sub, session.sid) == session._replace(used_at=NOW + 61)
     touch(store, session, NOW + 121)
-    assert store.find_session(session.sub, session.sid) == replace(session, used_at=NOW + 121)
+    assert store.find_session(session.sub, session.sid) == session._replace(used_at=NOW + 121)
 
 
 def test_use_revives_nothing(store: Store) -> None:
@@ -285,14 +283,14 @@ def test_sessions_are_listed(store: Store) -> None:
     login = a_login()
     sub = login.account.sub
     sessions = [a_session(sub, sid=sid) for sid in ("-", "0", "A", "_", "a", "z" * 22)]
-    store.create_account(login, replace(sessions[3], idle_expires_at=1))
-    for session in (sessions[0], replace(sessions[5], epoch=9), sessions[2], sessions[4], sessions[1]):
+    store.create_account(login, sessions[3]._replace(idle_expires_at=1))
+    for session in (sessions[0], sessions[5]._replace(epoch=9), sessions[2], sessions[4], sessions[1]):
         store.create_session(session)
     created(store)
     store.create_session(a_session(f"{sub}x"))
     found, following = store.list_sessions(sub, after=None, limit=50)
     assert following is None
-    assert found == (*sessions[:3], replace(sessions[3], idle_expires_at=1), sessions[4], replace(sessions[5], epoch=9))
+    assert found == (*sessions[:3], sessions[3]._replace(idle_expires_at=1), sessions[4], sessions[5]._replace(epoch=9))
 
 
 def test_nobody_has_no_sessions(store: Store) -> None:

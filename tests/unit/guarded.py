@@ -70,7 +70,7 @@ class Guarded:
 
     def __init__(self) -> None:
         self.store = FaultyStore(FakeStore())
-        self.keyturn = Keyturn(self.store, config=config(issuer=ISSUER, guards=GUARDS))
+        self.keyturn = Keyturn(self.store, config=config(issuer=ISSUER, requirements=GUARDS))
         self.audit = self.keyturn.audit
         services = self.keyturn.services
         credentials = Credentials(email="ada@example.com", password=PASSWORD, transport="body")
@@ -96,8 +96,8 @@ class Guarded:
             authorization=self.keyturn.authorization(),
             session_tokens=services.refresh_tokens,
             csrf_tokens=services.csrf_tokens,
-            allowed_origins=self.keyturn.config.allowed_origins,
-            requirements=self.keyturn.config.guards,
+            allowed_origins=self.keyturn.config.pages.allowed_origins,
+            requirements=self.keyturn.config.guards.requirements,
         )
 
     def ask(self, event: object, alias: str = "") -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_nothing_secret_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InvalidCredentials):
         services.log_in(credentials("canary wrong"), CLIENT)
     handed_out(services.refresh(presented, CLIENT))
-    handed_out(services.refresh(presented, replace(CLIENT, address="192.0.2.2")))
+    handed_out(services.refresh(presented, CLIENT._replace(address="192.0.2.2")))
     handed_out(services.refresh(presented, Caller("192.0.2.3", "elsewhere")))
     with pytest.raises(InvalidGrant):
         services.refresh(replace(presented, secret=bytes(32)), CLIENT)

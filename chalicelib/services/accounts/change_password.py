@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.denials import deny_until
@@ -75,7 +75,7 @@ class ChangePassword:
         self.passwords.require_unbreached(new, caller)
         digest = self.hashing.hash(new, attempt)
         # The session moves to the next epoch, and with it the access token that is signed for it.
-        moved = replace(login.account, epoch=login.account.epoch + 1)
+        moved = login.account._replace(epoch=login.account.epoch + 1)
         until = deny_until(now)
         for _ in range(ATTEMPTS):
             grant, renewal = self.renewals.prepare(moved, session, caller, now, amr=amr, auth_time=auth_time)
@@ -85,7 +85,7 @@ class ChangePassword:
                 self.around.audit.record("password_changed", caller, sub=principal.sub, sid=principal.sid)
                 if device is None:
                     return grant
-                return replace(grant, device_token=self.devices.issue(account.email, moved.epoch, now, device))
+                return grant._replace(device_token=self.devices.issue(account.email, moved.epoch, now, device))
             if outcome is not AccessChanged.SESSION_MOVED:
                 break
             # Another tab has turned the key meanwhile, or the session has ended.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.services.sessions.begin import Authenticated
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 PASSWORD = ("pwd",)  # RFC 8176 section 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What signup and login take, with the sessions that the browser came with, if any.
 
     `device_token` is what an earlier login left on the device, unverified.

@@ -12,8 +12,8 @@ What holds, from the top:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
@@ -42,8 +42,7 @@ ATTEMPTS = 3
 LINK_IT = "Log in to the account in another way; then link this identity."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRequest:
+class SessionRequest(NamedTuple):
     """Who arrives, and how the session that begins is to travel; `device_token` as in accounts.Credentials."""
 
     transport: Transport
@@ -163,7 +162,7 @@ class ProviderLogins:
         if not taken:
             return None
         self.around.audit.record("account_taken_over", caller, sub=account.sub, provider=linked.provider)
-        return replace(account.proven(address), epoch=account.epoch + 1)
+        return account.proven(address)._replace(epoch=account.epoch + 1)
 
     def _begin(self, account: Account, identity: Identity, wanted: SessionRequest) -> Grant:
         new = self._prepare(account, identity, wanted)

@@ -10,7 +10,7 @@ What happens beside the write of a session of an account that exists, in the sam
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib import deadline
@@ -107,7 +107,7 @@ class NewSessions:
         )
         grant = self.grants.grant(account, session, RefreshToken(account.sub, sid, 0, secret), now)
         device_token = self.devices.issue(account.email, account.epoch, now, device)
-        return NewSession(who, session, replace(grant, device_token=device_token))
+        return NewSession(who, session, grant._replace(device_token=device_token))
 
     def write(
         self, new: NewSession, beside: Callable[[], object] | None = None
@@ -129,7 +129,7 @@ class NewSessions:
         _, *found = in_parallel(lambda: self.store.create_session(session), *besides.values())
         answers: dict[str, Any] = dict(zip(besides, found, strict=True))
         if not answers.get("device", True):
-            grant = replace(grant, device_token=None)
+            grant = grant._replace(device_token=None)
 
         def follow() -> None:
             self._end(answers.get("carried", ()), who.caller)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.refresh_tokens import ID_BYTES
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from chalicelib.ports import AccessTokenCodec, TokenSource
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshGrant:
+class RefreshGrant(NamedTuple):
     """The long-lived half of a grant, and how it travels: a refresh token, or what a session cookie holds."""
 
     refresh_token: str
@@ -31,8 +30,7 @@ class RefreshGrant:
     csrf_token: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What a client gets: the token response before it is JSON and cookies."""
 
     account: Account

@@ -7,7 +7,7 @@ gains nothing by its owner's change, and a copied access token alone may not ask
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.crypto.refresh_tokens import SECRET_BYTES, answered_to, digest, held_secret
@@ -114,8 +114,7 @@ class Renewals:
             auth_time=session.auth_time if auth_time is None else auth_time,
             amr=session.amr if amr is None else amr,
         )
-        renewed = replace(
-            session,
+        renewed = session._replace(
             generation=session.generation + 1,
             key_id=renewal.key_id,
             epoch=renewal.epoch,

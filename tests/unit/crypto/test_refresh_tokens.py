@@ -278,8 +278,7 @@ def xor(left: bytes, right: bytes) -> bytes:
 def test_held_secret_is_told_by_the_tokens_that_have_it(given_out: list[bytes]) -> None:
     """The held token's own; the predecessor's and the late base's by unwrapping each its own wrap; no other place's."""
     late_base, predecessor, held, wrong = given_out
-    session = replace(
-        HELD,
+    session = HELD._replace(
         digest=digest(held),
         wrapped=wrap(held, predecessor, HELD.sid, 4),
         late_base=3,
@@ -296,10 +295,10 @@ def test_held_secret_is_told_by_the_tokens_that_have_it(given_out: list[bytes]) 
             assert held_secret(found, session, replace(token, secret=secret)) is None
         for other in {*Place} - {found}:
             assert held_secret(other, session, token) is None
-    never_turned = replace(session, wrapped=b"", late_base=None, late_wrapped=b"")
+    never_turned = session._replace(wrapped=b"", late_base=None, late_wrapped=b"")
     for found in (Place.PREDECESSOR, Place.LATE_BASE):
         assert held_secret(found, never_turned, right[found]) is None
-    swapped = replace(session, wrapped=session.late_wrapped, late_wrapped=session.wrapped)
+    swapped = session._replace(wrapped=session.late_wrapped, late_wrapped=session.wrapped)
     for found in (Place.PREDECESSOR, Place.LATE_BASE):
         assert held_secret(found, swapped, right[found]) is None
     assert wrong not in {held_secret(found, session, token) for found, token in right.items()}

@@ -52,7 +52,7 @@ def plain(entries: Iterable[str]) -> set[str]:
 
 def issued(iat: int, sid: str = "living", jti: str = "jti") -> AccessTokenClaims:
     """An access token of this second."""
-    return replace(CLAIMS, sid=sid, jti=jti, iat=iat, exp=iat + 900)
+    return CLAIMS._replace(sid=sid, jti=jti, iat=iat, exp=iat + 900)
 
 
 def test_entry_outlives_every_token_that_it_denies() -> None:
@@ -245,7 +245,7 @@ class World:
         if self.now > self.ending.get(sid, self.now):
             return
         iat = self.now + ahead
-        token = replace(CLAIMS, sid=sid, jti=f"token-{len(self.tokens)}-{self.now}", iat=iat, exp=iat + ttl)
+        token = CLAIMS._replace(sid=sid, jti=f"token-{len(self.tokens)}-{self.now}", iat=iat, exp=iat + ttl)
         self.tokens.append(token)
 
     def end(self, sid: str, ahead: int) -> None:
@@ -262,7 +262,7 @@ class World:
         self.sessions_service(ahead).deny_token(CLAIMS.sub, token.sid, token.jti)
         self.revoked.add(token.jti)
         held = self.store.find_denials(CLAIMS.sub)
-        if held.deny(replace(token, jti="another", iat=self.now + CLOCKS)):
+        if held.deny(token._replace(jti="another", iat=self.now + CLOCKS)):
             self.denied_lately.append(self.now)
             self.ending[token.sid] = self.now + REQUEST
 

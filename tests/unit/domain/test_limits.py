@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 BY_PROVIDER = (provider_by_address, provider_by_device)
 MADE_BY = (login_by_account, login_by_device, change_by_device, login_by_address, *BY_PROVIDER, signup_by_address)
-LOGIN_BY_ACCOUNT = login_by_account(config().login_attempts)
-LOGIN_BY_ADDRESS = login_by_address(config().address_attempts)
-SIGNUP_BY_ADDRESS = signup_by_address(config().signup_attempts)
+LOGIN_BY_ACCOUNT = login_by_account(config().limits.login_attempts)
+LOGIN_BY_ADDRESS = login_by_address(config().limits.address_attempts)
+SIGNUP_BY_ADDRESS = signup_by_address(config().limits.signup_attempts)
 POLICIES = (*(made_by(20) for made_by in MADE_BY), LOGIN_BY_ADDRESS, SIGNUP_BY_ADDRESS)
 bounded = settings(max_examples=150, deadline=None)
 policies = st.sampled_from(POLICIES)

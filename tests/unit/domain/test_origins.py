@@ -23,7 +23,7 @@ from tests.unit.settings.test_config import problems, read
 def test_origins_of_packaged_apps(origin: str) -> None:
     """What came with an app or an extension is an origin too, to be compared byte for byte (appwrite #13514)."""
     listed = f"https://app.example.com,{origin}"
-    assert read(KEYTURN_ALLOWED_ORIGINS=listed).allowed_origins == {"https://app.example.com", origin}
+    assert read(KEYTURN_ALLOWED_ORIGINS=listed).pages.allowed_origins == {"https://app.example.com", origin}
 
 
 @pytest.mark.parametrize(

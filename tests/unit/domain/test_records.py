@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chalicelib.domain.denials import Denials
@@ -18,7 +16,7 @@ from tests.unit.signing import CLAIMS
 )
 def test_limits_are_exact(idle: int, absolute: int, lives: bool) -> None:  # noqa: FBT001  # a column of the table above
     """A session lives before both of its limits, and not at either (ASVS V7.3.1, V7.3.2)."""
-    session = replace(HELD, idle_expires_at=START + idle, absolute_expires_at=START + absolute)
+    session = HELD._replace(idle_expires_at=START + idle, absolute_expires_at=START + absolute)
     assert session.lives(HELD.epoch, START) is lives
 
 
@@ -34,7 +32,7 @@ def test_limits_are_exact(idle: int, absolute: int, lives: bool) -> None:  # noq
 )
 def test_noted_use_moves_the_idle_limit(used_at: int, last_used_at: int, idle_limit: int) -> None:
     """The session ends as long after its last use as it would have after its login; the absolute limit stays."""
-    session = replace(HELD, transport="session", used_at=used_at, absolute_expires_at=START + 1500)
+    session = HELD._replace(transport="session", used_at=used_at, absolute_expires_at=START + 1500)
     end = min(idle_limit, START + 1500)
     assert (session.last_used_at, session.ends_at(START + 900)) == (last_used_at, end)
     assert session.lives(HELD.epoch, end - 1)

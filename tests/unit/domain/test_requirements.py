@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +58,7 @@ def test_all_roles_and_scopes_must_be_there(requirement: Requirement, holds: boo
 
 def test_no_roles_at_all() -> None:
     """Somebody without roles and scopes meets no requirement of any."""
-    nobody = replace(PRINCIPAL, roles=(), scope="")
+    nobody = PRINCIPAL._replace(roles=(), scope="")
     assert asking("user").unmet(nobody, START) == "insufficient_scope"
     assert asking(scopes=("orders:read",)).unmet(nobody, START) == "insufficient_scope"
 

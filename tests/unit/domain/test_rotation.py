@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +32,7 @@ HELD = Session(
     user_agent="tests",
 )
 # Generation 3 has got a late answer when 4 was held, and 5 is held since.
-LATE = replace(HELD, late_base=3, late_wrapped=b"l" * 32, late_at=(START,))
+LATE = HELD._replace(late_base=3, late_wrapped=b"l" * 32, late_at=(START,))
 
 
 @pytest.mark.parametrize(
@@ -61,12 +59,12 @@ def test_places_on_the_line(generation: int, found: Place, after_a_late_answer: 
     ("held", "now"),
     [
         (None, START),
-        (replace(HELD, epoch=1), START),
+        (HELD._replace(epoch=1), START),
         (HELD, START + 1000),
         (HELD, START + 1001),
-        (replace(HELD, absolute_expires_at=START + 10), START + 10),
-        (replace(HELD, absolute_expires_at=START + 10), START + 11),
-        (replace(HELD, epoch=3), START + 1000),  # a limit ends a session, whatever its epoch
+        (HELD._replace(absolute_expires_at=START + 10), START + 10),
+        (HELD._replace(absolute_expires_at=START + 10), START + 11),
+        (HELD._replace(epoch=3), START + 1000),  # a limit ends a session, whatever its epoch
     ],
 )
 def test_dead_sessions_are_not_stolen(held: Session | None, now: int, generation: int) -> None:
@@ -77,19 +75,19 @@ def test_dead_sessions_are_not_stolen(held: Session | None, now: int, generation
 @pytest.mark.parametrize("generation", [3, 4, 5, 6])
 def test_newer_epoch_is_not_theft(generation: int) -> None:
     """A session that a password change has moved along is judged after the account was read again."""
-    assert place(replace(HELD, epoch=3), generation, epoch=2, now=START) is Place.EPOCH_MOVED
+    assert place(HELD._replace(epoch=3), generation, epoch=2, now=START) is Place.EPOCH_MOVED
 
 
 @pytest.mark.parametrize("held", [HELD, LATE])
 @pytest.mark.parametrize("floor", [1, 3, 4, 5])
 def test_floor_comes_first(held: Session, floor: int) -> None:
     """What stands under the floor is dead, whatever it would be otherwise; the floor itself has its place."""
-    renewed = replace(held, floor=floor)
+    renewed = held._replace(floor=floor)
     for generation in range(7):
         unfloored = place(held, generation, 2, START)
         assert place(renewed, generation, 2, START) is (Place.DEAD if generation < floor else unfloored)
     # In another epoch too: the account that is read again makes nothing of it.
-    assert place(replace(renewed, epoch=3), floor - 1, 2, START) is Place.DEAD
+    assert place(renewed._replace(epoch=3), floor - 1, 2, START) is Place.DEAD
 
 
 @pytest.mark.parametrize(
@@ -136,14 +134,14 @@ def test_window_of_0_turns_always_and_answers_nobody_twice(age: int, *, own: boo
 @pytest.mark.parametrize("age", [-5, 0, 1, WINDOW, WINDOW + 1])
 def test_session_that_was_never_turned_turns_at_once(age: int) -> None:
     """The first refresh may come a moment after the login: no turn has begun a window."""
-    new = replace(HELD, generation=0)
+    new = HELD._replace(generation=0)
     assert not is_inside(new, START + age, WINDOW)
     assert answer(Place.HELD, new, START + age, WINDOW, own_device=False) is Answer.TURN
 
 
 def test_renewal_begins_a_window() -> None:
     """A session that a renewal alone has turned answers its new token with itself: two tabs need not differ."""
-    renewed = replace(HELD, generation=1, floor=1, wrapped=b"")
+    renewed = HELD._replace(generation=1, floor=1, wrapped=b"")
     assert place(renewed, 1, 2, START) is Place.HELD
     assert answer(Place.HELD, renewed, START, WINDOW, own_device=False) is Answer.ITSELF
     assert place(renewed, 0, 2, START) is Place.DEAD
@@ -171,7 +169,7 @@ def test_no_answer_where_no_secret_is_right(found: Place) -> None:
 )
 def test_third_late_answer_within_7_days_is_often(before: tuple[int, ...], kept: tuple[int, ...], often: bool) -> None:  # noqa: FBT001  # a column of the table above
     """To the second; the times of the last two are kept, which is all that the next one needs."""
-    held = replace(HELD, late_at=tuple(START + second for second in before))
+    held = HELD._replace(late_at=tuple(START + second for second in before))
     assert late_answers(held, START) == (tuple(START + second for second in kept), often)
 
 
@@ -186,7 +184,7 @@ def test_series_of_late_answers(gaps: list[int]) -> None:
         kept, often = late_answers(held, at)
         assert kept == tuple(all_times[-2:])
         assert often is (sum(at - OFTEN_SECONDS <= time <= at for time in all_times) >= 3)
-        held = replace(held, late_at=kept)
+        held = held._replace(late_at=kept)
 
 
 @settings(max_examples=1000, deadline=None)
@@ -204,9 +202,9 @@ def test_who_goes_on_and_what_is_theft(
     generation: int, held: int, floor: int, epoch: int, now: int, window: int, *, late: bool, own: bool
 ) -> None:
     """Whatever the numbers: nothing of a dead session goes on or is theft, and who comes too late must be at home."""
-    session = replace(HELD, generation=held, floor=min(floor, held))
+    session = HELD._replace(generation=held, floor=min(floor, held))
     if late and held - 2 >= session.floor:
-        session = replace(session, late_base=held - 2, late_wrapped=b"l" * 32, late_at=(START,))
+        session = session._replace(late_base=held - 2, late_wrapped=b"l" * 32, late_at=(START,))
     found = place(session, generation, epoch, now)
     lives = epoch <= session.epoch and now < session.idle_expires_at and now < session.absolute_expires_at
     dead = not lives or session.epoch < epoch or generation < session.floor

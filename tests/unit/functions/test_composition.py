@@ -94,7 +94,7 @@ def test_settings_reach_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYTURN_ROLE_SCOPES", "user=orders:read")
     monkeypatch.setenv("KEYTURN_SIGNUP_ATTEMPTS", "7")
     services = api.services()
-    assert services.config.access_ttl == 300
+    assert services.config.sessions.access_ttl == 300
     grants, new_sessions, passwords = services.refresh.grants, services.log_in.new_sessions, services.sign_up.passwords
     assert (grants.access_ttl, grants.role_scopes) == (300, {"user": ("orders:read",)})
     assert services.introspection.authorization.role_scopes == grants.role_scopes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -368,4 +367,4 @@ def test_session_remembers_when_it_was_used_and_nothing_else(guarded: Guarded) -
         guarded.keyturn.clock.advance(seconds)
         guarded.ask(put("http-2.0", {"Cookie": guarded.cookie}))
         session = guarded.store.find_session(guarded.sub, guarded.browser.session_id)
-        assert session == replace(before, used_at=used_at)
+        assert session == before._replace(used_at=used_at)

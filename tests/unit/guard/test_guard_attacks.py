@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import json
 from copy import deepcopy
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -301,7 +300,7 @@ def test_client_that_has_no_utf8(guarded: Guarded, kind: str) -> None:
         context["sourceIp"] = "\ud800" * 200
     assert allowed(guarded.ask(event))
     session = guarded.store.find_session(guarded.sub, guarded.browser.session_id)
-    assert session == replace(before, used_at=guarded.keyturn.clock.now())
+    assert session == before._replace(used_at=guarded.keyturn.clock.now())
 
 
 def test_names_that_are_no_text(guarded: Guarded) -> None:

@@ -13,7 +13,7 @@ from chalicelib.crypto.keyring import KEPT, KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.refresh_tokens import FORM
 from chalicelib.errors import ConfigurationError
-from chalicelib.settings.config import DAY
+from chalicelib.settings.sessions import DAY
 from infra import key_parameters
 from infra.keys import KEPT_AFTER_SUCCESSOR, PUBLISHED_AHEAD, SECRET_KEPT_AFTER_SUCCESSOR
 from tests.fakes import GROUPS, PREFIX, START, FrozenClock, MemoryParameters

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.providers import PROFILES
-from chalicelib.settings import environment
+from chalicelib.settings import environment, providers
 from chalicelib.settings.config import Config
 from chalicelib.settings.environment import Environment
 from infra.failure import Failure
@@ -109,7 +109,7 @@ def test_environment_notes_what_it_is_asked_for() -> None:
     env = Environment({"KEYTURN_SECONDS": "wrong", "KEYTURN_GOOGLE_ISSUER": "", "KEYTURN_OIDC_OKTA_CLIENT_ID": "id"})
     env.seconds("KEYTURN_SECONDS", 1, 1, 2)
     env.text("KEYTURN_TEXT")
-    env.providers()
+    providers.read(env)
     okta = {f"KEYTURN_OIDC_OKTA_{end}" for end in SUFFIXES}
     assert env.asked == {"KEYTURN_SECONDS", "KEYTURN_TEXT", "KEYTURN_GOOGLE_ISSUER", *okta}
 
@@ -124,4 +124,4 @@ def test_nothing_reads_past_the_notes() -> None:
         for node in ast.walk(function)
         if isinstance(node, ast.Attribute) and node.attr == "_environ"
     ]
-    assert looked_up == ["__init__", "_read", "providers"]  # the last goes through the names
+    assert looked_up == ["__init__", "matching", "optional"]  # the last goes through the names

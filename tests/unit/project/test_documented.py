@@ -20,6 +20,7 @@ from chalicelib.crypto import refresh_tokens
 from chalicelib.domain import access_tokens, accounts, limits, passwords
 from chalicelib.errors import PasswordRejected
 from chalicelib.settings import config
+from chalicelib.settings.sessions import DAY
 from chalicelib.web.endpoint import Credential
 from infra import package
 from tests.http.hostile import MEMBERS
@@ -140,7 +141,7 @@ def test_nobody_sets_a_right() -> None:
     rows = table(section("Who may do what"), 1)
     fields = {name.strip("`"): (seen, by) for name, seen, by in rows}
     account = {"sub", "email", "email_verified", "roles"}
-    assert account <= set(accounts.Account.__slots__)
+    assert account <= set(accounts.Account._fields)
     assert set(fields) == account | {"password"}
     assert {name for name, (seen, _) in fields.items() if seen == "yes"} == account
     ours = {name for name, (_, by) in fields.items() if by.startswith("Keyturn")}
@@ -151,10 +152,10 @@ def test_nobody_sets_a_right() -> None:
 def test_lifetimes_are_those_of_the_page() -> None:
     """The page's days are the defaults, and its way to NIST's 30 days is a setting that is taken (ASVS V7.1.1)."""
     text = section("Sessions")
-    days = DEFAULTS.refresh_idle_ttl // config.DAY, DEFAULTS.refresh_absolute_ttl // config.DAY
+    days = DEFAULTS.sessions.idle_ttl // DAY, DEFAULTS.sessions.absolute_ttl // DAY
     assert re.search(rf"after {days[0]} days without a refresh and {days[1]} days after the login", text)
-    assert f"lives {DEFAULTS.access_ttl // 60} minutes" in text
-    assert f"KEYTURN_REFRESH_ABSOLUTE_TTL={30 * config.DAY}" in text
+    assert f"lives {DEFAULTS.sessions.access_ttl // 60} minutes" in text
+    assert f"KEYTURN_REFRESH_ABSOLUTE_TTL={30 * DAY}" in text
 
 
 def test_limits_are_those_of_the_page() -> None:
@@ -171,7 +172,7 @@ def test_limits_are_those_of_the_page() -> None:
     rows = {row[0]: row[1:] for row in table(section("Guessing"))}
     assert set(rows) == set(settings)
     for name, (policy_of, setting) in settings.items():
-        policy = policy_of(getattr(DEFAULTS, setting))
+        policy = policy_of(getattr(DEFAULTS.limits, setting))
         assert policy.window == limits.HOUR
         ends = [attempts for attempts, _ in policy.tiers]
         delays = [
@@ -187,7 +188,7 @@ def test_words_that_count_for_nothing_are_written_down() -> None:
     page = (ROOT / "docs/decisions/0014-passwords.md").read_text(encoding="utf-8")
     words = section("Context words", page)
     (refused, taken) = re.search(r"`([^`]+)` is refused, and\s+`([^`]+)` is not", words).groups()  # type: ignore[union-attr]
-    email, least = "ada.lovelace@example.com", DEFAULTS.password_min_length
+    email, least = "ada.lovelace@example.com", DEFAULTS.passwords.min_length
     passwords.accept_new(taken.replace("\n", " "), email, min_length=least)
     with pytest.raises(PasswordRejected):
         passwords.accept_new(refused, email, min_length=least)

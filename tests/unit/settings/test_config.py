@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -16,8 +17,13 @@ from chalicelib.crypto.passwords import PROFILES
 from chalicelib.domain.requirements import Requirement
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers import PROFILES as PROVIDERS
-from chalicelib.settings.config import DAY, Config
-from chalicelib.settings.environment import PROVIDER_VARIABLE, ProviderSettings
+from chalicelib.settings.config import Config
+from chalicelib.settings.guards import GuardSettings
+from chalicelib.settings.limits import LimitSettings
+from chalicelib.settings.pages import PageSettings
+from chalicelib.settings.passwords import PasswordSettings
+from chalicelib.settings.providers import PROVIDER_VARIABLE, ProviderSettings
+from chalicelib.settings.sessions import DAY, SessionSettings
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 LEAST = {
@@ -47,18 +53,28 @@ def test_defaults() -> None:
         issuer="https://auth.example.com/prod",
         audience="https://api.example.com",
         parameters="/keyturn/prod",
-        allowed_origins=frozenset(),
-        access_ttl=900,
-        refresh_idle_ttl=14 * DAY,
-        refresh_absolute_ttl=90 * DAY,
-        rotation_window=20,
-        signing_algorithm="RS256",
-        cookie_samesite="Lax",
-        argon2_profile="default",
-        password_min_length=8,
-        role_scopes={},
-        guards={},
-        guarded_apis=frozenset(),
+        sessions=SessionSettings(
+            access_ttl=900,
+            idle_ttl=14 * DAY,
+            absolute_ttl=90 * DAY,
+            rotation_window=20,
+            signing_algorithm="RS256",
+            role_scopes={},
+        ),
+        pages=PageSettings(allowed_origins=frozenset(), return_to=frozenset(), cookie_samesite="Lax"),
+        passwords=PasswordSettings(
+            argon2_profile="default", min_length=8, context_words=frozenset(), breached_passwords=""
+        ),
+        limits=LimitSettings(
+            login_attempts=20,
+            address_attempts=300,
+            signup_attempts=100,
+            throttle_rate=100,
+            throttle_burst=200,
+            waf_rate=0,
+        ),
+        guards=GuardSettings(requirements={}, apis=frozenset()),
+        providers={},
     )
 
 
@@ -93,23 +109,23 @@ def test_all_problems_come_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "field", "least", "most"),
     [
-        ("KEYTURN_ACCESS_TTL", "access_ttl", 60, 3600),
-        ("KEYTURN_REFRESH_IDLE_TTL", "refresh_idle_ttl", 300, 90 * DAY),
-        ("KEYTURN_REFRESH_ABSOLUTE_TTL", "refresh_absolute_ttl", 14 * DAY, 400 * DAY),
-        ("KEYTURN_ROTATION_WINDOW", "rotation_window", 0, 60),
-        ("KEYTURN_PASSWORD_MIN_LENGTH", "password_min_length", 8, 64),
-        ("KEYTURN_LOGIN_ATTEMPTS", "login_attempts", 5, 1000),
-        ("KEYTURN_ADDRESS_ATTEMPTS", "address_attempts", 20, 100_000),
-        ("KEYTURN_SIGNUP_ATTEMPTS", "signup_attempts", 5, 100_000),
-        ("KEYTURN_THROTTLE_RATE", "throttle_rate", 1, 10_000),
-        ("KEYTURN_THROTTLE_BURST", "throttle_burst", 1, 5000),
-        ("KEYTURN_WAF_RATE", "waf_rate", 0, 20_000_000),
+        ("KEYTURN_ACCESS_TTL", "sessions.access_ttl", 60, 3600),
+        ("KEYTURN_REFRESH_IDLE_TTL", "sessions.idle_ttl", 300, 90 * DAY),
+        ("KEYTURN_REFRESH_ABSOLUTE_TTL", "sessions.absolute_ttl", 14 * DAY, 400 * DAY),
+        ("KEYTURN_ROTATION_WINDOW", "sessions.rotation_window", 0, 60),
+        ("KEYTURN_PASSWORD_MIN_LENGTH", "passwords.min_length", 8, 64),
+        ("KEYTURN_LOGIN_ATTEMPTS", "limits.login_attempts", 5, 1000),
+        ("KEYTURN_ADDRESS_ATTEMPTS", "limits.address_attempts", 20, 100_000),
+        ("KEYTURN_SIGNUP_ATTEMPTS", "limits.signup_attempts", 5, 100_000),
+        ("KEYTURN_THROTTLE_RATE", "limits.throttle_rate", 1, 10_000),
+        ("KEYTURN_THROTTLE_BURST", "limits.throttle_burst", 1, 5000),
+        ("KEYTURN_WAF_RATE", "limits.waf_rate", 0, 20_000_000),
     ],
 )
 def test_numbers_have_bounds(name: str, field: str, least: int, most: int) -> None:
     """The least and the most are taken, and one beyond either is not."""
     for value in (least, most):
-        assert getattr(read(**{name: str(value)}), field) == value
+        assert operator.attrgetter(field)(read(**{name: str(value)})) == value
     for value in (least - 1, most + 1):
         assert any(problem.startswith("KEYTURN_") for problem in problems(**{name: str(value)}))
 
@@ -120,8 +136,8 @@ def test_window_that_tabs_fall_out_of_is_refused(window: int) -> None:
     (problem,) = problems(KEYTURN_ROTATION_WINDOW=str(window))
     assert problem == "KEYTURN_ROTATION_WINDOW must be 0, which tolerates nothing, or from 10 to 60 seconds"
     for taken in (0, 10, 20, 60):
-        assert read(KEYTURN_ROTATION_WINDOW=str(taken)).rotation_window == taken
-    assert read().rotation_window == 20
+        assert read(KEYTURN_ROTATION_WINDOW=str(taken)).sessions.rotation_window == taken
+    assert read().sessions.rotation_window == 20
 
 
 @pytest.mark.parametrize(
@@ -150,7 +166,7 @@ def test_numbers_are_plain_digits(text: str) -> None:
 
 def test_waf_takes_no_small_rate() -> None:
     """AWS refuses a rate below 10: deployment says so before it begins."""
-    assert read(KEYTURN_WAF_RATE="10").waf_rate == 10
+    assert read(KEYTURN_WAF_RATE="10").limits.waf_rate == 10
     for rate in ("1", "9"):
         (problem,) = problems(KEYTURN_WAF_RATE=rate)
         assert problem == "KEYTURN_WAF_RATE must be 0, which is no limit, or at least 10"
@@ -158,7 +174,7 @@ def test_waf_takes_no_small_rate() -> None:
 
 def test_context_words() -> None:
     """Words are taken in lower case; what is too short to be a word is told."""
-    assert read(KEYTURN_CONTEXT_WORDS=" Acme ,ordershop,, ").context_words == {"acme", "ordershop"}
+    assert read(KEYTURN_CONTEXT_WORDS=" Acme ,ordershop,, ").passwords.context_words == {"acme", "ordershop"}
     (problem,) = problems(KEYTURN_CONTEXT_WORDS="acme,it")
     assert problem == "KEYTURN_CONTEXT_WORDS holds 'it', which is no word: it has fewer than 3 characters"
 
@@ -171,7 +187,7 @@ def test_breached_passwords_are_looked_up_by_tls(url: str) -> None:
     (problem,) = problems(KEYTURN_BREACHED_PASSWORDS=url)
     assert problem.startswith("KEYTURN_BREACHED_PASSWORDS must be an https URL")
     good = "https://api.pwnedpasswords.com/range"
-    assert read(KEYTURN_BREACHED_PASSWORDS=good).breached_passwords == good
+    assert read(KEYTURN_BREACHED_PASSWORDS=good).passwords.breached_passwords == good
 
 
 def test_idle_limit_is_within_the_absolute_one() -> None:
@@ -179,23 +195,23 @@ def test_idle_limit_is_within_the_absolute_one() -> None:
     (problem,) = problems(KEYTURN_REFRESH_IDLE_TTL="7200", KEYTURN_REFRESH_ABSOLUTE_TTL="3600")
     assert "KEYTURN_REFRESH_ABSOLUTE_TTL" in problem
     same = read(KEYTURN_REFRESH_IDLE_TTL="3600", KEYTURN_REFRESH_ABSOLUTE_TTL="3600")
-    assert same.refresh_idle_ttl == same.refresh_absolute_ttl
+    assert same.sessions.idle_ttl == same.sessions.absolute_ttl
 
 
 @pytest.mark.parametrize(
-    ("name", "choices"),
+    ("name", "field", "choices"),
     [
-        ("KEYTURN_SIGNING_ALGORITHM", ["RS256", "ES256", "EdDSA"]),
-        ("KEYTURN_COOKIE_SAMESITE", ["Lax", "Strict", "None"]),
-        ("KEYTURN_ARGON2_PROFILE", ["default", "rfc9106"]),
+        ("KEYTURN_SIGNING_ALGORITHM", "sessions.signing_algorithm", ["RS256", "ES256", "EdDSA"]),
+        ("KEYTURN_COOKIE_SAMESITE", "pages.cookie_samesite", ["Lax", "Strict", "None"]),
+        ("KEYTURN_ARGON2_PROFILE", "passwords.argon2_profile", ["default", "rfc9106"]),
     ],
 )
-def test_choices_are_exact(name: str, choices: list[str]) -> None:
+def test_choices_are_exact(name: str, field: str, choices: list[str]) -> None:
     """Each documented word is taken as it is written, and no other."""
-    field = name.removeprefix("KEYTURN_").lower()
+    value_of = operator.attrgetter(field)
     for choice in choices:
-        assert getattr(read(**{name: choice}), field) == choice
-        assert getattr(read(**{name: f" {choice} "}), field) == choice
+        assert value_of(read(**{name: choice})) == choice
+        assert value_of(read(**{name: f" {choice} "})) == choice
     for other in (choices[0].upper() + "x", choices[1].swapcase(), "none " * 2, "HS256"):
         (problem,) = problems(**{name: other})
         assert all(choice in problem for choice in choices)
@@ -204,7 +220,8 @@ def test_choices_are_exact(name: str, choices: list[str]) -> None:
 def test_every_profile_can_be_chosen() -> None:
     """The configuration knows the hasher's profiles, all of them."""
     for name in PROFILES:
-        assert read(KEYTURN_ARGON2_PROFILE=name, KEYTURN_ISSUER="http://localhost:8000").argon2_profile == name
+        config = read(KEYTURN_ARGON2_PROFILE=name, KEYTURN_ISSUER="http://localhost:8000")
+        assert config.passwords.argon2_profile == name
 
 
 @pytest.mark.parametrize(
@@ -212,7 +229,7 @@ def test_every_profile_can_be_chosen() -> None:
 )
 def test_cheap_hash_is_for_this_machine(issuer: str) -> None:
     """The profile that protects nothing is taken where the issuer is on this machine."""
-    assert read(KEYTURN_ARGON2_PROFILE="testing", KEYTURN_ISSUER=issuer).argon2_profile == "testing"
+    assert read(KEYTURN_ARGON2_PROFILE="testing", KEYTURN_ISSUER=issuer).passwords.argon2_profile == "testing"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +301,7 @@ def test_other_issuers_are_refused(issuer: str) -> None:
 def test_origins_are_a_list() -> None:
     """Several origins, separated by commas, with or without blanks; doubles are one."""
     origins = " https://app.example.com,https://admin.example.com:8443 ,,http://localhost:3000,https://app.example.com,"
-    assert read(KEYTURN_ALLOWED_ORIGINS=origins).allowed_origins == {
+    assert read(KEYTURN_ALLOWED_ORIGINS=origins).pages.allowed_origins == {
         "https://app.example.com",
         "https://admin.example.com:8443",
         "http://localhost:3000",
@@ -342,7 +359,7 @@ def test_parameters_are_a_path(prefix: str) -> None:
 def test_roles_give_scopes() -> None:
     """Roles are separated by semicolons, their scopes by blanks."""
     config = read(KEYTURN_ROLE_SCOPES="user=orders:read; admin = orders:read  orders:write ;")
-    assert config.role_scopes == {"user": ("orders:read",), "admin": ("orders:read", "orders:write")}
+    assert config.sessions.role_scopes == {"user": ("orders:read",), "admin": ("orders:read", "orders:write")}
 
 
 @pytest.mark.parametrize("entry", ["user", "user=", "=orders:read", " = ", "user:orders"])
@@ -355,7 +372,7 @@ def test_half_a_role_is_refused(entry: str) -> None:
 def test_guards() -> None:
     """Variants are separated by semicolons; each has a name and what it asks for."""
     config = read(KEYTURN_GUARDS="admin: role=admin; reports : scope=reports:read max_age=300;orders:answer=policy ;")
-    assert config.guards == {
+    assert config.guards.requirements == {
         "admin": Requirement(roles=frozenset({"admin"})),
         "reports": Requirement(scopes=frozenset({"reports:read"}), max_age=300),
         "orders": Requirement(answer="policy"),
@@ -387,7 +404,7 @@ def test_guard_named_twice() -> None:
 def test_guarded_apis() -> None:
     """APIs of any account and region, one by one, or all of an account and region; in every partition of AWS."""
     apis = "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w, arn:aws-cn:execute-api:cn-north-1:210987654321:*,"
-    assert read(KEYTURN_GUARDED_APIS=apis).guarded_apis == {
+    assert read(KEYTURN_GUARDED_APIS=apis).guards.apis == {
         "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w",
         "arn:aws-cn:execute-api:cn-north-1:210987654321:*",
     }
@@ -535,7 +552,7 @@ def test_redirect_of_two_clients() -> None:
 def test_pages() -> None:
     """Pages are kept as they are written, the slash at the end included: they are compared byte for byte."""
     pages = "https://app.example.com/, https://app.example.com/welcome,http://localhost:3000"
-    assert read(KEYTURN_RETURN_TO=pages).return_to == frozenset(pages.replace(" ", "").split(","))
+    assert read(KEYTURN_RETURN_TO=pages).pages.return_to == frozenset(pages.replace(" ", "").split(","))
 
 
 @pytest.mark.parametrize(

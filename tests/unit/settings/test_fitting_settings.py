@@ -39,7 +39,7 @@ MANY_SCOPES = "user=" + " ".join(f"resource-{number:03}:readable" for number in 
 def longest_token(config: Config) -> tuple[JwtAccessTokenCodec, AccessTokenClaims]:
     """The codec of these settings, and the longest claims that their roles and numbers can make."""
     ring = KeyRing(parameters_with_keys("RS256"), PREFIX, FrozenClock(), groups=())
-    roles = ("user", *sorted(config.role_scopes.keys() - {"user"}))
+    roles = ("user", *sorted(config.sessions.role_scopes.keys() - {"user"}))
     number = LARGEST_NUMBER
     return JwtAccessTokenCodec(ring, issuer=config.issuer, audience=config.audience), AccessTokenClaims(
         sub="A" * 22,
@@ -51,7 +51,7 @@ def longest_token(config: Config) -> tuple[JwtAccessTokenCodec, AccessTokenClaim
         auth_time=number,
         amr=("longest-provider",),
         roles=roles,
-        scope=scope_of(roles, config.role_scopes),
+        scope=scope_of(roles, config.sessions.role_scopes),
         email_verified=False,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,7 +60,7 @@ HALF_A_YEAR = 15_552_000
 def test_device_cookie_is_as_the_credentials(transport: Transport, samesite: str) -> None:
     """It stands beside the credential's, with the same attributes, and lives for half a year; no script can read it."""
     response = token_response(
-        replace(grant(transport), device_token=DEVICE_TOKEN), config(cookie_samesite=samesite), displaced=["other"]
+        grant(transport)._replace(device_token=DEVICE_TOKEN), config(cookie_samesite=samesite), displaced=["other"]
     )
     attributes = f"Path=/; Secure; HttpOnly; SameSite={samesite}" + ("; Partitioned" if samesite == "None" else "")
     device = f"__Host-device={DEVICE_TOKEN}; Max-Age={HALF_A_YEAR}; {attributes}"
@@ -71,7 +70,7 @@ def test_device_cookie_is_as_the_credentials(transport: Transport, samesite: str
 
 def test_device_token_goes_in_the_body() -> None:
     """With the transport `body`, beside the refresh token; no cookie is set."""
-    response = token_response(replace(grant("body"), device_token=DEVICE_TOKEN), config())
+    response = token_response(grant("body")._replace(device_token=DEVICE_TOKEN), config())
     assert response.body == {**COMMON, "refresh_token": REFRESH_TOKEN, "device_token": DEVICE_TOKEN}
     assert "Set-Cookie" not in response.headers
 
