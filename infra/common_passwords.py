@@ -19,7 +19,7 @@ from chalicelib.domain.passwords import fold
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LEAST = 8  # characters: the policy admits no shorter password, so none needs a place (chalicelib/settings/config.py)
+LEAST = 8  # characters: the policy admits no shorter password, so none needs a place (chalicelib/settings/passwords.py)
 FARTHEST = 2**16 - 1  # that a distance can say
 
 

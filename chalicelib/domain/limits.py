@@ -39,7 +39,7 @@ class LimitPolicy(NamedTuple):
 
 HOUR = 3600
 
-# The settings' defaults stand in config.py. Whatever they are, an hour lets through so many, and then one in
+# The settings' defaults stand in settings/limits.py. Whatever they are, an hour lets through so many, and then one in
 # `final_spacing` seconds at most.
 
 

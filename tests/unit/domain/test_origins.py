@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.settings.test_config import problems, read
+from tests.unit.settings.reading import problems, read
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from chalicelib.settings.environment import Environment
 from infra.failure import Failure
 from infra.known_settings import refuse_unknown
 from infra.local import settings as local_settings
-from tests.unit.settings.test_config import LEAST, variables_read
+from tests.unit.settings.reading import LEAST
+from tests.unit.settings.test_config import variables_read
 
 SUFFIXES = {
     *("CLIENT_ID", "CLIENT_SECRET_PARAMETER", "ISSUER", "NATIVE_CLIENT_IDS", "TRUSTED_AUDIENCES", "SECONDS"),

@@ -610,7 +610,7 @@ OWN_FAULTS = {
         "providers/test_apple.py::test_secret_is_signed_for_each_call",
         "providers/test_microsoft.py::test_identity_is_of_its_tenant",
         "providers/test_github.py::test_person_logs_in",
-        "unit/settings/test_config.py::test_several_providers_of_one_kind",
+        "unit/settings/test_provider_settings.py::test_several_providers_of_one_kind",
     ),
     "make run left a chunked body unread, and parsed it as the connection's next request": (
         "http/test_framing.py::test_whole_body_is_read",

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.crypto.passwords import PROFILES
-from chalicelib.domain.requirements import Requirement
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers import PROFILES as PROVIDERS
 from chalicelib.settings.config import Config
@@ -22,28 +21,11 @@ from chalicelib.settings.guards import GuardSettings
 from chalicelib.settings.limits import LimitSettings
 from chalicelib.settings.pages import PageSettings
 from chalicelib.settings.passwords import PasswordSettings
-from chalicelib.settings.providers import PROVIDER_VARIABLE, ProviderSettings
+from chalicelib.settings.providers import PROVIDER_VARIABLE
 from chalicelib.settings.sessions import DAY, SessionSettings
+from tests.unit.settings.reading import LEAST, problems, read
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-LEAST = {
-    "KEYTURN_TABLE": "keyturn-prod",
-    "KEYTURN_ISSUER": "https://auth.example.com/prod",
-    "KEYTURN_AUDIENCE": "https://api.example.com",
-    "KEYTURN_PARAMETERS": "/keyturn/prod",
-}
-
-
-def read(**variables: str) -> Config:
-    """The settings with these variables beside the ones that are needed."""
-    return Config.from_env({**LEAST, **variables})
-
-
-def problems(**variables: str) -> list[str]:
-    """What is wrong, one text for each problem."""
-    with pytest.raises(ConfigurationError) as raised:
-        read(**variables)
-    return raised.value.debug.split("; ")
 
 
 def test_defaults() -> None:
@@ -130,16 +112,6 @@ def test_numbers_have_bounds(name: str, field: str, least: int, most: int) -> No
         assert any(problem.startswith("KEYTURN_") for problem in problems(**{name: str(value)}))
 
 
-@pytest.mark.parametrize("window", range(1, 10))
-def test_window_that_tabs_fall_out_of_is_refused(window: int) -> None:
-    """From 1 to 9 seconds, which were taken once, the setting is named; 0 and 10 to 60 are taken."""
-    (problem,) = problems(KEYTURN_ROTATION_WINDOW=str(window))
-    assert problem == "KEYTURN_ROTATION_WINDOW must be 0, which tolerates nothing, or from 10 to 60 seconds"
-    for taken in (0, 10, 20, 60):
-        assert read(KEYTURN_ROTATION_WINDOW=str(taken)).sessions.rotation_window == taken
-    assert read().sessions.rotation_window == 20
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -188,14 +160,6 @@ def test_breached_passwords_are_looked_up_by_tls(url: str) -> None:
     assert problem.startswith("KEYTURN_BREACHED_PASSWORDS must be an https URL")
     good = "https://api.pwnedpasswords.com/range"
     assert read(KEYTURN_BREACHED_PASSWORDS=good).passwords.breached_passwords == good
-
-
-def test_idle_limit_is_within_the_absolute_one() -> None:
-    """An idle limit that is longer than the absolute one would mean nothing."""
-    (problem,) = problems(KEYTURN_REFRESH_IDLE_TTL="7200", KEYTURN_REFRESH_ABSOLUTE_TTL="3600")
-    assert "KEYTURN_REFRESH_ABSOLUTE_TTL" in problem
-    same = read(KEYTURN_REFRESH_IDLE_TTL="3600", KEYTURN_REFRESH_ABSOLUTE_TTL="3600")
-    assert same.sessions.idle_ttl == same.sessions.absolute_ttl
 
 
 @pytest.mark.parametrize(
@@ -298,282 +262,11 @@ def test_other_issuers_are_refused(issuer: str) -> None:
     assert problem.startswith("KEYTURN_ISSUER must be an https URL")
 
 
-def test_origins_are_a_list() -> None:
-    """Several origins, separated by commas, with or without blanks; doubles are one."""
-    origins = " https://app.example.com,https://admin.example.com:8443 ,,http://localhost:3000,https://app.example.com,"
-    assert read(KEYTURN_ALLOWED_ORIGINS=origins).pages.allowed_origins == {
-        "https://app.example.com",
-        "https://admin.example.com:8443",
-        "http://localhost:3000",
-    }
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        *(
-            "*",
-            "null",
-            "app.example.com",
-            "https://*.example.com",
-            "https://app.example.com/",
-            "https://app.example.com/a",
-        ),
-        *(
-            "http://app.example.com",
-            "https://App.example.com",
-            "HTTPS://app.example.com",
-            "https://app.example.com:443",
-        ),
-        *(
-            "http://localhost:80",
-            "https://app.example.com:08443",
-            "https://bücher.example",
-            "https://u@app.example.com",
-        ),
-        *(
-            "https://app.example.com https://b.example.com",
-            "https://app.example.com;https://b.example.com",
-            "https://[",
-        ),
-    ],
-)
-def test_other_origins_are_refused(origin: str) -> None:
-    """What no browser would ever send as Origin is refused: it would silently match nothing, or too much."""
-    (problem,) = problems(KEYTURN_ALLOWED_ORIGINS=f"https://app.example.com,{origin}")
-    assert repr(origin) in problem
-
-
-def test_every_wrong_origin_is_named() -> None:
-    """Each origin that is wrong is a problem of its own."""
-    assert len(problems(KEYTURN_ALLOWED_ORIGINS="*,null,https://app.example.com")) == 2
-
-
 @pytest.mark.parametrize("prefix", ["keyturn/prod", "/keyturn/prod/", "/", "keyturn"])
 def test_parameters_are_a_path(prefix: str) -> None:
     """The prefix begins with a slash and does not end with one."""
     (problem,) = problems(KEYTURN_PARAMETERS=prefix)
     assert problem.startswith("KEYTURN_PARAMETERS must be a parameter-store path")
-
-
-def test_roles_give_scopes() -> None:
-    """Roles are separated by semicolons, their scopes by blanks."""
-    config = read(KEYTURN_ROLE_SCOPES="user=orders:read; admin = orders:read  orders:write ;")
-    assert config.sessions.role_scopes == {"user": ("orders:read",), "admin": ("orders:read", "orders:write")}
-
-
-@pytest.mark.parametrize("entry", ["user", "user=", "=orders:read", " = ", "user:orders"])
-def test_half_a_role_is_refused(entry: str) -> None:
-    """A role without scopes, or scopes without a role, is a mistake."""
-    (problem,) = problems(KEYTURN_ROLE_SCOPES=f"admin=a; {entry}")
-    assert problem.startswith("KEYTURN_ROLE_SCOPES holds")
-
-
-def test_guards() -> None:
-    """Variants are separated by semicolons; each has a name and what it asks for."""
-    config = read(KEYTURN_GUARDS="admin: role=admin; reports : scope=reports:read max_age=300;orders:answer=policy ;")
-    assert config.guards.requirements == {
-        "admin": Requirement(roles=frozenset({"admin"})),
-        "reports": Requirement(scopes=frozenset({"reports:read"}), max_age=300),
-        "orders": Requirement(answer="policy"),
-    }
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        *("role=admin", "role=admin: x", "admin", "admin:", ": role=admin", "admin role=admin", "admin: admin"),
-        *("7: role=admin", "ad.min: role=admin", "$LATEST: role=admin", "bücher: role=admin", "a b: role=admin"),
-        *("a" * 129 + ": role=admin", "admin: role=", "admin: role=a max_age=soon", "admin: role=a, scope=b x=y"),
-    ],
-    ids=range(16),
-)
-def test_other_guards_are_refused(entry: str) -> None:
-    """A name that is no Lambda alias, and a condition that is not understood, are problems; the rest is read."""
-    (problem,) = problems(KEYTURN_GUARDS=f"users: role=user; {entry}")
-    assert problem.startswith("KEYTURN_GUARDS holds")
-    assert repr(entry) in problem
-
-
-def test_guard_named_twice() -> None:
-    """Which of two is meant cannot be told."""
-    (problem,) = problems(KEYTURN_GUARDS="admin: role=admin; admin: role=user")
-    assert problem == "KEYTURN_GUARDS names 'admin' twice"
-
-
-def test_guarded_apis() -> None:
-    """APIs of any account and region, one by one, or all of an account and region; in every partition of AWS."""
-    apis = "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w, arn:aws-cn:execute-api:cn-north-1:210987654321:*,"
-    assert read(KEYTURN_GUARDED_APIS=apis).guards.apis == {
-        "arn:aws:execute-api:eu-central-1:123456789012:qr7st2uv9w",
-        "arn:aws-cn:execute-api:cn-north-1:210987654321:*",
-    }
-
-
-@pytest.mark.parametrize(
-    "api",
-    [
-        *("*", "qr7st2uv9w", "arn:aws:execute-api:eu-central-1:*:*", "arn:aws:execute-api:*:123456789012:qr7st2uv9w"),
-        *("arn:aws:execute-api:eu-central-1:123456789012:a1b2*", "arn:aws:execute-api:eu-central-1:12345678901:a1"),
-        *("arn:aws:execute-api:eu-central-1:123456789012:a1/prod", "arn:aws:execute-api:eu-central-1:123456789012:"),
-        *("arn:aws:lambda:eu-central-1:123456789012:function", f"arn:aws:execute-api:eu-central-1:\u0661{'2' * 11}:a1"),
-        "arn:*:execute-api:eu-central-1:123456789012:a1",
-    ],
-    ids=range(11),
-)
-def test_other_apis_are_refused(api: str) -> None:
-    """No wildcard for accounts or regions: a permission never reaches further than the operator can name."""
-    (problem,) = problems(KEYTURN_GUARDED_APIS=f"arn:aws:execute-api:eu-central-1:123456789012:a1,{api}")
-    assert problem.startswith(f"KEYTURN_GUARDED_APIS holds {api!r}")
-
-
-GOOGLE = {
-    "KEYTURN_GOOGLE_CLIENT_ID": "123.apps.googleusercontent.com",
-    "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": "/keyturn/prod/provider/google",
-}
-
-
-def test_provider_is_off_without_its_variables() -> None:
-    """Nothing of a provider is set: there is no such provider. An empty variable is none."""
-    assert read().providers == {}
-    assert read(KEYTURN_GOOGLE_CLIENT_ID="", KEYTURN_GOOGLE_ISSUER=" ").providers == {}
-
-
-def test_provider() -> None:
-    """Client id and secret are enough; each provider is read by its name."""
-    native = "ios.example=com.example.app:/callback https://app.example.com/open; mac.example=com.example.mac:/cb"
-    config = read(
-        **GOOGLE,
-        KEYTURN_GOOGLE_NATIVE_CLIENT_IDS=native,
-        KEYTURN_OIDC_CLIENT_ID="keyturn",
-        KEYTURN_OIDC_CLIENT_SECRET_PARAMETER="/keyturn/prod/provider/oidc",
-        KEYTURN_OIDC_ISSUER="https://login.example.com/tenant/v2.0",
-    )
-    assert config.providers == {
-        "google": ProviderSettings(
-            profile="google",
-            client_id="123.apps.googleusercontent.com",
-            secret_parameter="/keyturn/prod/provider/google",
-            native_clients={
-                "com.example.app:/callback": "ios.example",
-                "https://app.example.com/open": "ios.example",
-                "com.example.mac:/cb": "mac.example",
-            },
-        ),
-        "oidc": ProviderSettings(
-            profile="oidc",
-            client_id="keyturn",
-            secret_parameter="/keyturn/prod/provider/oidc",
-            issuer="https://login.example.com/tenant/v2.0",
-        ),
-    }
-
-
-def test_several_providers_of_one_kind() -> None:
-    """An OpenID provider of the operator's own name is read beside `oidc`, with what only some providers need."""
-    named = {
-        "CLIENT_ID": "keyturn",
-        "CLIENT_SECRET_PARAMETER": "/keyturn/prod/provider/okta",
-        "ISSUER": "https://example.okta.com",
-        "TRUSTED_AUDIENCES": "project, other",
-        "SECONDS": "5",
-    }
-    config = read(**{f"KEYTURN_OIDC_OKTA_{suffix}": value for suffix, value in named.items()})
-    assert config.providers == {
-        "okta": ProviderSettings(
-            profile="oidc",
-            client_id="keyturn",
-            secret_parameter="/keyturn/prod/provider/okta",
-            issuer="https://example.okta.com",
-            trusted_audiences=frozenset({"project", "other"}),
-            seconds=5,
-        )
-    }
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"KEYTURN_OIDC_OKTA_CLIENT_ID": ""}, "KEYTURN_OIDC_OKTA_CLIENT_ID"),
-        ({"KEYTURN_OIDC_OKTA_CLIENT_SECRET_PARAMETER": "okta"}, "KEYTURN_OIDC_OKTA_CLIENT_SECRET_PARAMETER"),
-        ({"KEYTURN_OIDC_OKTA_ISSUER": "okta"}, "KEYTURN_OIDC_OKTA_ISSUER"),
-        ({"KEYTURN_OIDC_OKTA_SECONDS": "7"}, "KEYTURN_OIDC_OKTA_SECONDS"),
-        ({"KEYTURN_OKTA_CLIENT_ID": "x"}, "KEYTURN_OIDC_OKTA_CLIENT_ID"),
-    ],
-)
-def test_problem_of_a_named_provider(changes: dict[str, str], named: str) -> None:
-    """The problem names the variable as the operator has written it."""
-    settings = {
-        "KEYTURN_OIDC_OKTA_CLIENT_ID": "keyturn",
-        "KEYTURN_OIDC_OKTA_CLIENT_SECRET_PARAMETER": "/keyturn/prod/provider/okta",
-        "KEYTURN_OIDC_OKTA_ISSUER": "https://example.okta.com",
-    }
-    assert any(problem.startswith(f"{named} ") for problem in problems(**{**settings, **changes}))
-
-
-@pytest.mark.parametrize("left_out", sorted(GOOGLE))
-def test_half_a_provider_is_refused(left_out: str) -> None:
-    """A provider that is begun is finished, or the operator is told what is missing."""
-    found = problems(**{name: value for name, value in GOOGLE.items() if name != left_out})
-    assert any(problem.startswith(left_out) for problem in found)
-    assert all("KEYTURN_GOOGLE_" in problem for problem in found)
-
-
-@pytest.mark.parametrize("parameter", ["GOCSPX-secret", "/keyturn/prod/root", "/keyturn/dev/provider/google", "google"])
-def test_client_secret_is_a_parameters_name(parameter: str) -> None:
-    """Never the secret itself, and no parameter that the function's policy does not name."""
-    (problem,) = problems(**{**GOOGLE, "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": parameter})
-    assert problem.endswith(" must name a parameter under /keyturn/prod/provider/, as the function's policy does")
-
-
-@pytest.mark.parametrize(
-    "redirect",
-    [
-        "callback:/x",
-        "javascript:/x",
-        "com.example.app:callback",
-        "http://app.example.com/x",
-        "https://a.example/x?y",
-        "*",
-    ],
-)
-def test_redirects_of_native_clients(redirect: str) -> None:
-    """A web address, or a scheme of the app's own, which has a dot (RFC 8252 section 7.1)."""
-    (problem,) = problems(**GOOGLE, KEYTURN_GOOGLE_NATIVE_CLIENT_IDS=f"ios={redirect}")
-    assert problem.startswith("KEYTURN_GOOGLE_NATIVE_CLIENT_IDS holds")
-
-
-def test_redirect_of_two_clients() -> None:
-    """Which client a code is of follows from its redirect."""
-    (problem,) = problems(**GOOGLE, KEYTURN_GOOGLE_NATIVE_CLIENT_IDS="a=com.example.app:/x; b=com.example.app:/x")
-    assert "for two clients" in problem
-
-
-def test_pages() -> None:
-    """Pages are kept as they are written, the slash at the end included: they are compared byte for byte."""
-    pages = "https://app.example.com/, https://app.example.com/welcome,http://localhost:3000"
-    assert read(KEYTURN_RETURN_TO=pages).pages.return_to == frozenset(pages.replace(" ", "").split(","))
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "app.example.com",
-        "//app.example.com",
-        "http://app.example.com/x",
-        "https://app.example.com/?next=1",
-        "https://app.example.com/#x",
-        "https://user@app.example.com/",
-        "https://*.example.com/",
-        "javascript:alert(1)",
-        "https://app.example.com\\x",
-        "https://auth.example.com/prod/login/google/callback",
-    ],
-)
-def test_pages_that_are_refused(page: str) -> None:
-    """No page that a browser could take for another one, and never Keyturn's own callback."""
-    (problem,) = problems(**GOOGLE, KEYTURN_RETURN_TO=page)
-    assert problem.startswith("KEYTURN_RETURN_TO holds")
 
 
 @settings(max_examples=100, deadline=None)
@@ -621,13 +314,6 @@ def test_readme_documents_every_variable() -> None:
     of_providers = {name for name in variables_read() if PROVIDER_VARIABLE.fullmatch(name)}
     assert set(documented()) == variables_read() - of_providers
     assert len(re.findall(r"^\| `KEYTURN_", README, re.MULTILINE)) == len(documented())
-
-
-def test_page_documents_every_variable_of_a_provider() -> None:
-    """The page of providers has one line for each variable that a provider has, by the end of its name."""
-    page = (Path(__file__).parents[3] / "docs" / "providers.md").read_text(encoding="utf-8")
-    suffixes = re.findall(r"[A-Z]+(?:_[A-Z]+)*", PROVIDER_VARIABLE.pattern.rpartition("(?:")[2])
-    assert re.findall(r"^\| `…_([A-Z_]+)` \|", page, re.MULTILINE) == suffixes
 
 
 def test_readme_states_the_defaults() -> None:

@@ -27,7 +27,7 @@ from chalicelib.settings.config import Config
 from chalicelib.web.request import MAX_COOKIE, MAX_HEADER
 from tests.fakes import PREFIX, START, FrozenClock, parameters_with_keys
 from tests.unit.key_containers import PUBLIC, SESSIONS, Container, refusal
-from tests.unit.settings.test_config import LEAST, problems, read
+from tests.unit.settings.reading import LEAST, problems, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
