@@ -43,9 +43,10 @@ from tests.bench.script import (
     sign_up,
     token_event,
 )
-from tests.providers.hostile import StandIn
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.runtime import runtime_client
+from tests.world.constants import ORIGIN, PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,8 +72,8 @@ SETTINGS = {
     "KEYTURN_PARAMETERS": PARAMETERS,
     "KEYTURN_ISSUER": "http://localhost:8000",
     "KEYTURN_AUDIENCE": "keyturn-bench",
-    "KEYTURN_ALLOWED_ORIGINS": "https://app.example.com",
-    "KEYTURN_RETURN_TO": federated.PAGE,
+    "KEYTURN_ALLOWED_ORIGINS": ORIGIN,
+    "KEYTURN_RETURN_TO": PAGE,
     "KEYTURN_LOGIN_ATTEMPTS": str(LOGIN_ATTEMPTS),
     "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": CLIENT_SECRET,
 }

@@ -9,22 +9,20 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from chalicelib.crypto.encoding import b64url
 from tests.bench.script import BEGIN, CALLBACK, EXCHANGE, FORGED_STATE, Person, answers, api_event, forged
-from tests.providers import hostile
+from tests.world import stand_in
+from tests.world.constants import NONCE, PAGE, VERIFIER
 
 if TYPE_CHECKING:
     from tests.bench.script import Event, Stage
 
 NAME = "google"
-PAGE = "https://app.example.com/welcome"
-VERIFIER = "a-frontends-own-verifier-" + "v" * 30
-NONCE = "a-frontends-own-nonce"
 
 
 @dataclass
 class Visitor:
     """Somebody with an account at the provider, and a browser that keeps the cookies of its login."""
 
-    provider: hostile.StandIn
+    provider: stand_in.StandIn
     person: Person = field(default_factory=Person)
     cookie: str = ""
     callback: str = ""
@@ -39,7 +37,7 @@ class Visitor:
         cookies = departure["multiValueHeaders"]["Set-Cookie"]
         self.cookie = "; ".join(cookie.partition(";")[0] for cookie in cookies)
         email = self.person.credentials["email"]
-        self.provider.person = hostile.Person(email, {"email": email, "email_verified": True})
+        self.provider.person = stand_in.Person(email, {"email": email, "email_verified": True})
         self.callback = urlsplit(self.provider.authorize(departure["headers"]["Location"])).query
 
     def come_back(self, query: str) -> Event:
@@ -70,7 +68,7 @@ class Visitor:
         return api_event("POST", path, members, source_ip=self.person.source_ip, provider=NAME)
 
 
-def play(stage: Stage, people: int, provider: hostile.StandIn) -> None:
+def play(stage: Stage, people: int, provider: stand_in.StandIn) -> None:
     """Go through every operation, `people` times each. AssertionError where the function does not answer as it should.
 
     Everybody arrives for the first time outside the measurement, which leaves the provider's keys in the container too.

@@ -14,11 +14,11 @@ from tests.bench.script import (
     body_of,
     forged,
 )
+from tests.world.constants import ORIGIN
 
 if TYPE_CHECKING:
     from tests.bench.script import Event, Stage
 
-ORIGIN = "https://app.example.com"
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:abc123/api/GET/me"
 COOKIE = "__Host-session"
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tests.rehearsal import proxy
+from tests.world.constants import ORIGIN, PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 Function = Literal["api_handler", "authorize", "guard"]
 
-PASSWORD = "correct horse battery staple"
 NEW_PASSWORD = "fresh horse battery staple"
 LOGIN_ATTEMPTS = 5  # the least that the setting takes, so that the limiter is met soon
-PAGE = ("Origin", "https://app.example.com")
+PAGE = ("Origin", ORIGIN)
 REMOVED = 10  # sessions beyond the bound, of the account that LOOKING logs in to
 BENCHMARK_NETWORK = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544
 

@@ -12,9 +12,10 @@ from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.federation import AuthorizationCode
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.federation.requests import Callback, LoginRequest
-from tests.fakes import CLIENT, PAGE, Keyturn, config
-from tests.fakes_provider import FakeProvider, Person
 from tests.flows.steps import decoded, holder
+from tests.world.constants import CLIENT, NONCE, PAGE, VERIFIER
+from tests.world.keyturn import Keyturn, config
+from tests.world.provider import FakeProvider, Person
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Caller, Transport
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from chalicelib.services.federation.requests import AuthorizationRequest, Return
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
-
-VERIFIER = "app-verifier-" + "v" * 40
-NONCE = "app-nonce"
 
 
 def keyturn_with_providers(store: Store) -> tuple[Keyturn, FakeProvider, FakeProvider]:

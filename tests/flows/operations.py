@@ -19,8 +19,6 @@ from chalicelib.errors import (
 )
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.sessions.begin import MOST_SESSIONS
-from tests.fakes import CLIENT, START, ChosenSessions, choose_sessions
-from tests.fakes_provider import FakeProvider, Person
 from tests.flows.contents import contents
 from tests.flows.federated import Browser, Federated, code_for, exchange
 from tests.flows.steps import (
@@ -49,6 +47,10 @@ from tests.flows.steps import (
 )
 from tests.flows.tables import fill_blacklist
 from tests.store.samples import a_session, an_event
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.keyturn import ChosenSessions, choose_sessions
+from tests.world.provider import FakeProvider, Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
-    from tests.fakes import Keyturn
+    from tests.world.keyturn import Keyturn
 
 NEWCOMER = "carol@example.com"
 CAROL = Person("carol", NEWCOMER)

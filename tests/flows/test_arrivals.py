@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import AccessDenied, AuthError, EmailRequired, EmailTaken, InvalidCredentials, Unavailable
-from tests.fakes import CLIENT
-from tests.fakes_provider import FakeProvider, Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, exchange
 from tests.flows.steps import EMAIL, assert_dead, assert_works, change_password, log_in, sign_up
 from tests.flows.tables import a_table
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.provider import FakeProvider, Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import EmailTaken, Unavailable
-from tests.fakes_provider import FakeProvider, Person
-from tests.faults import FaultyStore
 from tests.flows.federated import Browser, Federated, code_for, exchange, granted
 from tests.flows.steps import (
     EMAIL,
@@ -22,6 +20,8 @@ from tests.flows.steps import (
     unlink,
     without_signing_key,
 )
+from tests.world.faults import FaultyStore
+from tests.world.provider import FakeProvider, Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,10 +19,6 @@ from chalicelib.errors import (
     TooManyRequests,
 )
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests import engines
-from tests.counting import Cost, Meter
-from tests.fakes import CLIENT, START, ChosenSessions, Keyturn
-from tests.fakes_provider import FakeProvider, Person
 from tests.flows.federated import Browser, Federated, code_for, exchange, granted
 from tests.flows.steps import (
     ELSEWHERE,
@@ -43,6 +39,12 @@ from tests.flows.steps import (
 )
 from tests.flows.tables import fill_blacklist
 from tests.store.samples import a_session
+from tests.world import engines
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.counting import Cost, Meter
+from tests.world.keyturn import ChosenSessions, Keyturn
+from tests.world.provider import FakeProvider, Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,10 +23,6 @@ from chalicelib.errors import (
 )
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.federation.requests import LOGIN_SECONDS
-from tests.fakes import CLIENT, ORIGIN, PAGE, START, Keyturn, config
-from tests.fakes_provider import NATIVE_REDIRECT, Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents, rows
 from tests.flows.federated import Browser, Federated, code_for, exchange, granted, parameters
 from tests.flows.steps import (
@@ -44,6 +40,12 @@ from tests.flows.steps import (
     without_signing_key,
 )
 from tests.flows.tables import a_table
+from tests.world.clock import START
+from tests.world.constants import CLIENT, ORIGIN, PAGE
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.provider import NATIVE_REDIRECT, Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

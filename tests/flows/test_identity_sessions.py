@@ -10,9 +10,6 @@ from chalicelib.errors import InsufficientUserAuthentication, InvalidToken
 from chalicelib.services.federation.requests import LoginRequest
 from chalicelib.services.sessions.grants import Grant
 from chalicelib.services.sessions.sessions import RECENT_SECONDS
-from tests.fakes import CLIENT, PAGE
-from tests.fakes_provider import Person
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Browser, Federated, code_for
 from tests.flows.steps import (
@@ -30,6 +27,9 @@ from tests.flows.steps import (
     unlink,
 )
 from tests.flows.test_identities import ELSE, OTHER_EMAIL, by_code, principal_of, subjects_of
+from tests.world.constants import CLIENT, PAGE
+from tests.world.faults import FaultyStore
+from tests.world.provider import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable

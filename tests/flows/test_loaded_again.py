@@ -9,11 +9,11 @@ import pytest
 
 from chalicelib.errors import LoginExpired
 from chalicelib.services.federation.requests import LOGIN_SECONDS
-from tests.fakes import CLIENT, PAGE
-from tests.fakes_provider import Person
 from tests.flows.contents import contents
 from tests.flows.federated import granted
 from tests.flows.steps import assert_works, decoded, log_in, log_out, refresh, sign_up
+from tests.world.constants import CLIENT, PAGE
+from tests.world.provider import Person
 
 if TYPE_CHECKING:
     from chalicelib.domain.sessions import RefreshToken

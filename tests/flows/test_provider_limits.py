@@ -10,8 +10,6 @@ import pytest
 from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.errors import TooManyRequests, Unavailable
 from chalicelib.services.federation.log_in import SessionRequest
-from tests.fakes import CLIENT
-from tests.fakes_store import FakeStore
 from tests.flows.federated import Browser, Federated, code_for, exchange, granted
 from tests.flows.steps import (
     ELSEWHERE,
@@ -23,6 +21,8 @@ from tests.flows.steps import (
     long_lived,
     sign_up,
 )
+from tests.world.constants import CLIENT
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

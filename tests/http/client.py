@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
-from tests.fakes import PASSWORD
 from tests.http.described import assert_described
-from tests.http.server import ADDRESS, ORIGIN
+from tests.http.server import ADDRESS
 from tests.rehearsal.client import Reply
+from tests.world.constants import ORIGIN, PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,8 @@ import pytest
 from chalice.app import IAMAuthorizer
 
 import app
-from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, Held
-from tests.http.server import PAGE
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.client import Headers

@@ -34,10 +34,11 @@ from chalicelib.functions.rest_api import Api
 from infra import keys
 from infra.chalice_deployment import Swagger
 from infra.local.events import LocalLog
-from tests import engines
-from tests.providers.hostile import StandIn
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.runtime import Outcome
+from tests.world import engines
+from tests.world.constants import ORIGIN, PAGE, SECOND_ORIGIN, SECOND_PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 # Says which address the connection comes from. Of a real one the gateway knows it by itself.
 ADDRESS = "X-Test-Address"
-ORIGIN, SECOND_ORIGIN = "https://app.example.com", "https://admin.example.com:8443"
-PAGE, SECOND_PAGE = f"{ORIGIN}/welcome", f"{SECOND_ORIGIN}/"
 APP_REDIRECT = "com.example.app:/callback"
 API, AUTHORIZE, GUARD = "keyturn-http", "keyturn-http-authorize", "keyturn-http-guard"
 PATIENCE = 30.0  # seconds; a test that is not about time must not fail because the machine is busy

@@ -9,8 +9,8 @@ from urllib.parse import urlencode, urlsplit
 
 from chalicelib.crypto.encoding import b64url
 from tests.http.client import COOKIE, FROM_PAGE, Client, Held
-from tests.http.server import PAGE
-from tests.providers.hostile import Person
+from tests.world.constants import NONCE, PAGE, VERIFIER
+from tests.world.stand_in import Person
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tests.rehearsal.client import Reply
 
 LOGIN_COOKIE = "__Host-login"
-VERIFIER = "frontends-own-verifier-" + "v" * 30
-NONCE = "frontends-own-nonce"
 
 
 @dataclass

@@ -12,11 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, METADATA, NO_SESSION, Client, Held, assert_problem, log_in, new_email, sign_up
 from tests.http.hostile import MEMBERS, ROUTES, Route, filled, members_for
-from tests.http.server import PAGE
 from tests.http.surfer import Surfer, person_of
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.client import Headers

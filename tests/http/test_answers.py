@@ -11,11 +11,10 @@ from urllib.parse import quote, urlencode
 import jwt
 import pytest
 
-from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, JWKS, METADATA, Client, Held, assert_problem, log_in, new_email, sign_up
 from tests.http.hostile import ROUTES, Route, every_route, filled, form_for, members_for
-from tests.http.server import PAGE
 from tests.http.surfer import LOGIN_COOKIE, Surfer, own_code, person_of
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

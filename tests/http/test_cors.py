@@ -12,8 +12,9 @@ import app
 from chalicelib.web.boundary import SECURITY_HEADERS
 from tests.http.client import FROM_PAGE, Client, Held, assert_no_content, assert_problem
 from tests.http.hostile import Route, every_route, filled
-from tests.http.server import NO_PROVIDER, ORIGIN, SECOND_ORIGIN
+from tests.http.server import NO_PROVIDER
 from tests.http.test_csrf import REFUSED_ORIGINS
+from tests.world.constants import ORIGIN, SECOND_ORIGIN
 
 if TYPE_CHECKING:
     from tests.http.client import Headers

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, Client, Held, assert_problem, log_in, new_email, sign_up
-from tests.http.server import ORIGIN, SECOND_ORIGIN
+from tests.world.constants import ORIGIN, PASSWORD, SECOND_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,10 @@ import pytest
 import app
 from chalicelib.web.endpoint import Credential, Page
 from chalicelib.web.origins import SAFE_METHODS
-from tests.fakes import PASSWORD
 from tests.http.client import FROM_PAGE, Held, log_in, new_email, sign_up
 from tests.http.hostile import FORM, SIGNATURE, filled
-from tests.http.server import PAGE
 from tests.http.surfer import own_code, person_of
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

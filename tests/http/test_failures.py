@@ -16,12 +16,12 @@ import pytest
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.deadline import REQUEST_SECONDS
-from tests.fakes import PASSWORD
 from tests.http.client import JSON, JWKS, METADATA, OPENAPI, Client, Held, assert_no_content, assert_problem, log_in
 from tests.http.hostile import FORM, ROUTES, Route, every_route, filled, form_for, members_for
-from tests.http.server import NO_PROVIDER, PAGE
+from tests.http.server import NO_PROVIDER
 from tests.http.surfer import LOGIN_COOKIE
 from tests.store.fault_proxy import Fault, FaultProxy
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 import jwt
 import pytest
 
-from tests.fakes import PASSWORD
 from tests.http.client import COOKIE, FROM_PAGE, Client, Held, assert_problem, log_in, new_email, sign_up
-from tests.http.server import APP_REDIRECT, PAGE, SECOND_PAGE
+from tests.http.server import APP_REDIRECT
 from tests.http.surfer import LOGIN_COOKIE, Surfer, error_of, own_code, person_of
+from tests.world.constants import PAGE, PASSWORD, SECOND_PAGE
 
 if TYPE_CHECKING:
     from tests.http.server import Server

@@ -9,10 +9,9 @@ import pytest
 
 import app
 from chalicelib.functions.request_authorizer import guard
-from tests.fakes import PASSWORD
 from tests.http.client import Client, Held, assert_answer, assert_no_content, assert_problem, log_in, sign_up
 from tests.http.hostile import filled
-from tests.http.server import PAGE
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.server import Server

@@ -11,7 +11,7 @@ from chalicelib.web.endpoint import Page
 from chalicelib.web.origins import SAFE_METHODS
 from tests.http.client import FROM_PAGE, Client, Held
 from tests.http.hostile import filled
-from tests.http.server import PAGE
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from chalicelib.web.endpoint import Route

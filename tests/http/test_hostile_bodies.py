@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import PASSWORD
 from tests.http.client import JSON, Held, assert_problem, new_email
 from tests.http.hostile import (
     FORMS,
@@ -22,6 +21,7 @@ from tests.http.hostile import (
     every_route_with_body,
     members_for,
 )
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.client import Headers

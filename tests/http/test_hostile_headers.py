@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import PASSWORD
 from tests.http.client import (
     COOKIE,
     FROM_PAGE,
@@ -22,7 +21,7 @@ from tests.http.client import (
     sign_up,
 )
 from tests.http.hostile import ROUTES, Route, assert_harmless, every_route, filled
-from tests.http.server import ORIGIN
+from tests.world.constants import ORIGIN, PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.server import Server

@@ -9,16 +9,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.http.client import FROM_PAGE, Client, assert_problem, new_email
-from tests.http.server import PAGE, Server
 from tests.http.surfer import Surfer, error_of, own_code, person_of
-from tests.providers.hostile import ABSENT, Forgery
-from tests.providers.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault
+from tests.world.constants import PAGE
+from tests.world.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault
+from tests.world.stand_in import ABSENT, Forgery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.providers.hostile import Person, StandIn
+    from tests.http.server import Server
     from tests.rehearsal.client import Reply
+    from tests.world.stand_in import Person, StandIn
 
 SECONDS = 5.0
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakes import PASSWORD
 from tests.http.client import (
     FROM_PAGE,
     Client,
@@ -18,8 +17,8 @@ from tests.http.client import (
     new_email,
     sign_up,
 )
-from tests.http.server import PAGE
 from tests.http.surfer import Surfer, error_of, own_code, person_of
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.server import Server

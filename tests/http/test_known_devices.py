@@ -8,7 +8,6 @@ import pytest
 
 from chalicelib.crypto.device_tokens import ID_BYTES
 from chalicelib.crypto.encoding import from_b64url
-from tests.fakes import PASSWORD
 from tests.http.client import (
     COOKIE,
     DEVICE_COOKIE,
@@ -21,6 +20,7 @@ from tests.http.client import (
     sign_up,
 )
 from tests.http.surfer import Surfer, own_code, person_of
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.client import Headers

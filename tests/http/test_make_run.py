@@ -15,8 +15,8 @@ import pytest
 
 from tests.http.client import Client, assert_no_content, assert_problem, sign_up
 from tests.http.make_run import ROOT, STAND_IN_OFFSET, copy, ended, free_port, make_run, said_before_serving
-from tests.http.server import ORIGIN
 from tests.openid.browser import Browser, Person
+from tests.world.constants import ORIGIN
 
 if TYPE_CHECKING:
     import subprocess

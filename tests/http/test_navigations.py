@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib.domain.limits import LimitPolicy
 from tests.http.client import FROM_PAGE, Client, assert_problem, log_in, new_email, sign_up
-from tests.http.server import PAGE
 from tests.http.surfer import LOGIN_COOKIE, Surfer, own_code, person_of
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from tests.http.client import Headers

@@ -13,9 +13,10 @@ import pytest
 
 from chalicelib.audit import JsonAuditLog
 from chalicelib.domain.callers import Caller as Visitor
-from tests.fakes import PASSWORD, FrozenClock
 from tests.http.client import FROM_PAGE, Client, assert_no_content, assert_problem, log_in, sign_up
 from tests.http.surfer import Surfer, person_of
+from tests.world.clock import FrozenClock
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.client import Held

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes import PASSWORD
 from tests.http.client import (
     COOKIE,
     FROM_PAGE,
@@ -23,6 +22,7 @@ from tests.http.client import (
 )
 from tests.http.surfer import Surfer, person_of
 from tests.http.test_csrf import ALLOWED_PAGES, REFUSED_PAGES, enter
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

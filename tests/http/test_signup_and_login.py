@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.domain.limits import LimitPolicy
-from tests.fakes import PASSWORD
 from tests.http.client import (
     COOKIE,
     DEVICE_COOKIE,
@@ -21,6 +20,7 @@ from tests.http.client import (
     new_email,
     sign_up,
 )
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.server import Server

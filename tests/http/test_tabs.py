@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.client import COOKIE, Client, new_email
-from tests.http.server import PAGE
 from tests.http.surfer import LOGIN_COOKIE, Surfer, error_of, person_of
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from tests.http.server import Server

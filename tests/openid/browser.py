@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 from urllib.request import HTTPCookieProcessor, HTTPErrorProcessor, ProxyHandler, Request, build_opener
 
-from tests.http.server import ADDRESS, ORIGIN
+from tests.http.server import ADDRESS
 from tests.rehearsal.client import Reply
+from tests.world.constants import ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

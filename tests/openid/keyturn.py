@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
-from tests.fakes import PASSWORD
-from tests.http.server import ORIGIN
 from tests.openid.browser import Browser, Person, query
+from tests.world.constants import ORIGIN, PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from tests.openid.providers import RealProvider
     from tests.rehearsal.client import Reply
 
-PAGE = f"{ORIGIN}/welcome"
 EXCHANGE_REDIRECT = f"{ORIGIN}/signed-in"
 NATIVE_REDIRECT = "http://127.0.0.1:4711/callback"
 REFRESH = "__Host-refresh"

@@ -9,7 +9,8 @@ import pytest
 
 from tests.openid.browser import Browser, Page, query
 from tests.openid.emulated import arrive
-from tests.openid.keyturn import PAGE, has_session
+from tests.openid.keyturn import has_session
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

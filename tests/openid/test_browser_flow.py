@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from tests.fakes import PASSWORD
 from tests.openid.browser import Browser, query
-from tests.openid.keyturn import PAGE, REFRESH, somebody
+from tests.openid.keyturn import REFRESH, somebody
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from tests.openid.keyturn import Keyturn

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tests.http.client import assert_no_content, assert_problem, new_email
 from tests.openid.browser import Browser, query
-from tests.openid.keyturn import PAGE, somebody, web_request
+from tests.openid.keyturn import somebody, web_request
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from tests.openid.browser import Person

@@ -10,7 +10,8 @@ import pytest
 from tests.http.client import assert_problem, new_email
 from tests.openid.browser import Browser, query
 from tests.openid.emulated import NAMES, PERSONAL, arrive, new_key
-from tests.openid.keyturn import PAGE, has_session
+from tests.openid.keyturn import has_session
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

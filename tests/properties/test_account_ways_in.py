@@ -35,13 +35,13 @@ from chalicelib.errors import (
     InvalidToken,
     LastWayIn,
 )
-from tests.fakes import CLIENT, PASSWORD
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange, granted
 from tests.flows.steps import change_password, credentials, decoded, link, refresh, unlink
 from tests.flows.tables import a_table
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.provider import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.callers import Principal
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
-    from tests.fakes_provider import FakeProvider
+    from tests.world.provider import FakeProvider
 
 RECENT = 600  # seconds
 PASSWORDS_AN_HOUR = 18  # tried for each address; the limiter has tests of its own

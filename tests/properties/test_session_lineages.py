@@ -19,12 +19,14 @@ from hypothesis.stateful import (
 from chalicelib.crypto.encoding import b64url
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
-from tests.fakes import CLIENT, PASSWORD, FrozenClock, Keyturn, config
-from tests.faults import FaultyStore
 from tests.flows.contents import contents, rows
 from tests.flows.steps import ELSEWHERE, bearer, credentials, log_in, long_lived, publish_keys
 from tests.flows.tables import a_table
 from tests.properties.lineages import Comes, Issued, Lineage, Person
+from tests.world.clock import FrozenClock
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Caller, Principal

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chalicelib.errors import ConfigurationError
-from tests.fakes import START
-from tests.providers.hostile import ABSENT
-from tests.providers.misdeeds import TOKEN
 from tests.providers.party import NATIVE_REDIRECT, SECRET_PARAMETER, Party
+from tests.world.clock import START
+from tests.world.misdeeds import TOKEN
+from tests.world.stand_in import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,10 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers.remembered import FAILING
-from tests.fakes import START
-from tests.providers.hostile import StandIn
-from tests.providers.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO, Fault
 from tests.providers.party import Party
+from tests.world.clock import START
+from tests.world.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO, Fault
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

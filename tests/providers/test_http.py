@@ -17,10 +17,10 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers import http
-from tests.fakes import START
 from tests.providers.certificates import certificate
-from tests.providers.hostile import StandIn
-from tests.providers.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO
+from tests.world.clock import START
+from tests.world.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

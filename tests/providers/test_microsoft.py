@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import ProviderError
-from tests.fakes import START
-from tests.providers.hostile import ABSENT
 from tests.providers.party import Party
+from tests.world.clock import START
+from tests.world.stand_in import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import ProviderError, Unavailable
-from tests.providers.hostile import ABSENT
-from tests.providers.misdeeds import USERINFO, Fault
+from tests.world.misdeeds import USERINFO, Fault
+from tests.world.stand_in import ABSENT
 
 if TYPE_CHECKING:
     from tests.providers.party import Party

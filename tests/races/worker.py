@@ -20,11 +20,13 @@ from chalicelib.domain.callers import Caller, Principal
 from chalicelib.errors import AuthError, LoginExpired, Unavailable
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests import engines
-from tests.fakes import START, FrozenClock, Keyturn, MemoryParameters
-from tests.fakes_provider import FakeProvider
 from tests.flows.federated import Browser, code_for, granted
 from tests.flows.steps import NEW_PASSWORD, log_in, long_lived, sign_up
+from tests.world import engines
+from tests.world.clock import START, FrozenClock
+from tests.world.keyturn import Keyturn
+from tests.world.parameters import MemoryParameters
+from tests.world.provider import FakeProvider
 
 if TYPE_CHECKING:
     from chalicelib.services import Services

@@ -10,16 +10,16 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.providers.hostile import Person
 from tests.rehearsal.holder import Holder
 from tests.rehearsal.visitor import Visitor
+from tests.world.stand_in import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.callers import Transport
-    from tests.providers.hostile import StandIn
     from tests.rehearsal.stack import RunningStack
+    from tests.world.stand_in import StandIn
 
 TRANSPORTS: tuple[Transport, ...] = ("body", "cookie", "session")
 REFRESHED: tuple[Transport, ...] = ("body", "cookie")  # a session cookie is never turned

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tests.rehearsal.client import Client
-from tests.rehearsal.conftest import PASSWORD
-from tests.rehearsal.visitor import ORIGIN
+from tests.world.constants import ORIGIN, PASSWORD
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport

@@ -11,11 +11,12 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 
 from chalicelib.web.boundary import SECURITY_HEADERS
-from tests.providers.hostile import Person, StandIn
-from tests.providers.misdeeds import METADATA, TOKEN, Fault
 from tests.rehearsal.stack import deployed
 from tests.rehearsal.test_flow import assert_problem
-from tests.rehearsal.visitor import NONCE, ORIGIN, PAGE, VERIFIER, Visitor
+from tests.rehearsal.visitor import Visitor
+from tests.world.constants import NONCE, ORIGIN, PAGE, VERIFIER
+from tests.world.misdeeds import METADATA, TOKEN, Fault
+from tests.world.stand_in import Person, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

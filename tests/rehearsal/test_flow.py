@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.web.boundary import SECURITY_HEADERS
-from tests.ageing import age
 from tests.rehearsal.gateway_responses import Kind, gateway_response
+from tests.world.ageing import age
 
 if TYPE_CHECKING:
     from tests.rehearsal.aws import LocalAws

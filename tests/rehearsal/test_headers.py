@@ -13,16 +13,16 @@ from chalicelib.functions.request_authorizer import guard
 from chalicelib.web.boundary import SECURITY_HEADERS, STATUS
 from chalicelib.web.openapi import possible_errors
 from infra import gateway, table
-from tests import engines
-from tests.providers.hostile import StandIn
 from tests.rehearsal.aws import ACCOUNT, REGION
 from tests.rehearsal.client import Client
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.gateway_responses import Kind
 from tests.rehearsal.runtime import FunctionDied
 from tests.rehearsal.stack import deployed
-from tests.rehearsal.visitor import ORIGIN, PAGE
 from tests.rehearsal.walk import World, cases, credentials, path_of
+from tests.world import engines
+from tests.world.constants import ORIGIN, PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,6 @@ import pytest
 
 from infra.role_policies import render
 from infra.stage import Stage
-from tests.providers.hostile import StandIn
 from tests.rehearsal.asking import chronicle, verdict
 from tests.rehearsal.aws import ACCOUNT, REGION
 from tests.rehearsal.before import MORE_THAN_THE_LIST, NEW_PASSWORD, REFRESHED, WAYS_TO_END, WAYS_TO_LIVE, People
@@ -26,9 +25,10 @@ from tests.rehearsal.rights import Rights, on_table, read
 from tests.rehearsal.stack import ROOT, copy_project, deployed
 from tests.rehearsal.test_flow import assert_problem
 from tests.rehearsal.test_lifecycle import inventory
-from tests.rehearsal.visitor import ORIGIN, PAGE
 from tests.rehearsal.walk import NOBODYS, SIGNED
 from tests.unit.guarded import KINDS, WITH_COOKIES
+from tests.world.constants import ORIGIN, PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

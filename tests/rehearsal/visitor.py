@@ -9,16 +9,12 @@ from urllib.parse import urlencode
 
 from chalicelib.crypto.encoding import b64url
 from tests.rehearsal.client import Client
+from tests.world.constants import NONCE, ORIGIN, PAGE, VERIFIER
 
 if TYPE_CHECKING:
-    from tests.providers.hostile import Person, StandIn
     from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack
-
-ORIGIN = "https://app.example.com"
-PAGE = f"{ORIGIN}/welcome"
-VERIFIER = "a-frontends-own-verifier-" + "v" * 30
-NONCE = "a-frontends-own-nonce"
+    from tests.world.stand_in import Person, StandIn
 
 
 @dataclass

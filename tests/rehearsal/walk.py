@@ -13,18 +13,18 @@ from urllib.parse import urlencode
 
 from chalicelib.functions.request_authorizer import guard
 from chalicelib.web import cookies
-from tests.providers.hostile import ABSENT, Person
 from tests.rehearsal.client import Client
-from tests.rehearsal.conftest import PASSWORD
-from tests.rehearsal.visitor import PAGE, Visitor
+from tests.rehearsal.visitor import Visitor
+from tests.world.constants import PAGE, PASSWORD
+from tests.world.stand_in import ABSENT, Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from chalicelib.web.endpoint import Route
-    from tests.providers.hostile import StandIn
     from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack
+    from tests.world.stand_in import StandIn
 
     Headers = dict[str, str]
     Case = Callable[["World", Headers], Reply]

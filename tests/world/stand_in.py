@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm, get_default_algorithms
 
 from chalicelib.crypto.encoding import b64url
-from tests.providers.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault, Server
+from tests.world.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault, Server
 
 if TYPE_CHECKING:
     import ssl
