@@ -34,7 +34,7 @@ from tests.bench.script import (
     LOGIN_ATTEMPTS,
     LOOKING,
     REMOVED,
-    Person,
+    User,
     api_event,
     body_of,
     measure,
@@ -96,7 +96,7 @@ def main() -> int:
             sys.exit(f"bench: {error}")
         aws = exits.enter_context(LocalAws())
         variables = {**aws.environment, "AWS_ENDPOINT_URL_DYNAMODB": exits.enter_context(dynoxide.serve())}
-        provider = exits.enter_context(StandIn())
+        provider = exits.enter_context(StandIn(says_auth_time=False))
         settings = {
             **SETTINGS,
             "KEYTURN_GOOGLE_ISSUER": provider.url,
@@ -142,7 +142,7 @@ def _play(stage: Stage, people: int, *, provider: StandIn) -> None:
 
 def _look(stage: MeteredStage) -> None:
     """One login in sixteen, of an account that has more sessions than it may."""
-    person = Person()
+    person = User()
     grant = body_of(stage.call("api_handler", person.post("/signup", person.credentials)))
     stage.table.add_sessions(grant["user"]["sub"], MOST_SESSIONS - 2 + REMOVED)
     members = {**person.credentials, "device_token": grant["device_token"]}

@@ -14,7 +14,7 @@ from tests.flows.steps import EMAIL, assert_dead, assert_works, change_password,
 from tests.flows.tables import a_table
 from tests.world.constants import CLIENT
 from tests.world.faults import FaultyStore
-from tests.world.provider import FakeProvider, Person
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
+    from tests.world.provider import FakeProvider
 
 OWNER = Person()  # the address's owner, as a provider that has verified the address knows them
 UNPROVEN = Person("person-2", email_verified=False)  # somebody who says that the address is theirs

@@ -14,7 +14,7 @@ from tests.flows.steps import EMAIL, WRONG_PASSWORD, CountingHasher, log_in, sig
 from tests.world.constants import CLIENT, PASSWORD
 from tests.world.faults import FaultyStore
 from tests.world.keyturn import Keyturn
-from tests.world.provider import Person
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from tests.flows.steps import (
 )
 from tests.world.constants import CLIENT, PASSWORD
 from tests.world.faults import FaultyStore
-from tests.world.provider import Person
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable

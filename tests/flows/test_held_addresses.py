@@ -11,7 +11,7 @@ from chalicelib.store.items.accounts import account_from, state_item
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange
 from tests.flows.steps import EMAIL, account_of, assert_dead, assert_works, link, log_in, refresh, sign_up
-from tests.world.provider import Person
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from chalicelib.domain.accounts import Account

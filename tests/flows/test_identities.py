@@ -32,7 +32,7 @@ from tests.flows.steps import (
 from tests.flows.steps import link as link_by_code
 from tests.world.constants import CLIENT
 from tests.world.faults import FaultyStore
-from tests.world.provider import FakeProvider, Person
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services.federation.requests import Return
     from chalicelib.services.sessions.grants import Grant
+    from tests.world.provider import FakeProvider
 
     Link = Callable[[Federated, Grant, FakeProvider, Person], Grant]
 

@@ -28,7 +28,7 @@ from tests.flows.racing import RacedStore
 from tests.flows.steps import EMAIL, NEW_PASSWORD, change_password, decoded, holder, link, log_in, sign_up, unlink
 from tests.flows.tables import a_table
 from tests.world.constants import CLIENT
-from tests.world.provider import Person
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from tests.flows.steps import EMAIL, assert_works, change_password, decoded, sig
 from tests.providers.party import Party
 from tests.world.constants import CLIENT
 from tests.world.faults import FaultyStore
-from tests.world.provider import Person
-from tests.world.stand_in import Forgery
+from tests.world.forgery import Forgery
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from tests.flows.steps import (
 from tests.flows.test_known_devices import fill_account
 from tests.world.constants import CLIENT, PASSWORD
 from tests.world.faults import FaultyStore
-from tests.world.provider import Person
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from tests.flows.steps import (
 )
 from tests.world.constants import CLIENT, PAGE, PASSWORD
 from tests.world.faults import FaultyStore
-from tests.world.provider import Person
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:

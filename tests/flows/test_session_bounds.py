@@ -16,7 +16,7 @@ from tests.world.clock import START
 from tests.world.constants import CLIENT
 from tests.world.faults import FaultyStore
 from tests.world.keyturn import ChosenSessions, Keyturn, config
-from tests.world.provider import Person
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ from tests.flows.federated import Federated, code_for, exchange, granted
 from tests.flows.steps import change_password, credentials, decoded, link, refresh, unlink
 from tests.flows.tables import a_table
 from tests.world.constants import CLIENT, PASSWORD
-from tests.world.provider import Person
+from tests.world.person import Person
 from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class WaysIn(RuleBasedStateMachine):
         verified = tells and OWNER_OF[email] == who
         auth_time = None if seconds_ago is None else self.now - seconds_ago
         person = Person(f"{who} {number}", email, verified, auth_time)
-        account, refusal = self.predict_arrival(person.subject, provider, email, verified=verified)
+        account, refusal = self.predict_arrival(person.name, provider, email, verified=verified)
         at = self.provider(provider)
         if by_browser:
             returned = self.world.browser().log_in(at, person)
@@ -228,7 +228,7 @@ class WaysIn(RuleBasedStateMachine):
             grant = self.expect(refusal, lambda: exchange(self.world.services, at, person))
         if grant:
             if account is None:
-                account = Account(email, grant.account.sub, verified=verified, identities={provider: person.subject})
+                account = Account(email, grant.account.sub, verified=verified, identities={provider: person.name})
                 self.accounts[email] = account
             self.let_in(who, account, grant, auth_time)
 

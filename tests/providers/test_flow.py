@@ -12,8 +12,9 @@ from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError, Un
 from tests.providers.party import CALLBACK, NATIVE_REDIRECT, SECRET_PARAMETER, Party
 from tests.world.clock import START
 from tests.world.constants import CHALLENGE, NONCE, VERIFIER
+from tests.world.forgery import ABSENT
 from tests.world.misdeeds import METADATA, TOKEN, USERINFO
-from tests.world.stand_in import ABSENT, StandIn
+from tests.world.stand_in import StandIn
 
 # The authorization request -------------------------------------------------------------------------------------------
 

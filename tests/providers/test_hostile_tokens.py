@@ -11,8 +11,8 @@ from chalicelib.crypto.encoding import b64url
 from chalicelib.errors import InvalidCode, ProviderError, Unavailable
 from chalicelib.providers.metadata import KEYS_COOLDOWN
 from tests.world.clock import START
+from tests.world.forgery import ABSENT, Forgery, rsa_key
 from tests.world.misdeeds import KEYS, Fault
-from tests.world.stand_in import ABSENT, Forgery, rsa_key
 
 if TYPE_CHECKING:
     from tests.providers.party import Party

@@ -47,7 +47,7 @@ def seconds(work: Callable[[], object]) -> float:
 @pytest.mark.parametrize("fault", sorted(set(Fault) - HARMLESS, key=str), ids=lambda fault: fault.name)
 def test_fault(party: Party, fault: Fault, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cold container ends in Unavailable or ProviderError within its budget, and logs in afterwards."""
-    party.stand_in.person.claims = {}  # so that userinfo is asked
+    party.stand_in.claims = {}  # so that userinfo is asked
     party.stand_in.faults[endpoint] = fault
 
     def fail() -> None:

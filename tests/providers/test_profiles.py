@@ -15,9 +15,9 @@ from chalicelib.providers.profile import Use
 from chalicelib.settings.providers import ProviderSettings
 from tests.providers.party import Party
 from tests.world.clock import START, FrozenClock
+from tests.world.forgery import ABSENT
 from tests.world.misdeeds import KEYS, TOKEN
 from tests.world.parameters import MemoryParameters
-from tests.world.stand_in import ABSENT
 
 GOOGLE = "https://accounts.google.com"
 

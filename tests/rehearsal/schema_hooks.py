@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import schemathesis
 
 from chalicelib.web.request import MAX_BODY
-from tests.rehearsal.client import Client
+from tests.world.client import Client
 from tests.world.constants import ORIGIN, PAGE, PASSWORD
 
 if TYPE_CHECKING:

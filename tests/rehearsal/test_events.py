@@ -25,8 +25,8 @@ from tests.world.invocations import ALB, PAYLOAD_2, SCHEDULE, SNS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.rehearsal.client import Client
     from tests.rehearsal.stack import RunningStack
+    from tests.world.client import Client
 
 GROUPS = ["/aws/lambda/keyturn-dev", "/aws/lambda/keyturn-dev-authorize", "/aws/lambda/keyturn-dev-guard"]
 

@@ -13,8 +13,8 @@ from tests.world.ageing import age
 
 if TYPE_CHECKING:
     from tests.rehearsal.aws import LocalAws
-    from tests.rehearsal.client import Client, Reply
     from tests.rehearsal.stack import RunningStack
+    from tests.world.client import Client, Reply
 
 
 def assert_problem(reply: Reply, status: int, code: str) -> None:

@@ -21,10 +21,10 @@ from infra import table
 from tests.http.described import DOCUMENT, assert_described
 from tests.rehearsal import proxy
 from tests.rehearsal.aws import ACCOUNT, REGION
-from tests.rehearsal.client import Reply
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.stack import ROOT, deployed
 from tests.world import engines
+from tests.world.client import Reply
 from tests.world.constants import ORIGIN, PAGE
 from tests.world.stand_in import StandIn
 
