@@ -34,7 +34,7 @@ from tests.bench.script import (
     LOGIN_ATTEMPTS,
     LOOKING,
     REMOVED,
-    Person,
+    User,
     api_event,
     body_of,
     measure,
@@ -43,9 +43,10 @@ from tests.bench.script import (
     sign_up,
     token_event,
 )
-from tests.providers.hostile import StandIn
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.runtime import runtime_client
+from tests.world.constants import ORIGIN, PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,8 +72,8 @@ SETTINGS = {
     "KEYTURN_PARAMETERS": PARAMETERS,
     "KEYTURN_ISSUER": "http://localhost:8000",
     "KEYTURN_AUDIENCE": "keyturn-bench",
-    "KEYTURN_ALLOWED_ORIGINS": "https://app.example.com",
-    "KEYTURN_RETURN_TO": federated.PAGE,
+    "KEYTURN_ALLOWED_ORIGINS": ORIGIN,
+    "KEYTURN_RETURN_TO": PAGE,
     "KEYTURN_LOGIN_ATTEMPTS": str(LOGIN_ATTEMPTS),
     "KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": CLIENT_SECRET,
 }
@@ -95,7 +96,7 @@ def main() -> int:
             sys.exit(f"bench: {error}")
         aws = exits.enter_context(LocalAws())
         variables = {**aws.environment, "AWS_ENDPOINT_URL_DYNAMODB": exits.enter_context(dynoxide.serve())}
-        provider = exits.enter_context(StandIn())
+        provider = exits.enter_context(StandIn(says_auth_time=False))
         settings = {
             **SETTINGS,
             "KEYTURN_GOOGLE_ISSUER": provider.url,
@@ -141,7 +142,7 @@ def _play(stage: Stage, people: int, *, provider: StandIn) -> None:
 
 def _look(stage: MeteredStage) -> None:
     """One login in sixteen, of an account that has more sessions than it may."""
-    person = Person()
+    person = User()
     grant = body_of(stage.call("api_handler", person.post("/signup", person.credentials)))
     stage.table.add_sessions(grant["user"]["sub"], MOST_SESSIONS - 2 + REMOVED)
     members = {**person.credentials, "device_token": grant["device_token"]}

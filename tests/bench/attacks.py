@@ -18,10 +18,11 @@ from chalicelib.domain.callers import Caller, Principal
 from chalicelib.errors import InvalidCredentials, TooManyRequests
 from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.services.federation.requests import LoginRequest
-from tests.fakes import PAGE, PASSWORD, Keyturn
-from tests.fakes_provider import FakeProvider
-from tests.fakes_store import FakeStore
 from tests.flows.steps import with_hasher
+from tests.world.constants import PAGE, PASSWORD
+from tests.world.keyturn import Keyturn
+from tests.world.provider import FakeProvider
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -10,7 +10,7 @@ from unittest import mock
 
 from chalicelib.services.sessions import begin
 from tests.bench.sessions import Table
-from tests.counting import Cost, Meter
+from tests.world.counting import Cost, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from chalicelib.crypto.encoding import b64url
-from tests.bench.script import BEGIN, CALLBACK, EXCHANGE, FORGED_STATE, Person, answers, api_event, forged
-from tests.providers import hostile
+from tests.bench.script import BEGIN, CALLBACK, EXCHANGE, FORGED_STATE, User, answers, api_event, forged
+from tests.world.constants import PAGE
+from tests.world.own_request import own_code
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from tests.bench.script import Event, Stage
+    from tests.world.stand_in import StandIn
 
 NAME = "google"
-PAGE = "https://app.example.com/welcome"
-VERIFIER = "a-frontends-own-verifier-" + "v" * 30
-NONCE = "a-frontends-own-nonce"
 
 
 @dataclass
 class Visitor:
     """Somebody with an account at the provider, and a browser that keeps the cookies of its login."""
 
-    provider: hostile.StandIn
-    person: Person = field(default_factory=Person)
+    provider: StandIn
+    user: User = field(default_factory=User)
     cookie: str = ""
     callback: str = ""
 
     def begin(self) -> Event:
         """The event of following the page's link."""
         query = urlencode({"return_to": PAGE})
-        return api_event("GET", f"/login/{NAME}", source_ip=self.person.source_ip, query=query, provider=NAME)
+        return api_event("GET", f"/login/{NAME}", source_ip=self.user.source_ip, query=query, provider=NAME)
 
     def agree(self, departure: Event) -> None:
         """Go to the provider, say yes, and be sent back."""
         cookies = departure["multiValueHeaders"]["Set-Cookie"]
         self.cookie = "; ".join(cookie.partition(";")[0] for cookie in cookies)
-        email = self.person.credentials["email"]
-        self.provider.person = hostile.Person(email, {"email": email, "email_verified": True})
+        email = self.user.credentials["email"]
+        self.provider.person = Person(email, email)
         self.callback = urlsplit(self.provider.authorize(departure["headers"]["Location"])).query
 
     def come_back(self, query: str) -> Event:
@@ -47,7 +45,7 @@ class Visitor:
         return api_event(
             "GET",
             f"/login/{NAME}/callback",
-            source_ip=self.person.source_ip,
+            source_ip=self.user.source_ip,
             query=query,
             cookie=self.cookie,
             provider=NAME,
@@ -60,17 +58,13 @@ class Visitor:
 
     def exchange(self) -> Event:
         """The event of bringing a code, over the transport `body`."""
-        email = self.person.credentials["email"]
-        challenge = b64url(sha256(VERIFIER.encode()).digest())
-        code = self.provider.issue_code(
-            subject=email, nonce=NONCE, code_challenge=challenge, redirect_uri=PAGE, email=email, email_verified=True
-        )
-        members = {"code": code, "code_verifier": VERIFIER, "redirect_uri": PAGE, "nonce": NONCE, "transport": "body"}
+        email = self.user.credentials["email"]
+        members = {**own_code(self.provider, Person(email, email)), "transport": "body"}
         path = f"/login/{NAME}/exchange"
-        return api_event("POST", path, members, source_ip=self.person.source_ip, provider=NAME)
+        return api_event("POST", path, members, source_ip=self.user.source_ip, provider=NAME)
 
 
-def play(stage: Stage, people: int, provider: hostile.StandIn) -> None:
+def play(stage: Stage, people: int, provider: StandIn) -> None:
     """Go through every operation, `people` times each. AssertionError where the function does not answer as it should.
 
     Everybody arrives for the first time outside the measurement, which leaves the provider's keys in the container too.

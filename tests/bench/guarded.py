@@ -8,24 +8,24 @@ from tests.bench.script import (
     GUARD_BEARER,
     GUARD_COOKIE,
     GUARD_FORGED_COOKIE,
-    Person,
+    User,
     answers,
     api_event,
     body_of,
     forged,
 )
+from tests.world.constants import ORIGIN
 
 if TYPE_CHECKING:
     from tests.bench.script import Event, Stage
 
-ORIGIN = "https://app.example.com"
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:abc123/api/GET/me"
 COOKIE = "__Host-session"
 
 
 def play(stage: Stage, people: int) -> None:
     """Log everybody in with either credential, and measure what asking for each costs."""
-    crowd = [Person() for _ in range(people)]
+    crowd = [User() for _ in range(people)]
     grants = [body_of(stage.call("api_handler", person.post("/signup", person.credentials))) for person in crowd]
     cookies = [session_cookie(stage, person) for person in crowd]
     answers(stage, GUARD_BEARER, [bearer_event(grant["access_token"]) for grant in grants])
@@ -35,12 +35,12 @@ def play(stage: Stage, people: int) -> None:
 
 def sign_up(stage: Stage) -> str:
     """Make an account outside any measurement; return a session cookie of it."""
-    person = Person()
+    person = User()
     assert stage.call("api_handler", person.post("/signup", person.credentials))["statusCode"] == 201
     return session_cookie(stage, person)
 
 
-def session_cookie(stage: Stage, person: Person) -> str:
+def session_cookie(stage: Stage, person: User) -> str:
     """Begin a session of the transport `session`, outside any measurement; return the cookie's value."""
     event = person.post("/login", {**person.credentials, "transport": "session"})
     answer = stage.call("api_handler", _with_header(event, "Origin", ORIGIN))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.bench.deployed import ColdStart
     from tests.bench.script import Operation
-    from tests.counting import Cost
+    from tests.world.counting import Cost
 
 PLAIN = "plain chalice + boto3"
 RATIO = 0.5  # of the plain package's cold start that ours must stay under

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tests.rehearsal import proxy
+from tests.world.constants import ORIGIN, PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 Function = Literal["api_handler", "authorize", "guard"]
 
-PASSWORD = "correct horse battery staple"
 NEW_PASSWORD = "fresh horse battery staple"
 LOGIN_ATTEMPTS = 5  # the least that the setting takes, so that the limiter is met soon
-PAGE = ("Origin", "https://app.example.com")
+PAGE = ("Origin", ORIGIN)
 REMOVED = 10  # sessions beyond the bound, of the account that LOOKING logs in to
 BENCHMARK_NETWORK = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544
 
@@ -124,7 +124,7 @@ class Stage(Protocol):
 
 def play(stage: Stage, people: int) -> None:
     """Go through every operation, `people` times each. AssertionError where a function does not answer as it should."""
-    crowd = [Person() for _ in range(people)]
+    crowd = [User() for _ in range(people)]
     signed_up = measure(stage, SIGNUP, [person.post("/signup", person.credentials) for person in crowd])
     logged_in = measure(stage, LOGIN, [person.post("/login", person.credentials) for person in crowd])
 
@@ -185,7 +185,7 @@ def play(stage: Stage, people: int) -> None:
     _measure_limiter(stage, people)
 
 
-def _measure_carrying(stage: Stage, crowd: Sequence[Person]) -> None:
+def _measure_carrying(stage: Stage, crowd: Sequence[User]) -> None:
     """Log in in a browser whose cookie is of a living session."""
     carrying = []
     for person in crowd:
@@ -200,7 +200,7 @@ def _measure_carrying(stage: Stage, crowd: Sequence[Person]) -> None:
 
 def sign_up(stage: Stage) -> Event:
     """Make an account outside any measurement; return its token response."""
-    person = Person()
+    person = User()
     grant: Event = body_of(stage.call("api_handler", person.post("/signup", person.credentials)))
     return grant
 
@@ -262,8 +262,8 @@ def token_event(access_token: str) -> Event:
     return {"type": "TOKEN", "authorizationToken": f"Bearer {access_token}", "methodArn": arn}
 
 
-class Person:
-    """Somebody with an address of their own, so that no limiter sees a crowd."""
+class User:
+    """A user with an address of their own, so that no limiter sees a crowd."""
 
     def __init__(self) -> None:
         self.source_ip = str(BENCHMARK_NETWORK[random.randrange(BENCHMARK_NETWORK.num_addresses)])  # noqa: S311 - no secret
@@ -276,7 +276,7 @@ class Person:
 
 def _measure_limiter(stage: Stage, times: int) -> None:
     """Guess at accounts until the limiter answers, then measure its answers: the table's, and those from memory."""
-    crowd = [Person() for _ in range(times)]
+    crowd = [User() for _ in range(times)]
     guesses = [
         person.post("/login", {**person.credentials, "password": "wrong horse battery staple"}) for person in crowd
     ]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.store.items.sessions import session_item
-from tests import engines
-from tests.ageing import age
 from tests.store.samples import a_session
+from tests.world import engines
+from tests.world.ageing import age
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -11,6 +11,7 @@ import pytest
 
 from tests.browser.pages import served
 from tests.http.make_run import forget_its_log, free_port, make_run, said_before_serving
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     NewBrowser = Callable[[], BrowserContext]
     Seen = Callable[[Page, str], None]
 
-PASSWORD = "correct horse battery"
 OTHER_PASSWORD = "somebody=else's battery"  # with what a text/plain form puts between a name and its value
 ATTEMPTS = 5
 

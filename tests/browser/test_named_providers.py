@@ -60,7 +60,7 @@ def test_log_in(emulated_at: tuple[Emulated, str], new_browser: NewBrowser, seen
     page.on("request", lambda request: posted.append(request) if request.method == "POST" else None)
     page.get_by_role("link", name=f"Log in with {TITLES[name]}").click()
     page.get_by_role("button", name=person.email).click()
-    assert_person(page, url, person.email)
+    assert_person(page, url, str(person.email))
     expect(page.locator("#identities li")).to_have_text([f"{name}: {person.email}"])
     seen(page, f"8-logged-in-with-{name}")
     callback = f"{url}login/{name}/callback"
@@ -70,4 +70,4 @@ def test_log_in(emulated_at: tuple[Emulated, str], new_browser: NewBrowser, seen
         assert headers["sec-fetch-site"] == "cross-site"
         assert "cookie" not in headers
     page.reload()
-    assert_person(page, url, person.email)
+    assert_person(page, url, str(person.email))

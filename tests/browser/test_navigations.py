@@ -12,6 +12,7 @@ import pytest
 from tests.browser.pages import served
 from tests.browser.test_log_in import GRACE, assert_person, callback_kept_back, opened, press_log_in
 from tests.http.make_run import free_port, make_run, said_before_serving
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     NewBrowser = Callable[[], BrowserContext]
 
-PASSWORD = "correct horse battery"
 ATTEMPTS = 20
 PATIENCE = 15  # seconds
 

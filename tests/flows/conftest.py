@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes import Keyturn
-from tests.fakes_store import FakeStore
 from tests.flows.federated import Federated
 from tests.flows.tables import a_table
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from chalicelib.store.items.accounts import account_from, login_from
 from chalicelib.store.items.denials import denials_from
 from chalicelib.store.items.once import pending_login_from
 from chalicelib.store.items.sessions import session_from
-from tests.fakes_store import FakeStore
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from typing import Any

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.login_states import parse_browser_secret
 from chalicelib.domain.federation import AuthorizationCode
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.federation.requests import Callback, LoginRequest
-from tests.fakes import CLIENT, PAGE, Keyturn, config
-from tests.fakes_provider import FakeProvider, Person
 from tests.flows.steps import decoded, holder
+from tests.world.constants import CHALLENGE, CLIENT, NONCE, PAGE, VERIFIER
+from tests.world.keyturn import Keyturn, config
+from tests.world.person import Person
+from tests.world.provider import FakeProvider
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Caller, Transport
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from chalicelib.services.federation.requests import AuthorizationRequest, Return
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
-
-VERIFIER = "app-verifier-" + "v" * 40
-NONCE = "app-nonce"
 
 
 def keyturn_with_providers(store: Store) -> tuple[Keyturn, FakeProvider, FakeProvider]:
@@ -52,9 +49,9 @@ class Federated:
         """Of a container that runs."""
         return self.keyturn.services
 
-    def browser(self, client: Caller = CLIENT) -> Browser:
+    def browser(self, client: Caller = CLIENT) -> BrowserFlow:
         """A browser that has never been here."""
-        return Browser(self.services, client)
+        return BrowserFlow(self.services, client)
 
     def log_in(self, provider: FakeProvider, person: Person = Person()) -> Grant:  # noqa: B008  # frozen
         """Begin a session in a new browser."""
@@ -69,8 +66,8 @@ class Federated:
 
 
 @dataclass
-class Browser:
-    """A browser as far as it matters: it keeps the cookie that binds logins to it."""
+class BrowserFlow:
+    """The browser flow at the level of services, without HTTP: it keeps the cookie that binds logins to a browser."""
 
     services: Services
     client: Caller = CLIENT
@@ -130,8 +127,7 @@ class Browser:
 
 def code_for(provider: FakeProvider, person: Person = Person(), redirect_uri: str = PAGE) -> AuthorizationCode:  # noqa: B008
     """A code that a frontend has got for itself."""
-    challenge = b64url(sha256(VERIFIER.encode()).digest())
-    code = provider.issue_code(person, redirect_uri=redirect_uri, nonce=NONCE, code_challenge=challenge)
+    code = provider.issue_code(person, redirect_uri=redirect_uri, nonce=NONCE, code_challenge=CHALLENGE)
     return AuthorizationCode(code, VERIFIER, redirect_uri, NONCE)
 
 

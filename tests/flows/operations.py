@@ -19,10 +19,8 @@ from chalicelib.errors import (
 )
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.sessions.begin import MOST_SESSIONS
-from tests.fakes import CLIENT, START, ChosenSessions, choose_sessions
-from tests.fakes_provider import FakeProvider, Person
 from tests.flows.contents import contents
-from tests.flows.federated import Browser, Federated, code_for, exchange
+from tests.flows.federated import BrowserFlow, Federated, code_for, exchange
 from tests.flows.steps import (
     ELSEWHERE,
     EMAIL,
@@ -49,6 +47,10 @@ from tests.flows.steps import (
 )
 from tests.flows.tables import fill_blacklist
 from tests.store.samples import a_session, an_event
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.keyturn import ChosenSessions, choose_sessions
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +61,8 @@ if TYPE_CHECKING:
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
-    from tests.fakes import Keyturn
+    from tests.world.keyturn import Keyturn
+    from tests.world.provider import FakeProvider
 
 NEWCOMER = "carol@example.com"
 CAROL = Person("carol", NEWCOMER)
@@ -80,7 +83,7 @@ class World:
     earlier: Grant = field(init=False)  # an older token of `here`, where there is one
     failing: Keyturn = field(init=False)  # over the same table, which may fail for it
     at_call: Callable[[str, int], None] | None = None  # what happens beside the operation, at each of its calls
-    browser: Browser = field(init=False)  # one that has begun to log in
+    browser: BrowserFlow = field(init=False)  # one that has begun to log in
     query: dict[str, str] = field(init=False)  # with what its provider sends it back
     code: AuthorizationCode = field(init=False)  # a code that an app has got
     guest: Grant = field(init=False)  # a session of an account that `google` has opened
@@ -592,8 +595,10 @@ OPERATIONS = {
         again=(InvalidGrant,),
         settled=password_is_new,
     ),
-    "begin": Operation(lambda _, services: Browser(services).begin(), settled=both_work),
-    "begin linking": Operation(lambda world, services: Browser(services).begin_linking(world.here), settled=both_work),
+    "begin": Operation(lambda _, services: BrowserFlow(services).begin(), settled=both_work),
+    "begin linking": Operation(
+        lambda world, services: BrowserFlow(services).begin_linking(world.here), settled=both_work
+    ),
     "callback": Operation(
         _come_back,
         ready=_begun(STRANGER, linked=STRANGER),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from tests.faults import FaultyStore
+from tests.world.faults import FaultyStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,9 @@ from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
 from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.services.sessions.authorization import principal_of
 from infra import keys
-from tests.fakes import CLIENT, PASSWORD, PREFIX, Keyturn, config
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.keyturn import Keyturn, config
+from tests.world.parameters import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

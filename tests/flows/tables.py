@@ -9,9 +9,9 @@ from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, d
 from chalicelib.store import keys
 from chalicelib.store.dynamodb import DynamoDBStore
 from chalicelib.store.items import values
-from tests import engines
-from tests.fakes import START
-from tests.fakes_store import FakeStore
+from tests.world import engines
+from tests.world.clock import START
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

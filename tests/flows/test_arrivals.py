@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import AccessDenied, AuthError, EmailRequired, EmailTaken, InvalidCredentials, Unavailable
-from tests.fakes import CLIENT
-from tests.fakes_provider import FakeProvider, Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, exchange
 from tests.flows.steps import EMAIL, assert_dead, assert_works, change_password, log_in, sign_up
 from tests.flows.tables import a_table
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
+    from tests.world.provider import FakeProvider
 
 OWNER = Person()  # the address's owner, as a provider that has verified the address knows them
 UNPROVEN = Person("person-2", email_verified=False)  # somebody who says that the address is theirs

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench import attacks
 from tests.bench.attacks import ATTACKS, ATTEMPTS, FASTEST, HOME, KINDS, OWNER, SHARED, WRONG, Attack, Stage
-from tests.fakes import PASSWORD
+from tests.world.constants import PASSWORD
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "attacks.md"
 ONE_ACCOUNT = ("guesses at one account",)

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import EmailTaken, Unavailable
-from tests.fakes_provider import FakeProvider, Person
-from tests.faults import FaultyStore
-from tests.flows.federated import Browser, Federated, code_for, exchange, granted
+from tests.flows.federated import BrowserFlow, Federated, code_for, exchange, granted
 from tests.flows.steps import (
     EMAIL,
     assert_dead,
@@ -22,6 +20,8 @@ from tests.flows.steps import (
     unlink,
     without_signing_key,
 )
+from tests.world.faults import FaultyStore
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services import Services
     from chalicelib.services.sessions.grants import Grant
+    from tests.world.provider import FakeProvider
 
     Way = Callable[[Federated, Services, RefreshToken], Grant]
 
@@ -47,7 +48,7 @@ def by_callback(provider: str, person: Person) -> Way:
 
     def way(world: Federated, services: Services, carried: RefreshToken) -> Grant:
         asked: FakeProvider = getattr(world, provider)
-        browser = Browser(world.services)
+        browser = BrowserFlow(world.services)
         returned = browser.come_back(
             asked.approve(browser.begin(provider), person), provider, carried=carried, services=services
         )

@@ -8,9 +8,6 @@ import pytest
 
 from chalicelib.domain.denials import DENIED_SESSIONS, KEPT, SETTLED, Denials
 from chalicelib.errors import InvalidToken, Unavailable
-from tests.fakes import CLIENT, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     assert_dead,
     assert_works,
@@ -23,6 +20,10 @@ from tests.flows.steps import (
     sign_up,
 )
 from tests.flows.tables import fill_blacklist
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.services.sessions.grants import Grant

@@ -19,11 +19,7 @@ from chalicelib.errors import (
     TooManyRequests,
 )
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests import engines
-from tests.counting import Cost, Meter
-from tests.fakes import CLIENT, START, ChosenSessions, Keyturn
-from tests.fakes_provider import FakeProvider, Person
-from tests.flows.federated import Browser, Federated, code_for, exchange, granted
+from tests.flows.federated import BrowserFlow, Federated, code_for, exchange, granted
 from tests.flows.steps import (
     ELSEWHERE,
     WRONG_PASSWORD,
@@ -43,6 +39,12 @@ from tests.flows.steps import (
 )
 from tests.flows.tables import fill_blacklist
 from tests.store.samples import a_session
+from tests.world import engines
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.counting import Cost, Meter
+from tests.world.keyturn import ChosenSessions, Keyturn
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport
     from chalicelib.services.federation.requests import Return
     from chalicelib.services.sessions.grants import Grant
+    from tests.world.provider import FakeProvider
 
 FREE = (0, 0, 0)
 # What a session's item holds at most, beside what each holds.
@@ -421,7 +424,7 @@ def test_login_at_a_provider_costs_no_more_than_a_login_and_its_transaction(fede
     sign_up(federation.keyturn.services, email="carol@example.com")
     begin = federation.cost(federation.federated.browser().begin)
     dora = sign_up(federation.keyturn.services, email="dora@example.com")
-    known = Browser(federation.keyturn.services, device_token=device_token(dora))
+    known = BrowserFlow(federation.keyturn.services, device_token=device_token(dora))
     assert federation.cost(known.begin) == begin
     callback = federation.callback(federation.federated.google)
     login = federation.cost(lambda: log_in(federation.keyturn.services, email="carol@example.com"))
@@ -476,11 +479,11 @@ def test_logins_that_nobody_began_are_free(federation: MeasuredFederated) -> Non
     forged = {**query, "state": query["state"][:-4] + "AAAA"}
     assert federation.cost(lambda: browser.come_back(forged), LoginExpired) == FREE
     assert federation.cost(lambda: browser.come_back(query, "oidc"), LoginExpired) == FREE
-    assert federation.cost(lambda: Browser(federated.services).come_back(query)) == FREE
+    assert federation.cost(lambda: BrowserFlow(federated.services).come_back(query)) == FREE
     assert federation.cost(lambda: browser.begin("facebook"), ProviderNotFound) == FREE
     assert federation.cost(lambda: browser.come_back(query, "facebook"), ProviderNotFound) == FREE
     # Only a browser that holds a secret makes the table look: one write that fails, and no read.
-    stranger = Browser(federated.services, secret=bytes(32))
+    stranger = BrowserFlow(federated.services, secret=bytes(32))
     assert federation.cost(lambda: stranger.come_back(query)) == (1, 0, 1)
 
 

@@ -9,10 +9,6 @@ import pytest
 from chalicelib.domain.denials import DENIED_SESSIONS
 from chalicelib.errors import InvalidCredentials
 from chalicelib.services.federation.log_in import SessionRequest
-from tests.fakes import CLIENT, Keyturn, config
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for
 from tests.flows.steps import (
@@ -30,6 +26,11 @@ from tests.flows.steps import (
     sign_up,
     unlink,
 )
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,12 @@ import pytest
 
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidCredentials, TooManyRequests
-from tests.fakes import CLIENT, PASSWORD, Keyturn
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import EMAIL, WRONG_PASSWORD, CountingHasher, log_in, sign_up, with_hasher
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.services import Services

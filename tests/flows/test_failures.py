@@ -9,14 +9,14 @@ import pytest
 
 from chalicelib.errors import AuthError, InvalidToken, Unavailable
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests import engines
-from tests.fakes import Keyturn
-from tests.fakes_store import FakeStore
-from tests.faults import VERBS, FaultyStore
 from tests.flows.contents import contents
 from tests.flows.operations import OPERATIONS, Operation, World
 from tests.flows.tables import a_table
 from tests.store.fault_proxy import Fault, FaultProxy
+from tests.world import engines
+from tests.world.faults import VERBS, FaultyStore
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

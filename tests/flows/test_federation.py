@@ -23,12 +23,8 @@ from chalicelib.errors import (
 )
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.federation.requests import LOGIN_SECONDS
-from tests.fakes import CLIENT, ORIGIN, PAGE, START, Keyturn, config
-from tests.fakes_provider import NATIVE_REDIRECT, Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents, rows
-from tests.flows.federated import Browser, Federated, code_for, exchange, granted, parameters
+from tests.flows.federated import BrowserFlow, Federated, code_for, exchange, granted, parameters
 from tests.flows.steps import (
     ELSEWHERE,
     assert_dead,
@@ -44,6 +40,13 @@ from tests.flows.steps import (
     without_signing_key,
 )
 from tests.flows.tables import a_table
+from tests.world.clock import START
+from tests.world.constants import CLIENT, ORIGIN, PAGE
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.person import Person
+from tests.world.provider import NATIVE_REDIRECT
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +57,7 @@ OTHER_PAGE = f"{ORIGIN}/settings"
 ALICE = Person()
 
 
-def error_of(federated: Federated, browser: Browser, query: dict[str, str], name: str = "google") -> str | None:
+def error_of(federated: Federated, browser: BrowserFlow, query: dict[str, str], name: str = "google") -> str | None:
     """The error that comes back to the page, which is the allowed one, with no session."""
     before = contents(federated.keyturn.store).sessions
     returned = browser.come_back(query, name)
@@ -113,7 +116,7 @@ def test_page_of_the_request_is_come_back_to(federated: Federated) -> None:
     """Of several allowed pages, the one that asked, with a grant and with an error alike."""
     keyturn = federated.with_providers("google", return_to=frozenset({PAGE, OTHER_PAGE}))
     for page in (PAGE, OTHER_PAGE):
-        browser = Browser(keyturn.services)
+        browser = BrowserFlow(keyturn.services)
         query = federated.google.approve(browser.begin(return_to=page))
         assert browser.come_back(query).return_to == page
         assert browser.come_back(query).return_to == page  # refused by now
@@ -161,7 +164,7 @@ def test_page_is_compared_exactly(federated: Federated, page: str) -> None:
     """No other spelling of an allowed page is one (CVE-2022-31093); nothing is asked and nothing written."""
     services, store = watched(federated)
     with pytest.raises(InvalidRequest):
-        Browser(services).begin(return_to=page)
+        BrowserFlow(services).begin(return_to=page)
     assert store.calls == []
     assert federated.google.calls == []
 
@@ -171,7 +174,7 @@ def test_unknown_provider_is_looked_up_nowhere(federated: Federated) -> None:
     services, store = watched(federated)
     grant = sign_up(federated.services)
     principal, presented = holder(federated.services, grant), decoded(federated.services, grant)
-    browser = Browser(services, secret=bytes(range(32)))
+    browser = BrowserFlow(services, secret=bytes(range(32)))
     visit = SessionRequest(transport="body", caller=CLIENT)
     acts: list[Callable[[str], object]] = [
         browser.begin,
@@ -244,7 +247,7 @@ def test_browser_without_a_cookie_is_refused(federated: Federated) -> None:
     """No cookie, no look at the table."""
     query = federated.google.approve(federated.browser().begin())
     services, store = watched(federated)
-    returned = Browser(services).come_back(query)
+    returned = BrowserFlow(services).come_back(query)
     assert (returned.return_to, returned.grant, returned.error) == (PAGE, None, "login_expired")
     assert store.calls == []
     assert federated.google.calls == ["authorization_url"]
@@ -407,7 +410,7 @@ def test_provider_that_is_away_costs_the_table_one_count(federated: Federated) -
     services, store = watched(federated)
     federated.google.failure = Unavailable()
     with pytest.raises(Unavailable):
-        Browser(services).begin()
+        BrowserFlow(services).begin()
     assert store.verbs == ["count_attempt"]
 
 
@@ -438,7 +441,7 @@ def test_session_says_how_and_when_the_person_was_seen(federated: Federated, fir
         expected = federated.keyturn.clock.now() if auth_time is None else auth_time
         person = replace(ALICE, auth_time=auth_time)
         if first:
-            person = replace(person, subject=f"person {auth_time}", email=f"p{auth_time}@example.com")
+            person = replace(person, name=f"person {auth_time}", email=f"p{auth_time}@example.com")
         grant = federated.log_in(federated.oidc, person)
         session = federated.keyturn.store.find_session(grant.account.sub, grant.session_id)
         assert session
@@ -543,7 +546,7 @@ def test_code_is_exchanged_once(federated: Federated) -> None:
 # --- what is kept and what is told
 
 
-def secrets_of(browser: Browser, url: str, query: dict[str, str]) -> set[str]:
+def secrets_of(browser: BrowserFlow, url: str, query: dict[str, str]) -> set[str]:
     """Everything of a login that neither log nor table may hold."""
     assert browser.secret is not None
     binding = bind(from_b64url(query["state"])[:IDENTIFIER_BYTES], browser.secret)
@@ -566,7 +569,7 @@ def test_log_holds_nothing_that_logs_in(federated: Federated) -> None:
     federated.browser().come_back(query)
     code = code_for(federated.google)
     federated.services.exchange_code("google", code, SessionRequest(transport="body", caller=CLIENT))
-    code = code_for(federated.google, replace(ALICE, subject="another", email_verified=False))
+    code = code_for(federated.google, replace(ALICE, name="another", email_verified=False))
     with pytest.raises(AuthError):
         federated.services.exchange_code("google", code, SessionRequest(transport="body", caller=CLIENT))
     secrets |= {code.code, code.code_verifier, code.nonce, "wrong-code"}
@@ -632,4 +635,4 @@ def test_other_world_is_another_world() -> None:
     """Without providers every name is unknown: the routes are off."""
     keyturn = Keyturn(FakeStore(), config=config(return_to=frozenset({PAGE})))
     with pytest.raises(ProviderNotFound):
-        Browser(keyturn.services).begin()
+        BrowserFlow(keyturn.services).begin()

@@ -16,9 +16,6 @@ from chalicelib.errors import (
     Unavailable,
 )
 from chalicelib.services.sessions.sessions import RECENT_SECONDS
-from tests.fakes import CLIENT, PASSWORD
-from tests.fakes_provider import Person
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange
 from tests.flows.steps import (
@@ -33,6 +30,9 @@ from tests.flows.steps import (
     refresh,
     sign_up,
 )
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,9 +15,6 @@ from chalicelib.services.sessions.authorization import TOUCH_SECONDS
 from chalicelib.web import cookies
 from chalicelib.web.request import Request
 from infra import keys
-from tests.fakes import CLIENT, ORIGIN, PASSWORD, PREFIX, START, Keyturn
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     NEW_PASSWORD,
     assert_dead,
@@ -28,7 +25,13 @@ from tests.flows.steps import (
     long_lived,
     sign_up,
 )
-from tests.iam import STAGES, policy_of
+from tests.world.clock import START
+from tests.world.constants import CLIENT, ORIGIN, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.iam import STAGES, policy_of
+from tests.world.keyturn import Keyturn
+from tests.world.parameters import PREFIX
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport

@@ -8,14 +8,14 @@ import pytest
 
 from chalicelib.errors import EmailTaken, InvalidCredentials
 from chalicelib.store.items.accounts import account_from, state_item
-from tests.fakes_provider import Person
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange
 from tests.flows.steps import EMAIL, account_of, assert_dead, assert_works, link, log_in, refresh, sign_up
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from chalicelib.domain.accounts import Account
-    from tests.fakes import Keyturn
+    from tests.world.keyturn import Keyturn
 
 FINAL, INNER = "ας@example.com", "ασ@example.com"  # noqa: RUF001  # one canonical form, and two mailboxes
 PAIRS = [

@@ -16,10 +16,6 @@ from chalicelib.errors import (
     LastWayIn,
     Unavailable,
 )
-from tests.fakes import CLIENT
-from tests.fakes_provider import FakeProvider, Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange
 from tests.flows.steps import (
@@ -34,6 +30,10 @@ from tests.flows.steps import (
     unlink,
 )
 from tests.flows.steps import link as link_by_code
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services.federation.requests import Return
     from chalicelib.services.sessions.grants import Grant
+    from tests.world.provider import FakeProvider
 
     Link = Callable[[Federated, Grant, FakeProvider, Person], Grant]
 

@@ -22,14 +22,14 @@ from chalicelib.errors import (
     InvalidToken,
     Unavailable,
 )
-from tests.fakes import CLIENT
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange
 from tests.flows.racing import RacedStore
 from tests.flows.steps import EMAIL, NEW_PASSWORD, change_password, decoded, holder, link, log_in, sign_up, unlink
 from tests.flows.tables import a_table
+from tests.world.constants import CLIENT
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

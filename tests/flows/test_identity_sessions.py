@@ -10,11 +10,8 @@ from chalicelib.errors import InsufficientUserAuthentication, InvalidToken
 from chalicelib.services.federation.requests import LoginRequest
 from chalicelib.services.sessions.grants import Grant
 from chalicelib.services.sessions.sessions import RECENT_SECONDS
-from tests.fakes import CLIENT, PAGE
-from tests.fakes_provider import Person
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
-from tests.flows.federated import Browser, Federated, code_for
+from tests.flows.federated import BrowserFlow, Federated, code_for
 from tests.flows.steps import (
     EMAIL,
     assert_dead,
@@ -30,6 +27,9 @@ from tests.flows.steps import (
     unlink,
 )
 from tests.flows.test_identities import ELSE, OTHER_EMAIL, by_code, principal_of, subjects_of
+from tests.world.constants import CLIENT, PAGE
+from tests.world.faults import FaultyStore
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def test_session_that_ended_links_nothing(
     assert (returned.grant, returned.linked, returned.error) == (None, False, "invalid_token")
     after = contents(world.keyturn.store)
     assert (after.logins, after.sessions, after.markers) == (held.logins, held.sessions, held.markers)
-    assert world.keyturn.store.find_identity(world.oidc.issuer, ELSE.subject) is None
+    assert world.keyturn.store.find_identity(world.oidc.issuer, ELSE.name) is None
 
 
 MOMENTS = {
@@ -277,7 +277,7 @@ def test_linking_in_another_browser_is_refused(world: Federated) -> None:
 # --- recent logins
 
 ACTS: dict[str, Callable[[Federated, Services, Grant], object]] = {
-    "begin": lambda _, services, grant: Browser(services).begin_linking(grant),
+    "begin": lambda _, services, grant: BrowserFlow(services).begin_linking(grant),
     "link": lambda world, services, grant: link(services, grant, "google", code_for(world.google, Person())),
     "unlink": lambda _, services, grant: unlink(services, grant, "oidc"),
     "first password": lambda _, services, grant: change_password(services, grant, None),

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import AuthError, InvalidCredentials, InvalidGrant, InvalidToken, SessionNotFound, Unavailable
-from tests.fakes import CLIENT, PASSWORD, Keyturn
-from tests.fakes_store import FakeStore
 from tests.flows.contents import contents
 from tests.flows.operations import World
 from tests.flows.racing import RacedStore
@@ -31,6 +29,9 @@ from tests.flows.steps import (
     with_dearer_hash,
 )
 from tests.flows.tables import a_table
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,11 +9,12 @@ import pytest
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.domain.sessions import Session
 from chalicelib.errors import Unavailable
-from tests.fakes import CLIENT, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.steps import bearer, change_password, log_in, log_out, long_lived, refresh, sign_up, tampered
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,6 @@ from chalicelib.domain.callers import Caller
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidCredentials, TooManyRequests
 from chalicelib.services.federation.log_in import SessionRequest
-from tests.fakes import CLIENT, PASSWORD, Keyturn
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.federated import code_for, exchange
 from tests.flows.steps import (
     ELSEWHERE,
@@ -33,6 +29,11 @@ from tests.flows.steps import (
     sign_up,
     with_hasher,
 )
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

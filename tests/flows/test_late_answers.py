@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.errors import InvalidGrant, Unavailable
-from tests.fakes import CLIENT, PASSWORD, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     ELSEWHERE,
     EMAIL,
@@ -26,6 +23,10 @@ from tests.flows.steps import (
     refresh,
     sign_up,
 )
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,6 @@ import pytest
 
 from chalicelib.errors import InvalidCredentials, TooManyRequests, Unavailable
 from chalicelib.services.federation.log_in import SessionRequest
-from tests.fakes import CLIENT, Keyturn
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.federated import Federated, code_for
 from tests.flows.steps import (
     ELSEWHERE,
@@ -23,6 +20,10 @@ from tests.flows.steps import (
     sign_up,
     with_hasher,
 )
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

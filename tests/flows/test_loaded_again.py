@@ -9,23 +9,27 @@ import pytest
 
 from chalicelib.errors import LoginExpired
 from chalicelib.services.federation.requests import LOGIN_SECONDS
-from tests.fakes import CLIENT, PAGE
-from tests.fakes_provider import Person
 from tests.flows.contents import contents
 from tests.flows.federated import granted
 from tests.flows.steps import assert_works, decoded, log_in, log_out, refresh, sign_up
+from tests.world.constants import CLIENT, PAGE
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from chalicelib.domain.sessions import RefreshToken
     from chalicelib.services.federation.requests import Return
-    from tests.flows.federated import Browser, Federated
+    from tests.flows.federated import BrowserFlow, Federated
 
 ALICE = Person()
 BOB = Person("person-2", "bob@example.com")
 
 
 def load_again(
-    federated: Federated, browser: Browser, query: dict[str, str], carried: RefreshToken | None, name: str = "google"
+    federated: Federated,
+    browser: BrowserFlow,
+    query: dict[str, str],
+    carried: RefreshToken | None,
+    name: str = "google",
 ) -> str | None:
     """The error that comes back to the page. Nothing else does; nothing is written; the provider is not asked."""
     held = contents(federated.keyturn.store)

@@ -7,8 +7,6 @@ import pytest
 from chalicelib.domain.callers import Caller
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidCredentials, InvalidToken, TooManyRequests, Unavailable
-from tests.fakes import PASSWORD, Keyturn
-from tests.fakes_store import FakeStore
 from tests.flows.steps import (
     EMAIL,
     WRONG_PASSWORD,
@@ -23,6 +21,9 @@ from tests.flows.steps import (
     with_hasher,
     without_signing_key,
 )
+from tests.world.constants import PASSWORD
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 FREE_ATTEMPTS = 20
 

@@ -11,14 +11,14 @@ import pytest
 
 from chalicelib.errors import AuthError, ConfigurationError, TooManyRequests, Unavailable
 from chalicelib.settings.config import Config
-from tests.fakes import CLIENT
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.federated import Federated
 from tests.flows.steps import EMAIL, assert_works, change_password, decoded, sign_up, unlink
-from tests.providers.hostile import Forgery
 from tests.providers.party import Party
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.forgery import Forgery
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.domain.accounts import Login

@@ -12,10 +12,6 @@ from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidGrant
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.services.federation.requests import Callback
-from tests.fakes import CLIENT, PASSWORD, Keyturn
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.federated import code_for
 from tests.flows.steps import (
     EMAIL,
@@ -27,10 +23,15 @@ from tests.flows.steps import (
     sign_up,
 )
 from tests.flows.test_known_devices import fill_account
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.services.sessions.grants import Grant
     from tests.flows.federated import Federated
+    from tests.world.keyturn import Keyturn
 
 NEW = 5  # an hour
 

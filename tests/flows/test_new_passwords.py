@@ -15,9 +15,6 @@ from chalicelib.errors import (
     TooManyRequests,
     Unavailable,
 )
-from tests.fakes import CLIENT, PASSWORD, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     EMAIL,
     NEW_PASSWORD,
@@ -30,6 +27,10 @@ from tests.flows.steps import (
     with_hasher,
 )
 from tests.providers.ranges import digest
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Caller

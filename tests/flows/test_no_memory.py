@@ -14,9 +14,6 @@ import pytest
 
 from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, InvalidCredentials, TooManyRequests, Unavailable
-from tests.fakes import PASSWORD, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     EMAIL,
     NEW_PASSWORD,
@@ -30,6 +27,10 @@ from tests.flows.steps import (
     with_dearer_hash,
     with_hasher,
 )
+from tests.world.constants import PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,8 +241,8 @@ def test_digest_that_cannot_be_read_is_the_operators(damaged: str) -> None:
 STARVED = f"""
 import resource
 from chalicelib.errors import Unavailable
-from tests.fakes import Keyturn, config
-from tests.fakes_store import FakeStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 from tests.flows.steps import change_password, log_in, sign_up
 
 store = FakeStore()

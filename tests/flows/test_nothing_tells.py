@@ -18,8 +18,6 @@ from chalicelib.functions.chronicle import event_of
 from chalicelib.handlers import accounts, identities, security_events, sessions
 from chalicelib.services.security_events import SHOWN
 from chalicelib.web.request import Request
-from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
-from tests.fakes_store import FakeStore
 from tests.flows.steps import (
     ELSEWHERE,
     NEW_PASSWORD,
@@ -31,6 +29,10 @@ from tests.flows.steps import (
     sign_up,
 )
 from tests.flows.tables import a_table
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.keyturn import Keyturn, RecordingAudit
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

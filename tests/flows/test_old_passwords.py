@@ -9,7 +9,7 @@ import pytest
 from tests.flows.steps import assert_works, log_in, sign_up
 
 if TYPE_CHECKING:
-    from tests.fakes import Keyturn
+    from tests.world.keyturn import Keyturn
 
 YEAR = 366 * 86400
 

@@ -10,9 +10,7 @@ import pytest
 from chalicelib.crypto.device_tokens import LIFE
 from chalicelib.errors import TooManyRequests, Unavailable
 from chalicelib.services.federation.log_in import SessionRequest
-from tests.fakes import CLIENT
-from tests.fakes_store import FakeStore
-from tests.flows.federated import Browser, Federated, code_for, exchange, granted
+from tests.flows.federated import BrowserFlow, Federated, code_for, exchange, granted
 from tests.flows.steps import (
     ELSEWHERE,
     assert_works,
@@ -23,6 +21,8 @@ from tests.flows.steps import (
     long_lived,
     sign_up,
 )
+from tests.world.constants import CLIENT
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ class Office:
         federated = self.federated
         grant, code = federated.log_in(federated.google), code_for(federated.oidc)
         services = federated.services
-        browser = Browser(federated.services, device_token=token)
+        browser = BrowserFlow(federated.services, device_token=token)
         return {
             "begin": browser.begin,
             "exchange": lambda: exchange(federated.services, federated.google, device_token=token),
@@ -135,7 +135,7 @@ def test_known_browser_is_counted_too(office: Office) -> None:
             act()
         assert (refused.value.policy, refused.value.retry_after) == ("provider-device", 2), way
     assert set(office.counted()) == {("provider-device", office.id_of(token))}
-    Browser(services, device_token=other).begin()
+    BrowserFlow(services, device_token=other).begin()
     assert_works(office.federated.keyturn, log_in(services, email=carol, device_token=token))
 
 
@@ -172,7 +172,7 @@ def test_token_that_is_none_is_an_absent_one(office: Office, what: str) -> None:
 def test_expired_token_is_an_absent_one(office: Office) -> None:
     """Half a year after its last login a browser counts on the address again."""
     token = device_token(sign_up(office.federated.services))
-    browser = Browser(office.federated.services, device_token=token)
+    browser = BrowserFlow(office.federated.services, device_token=token)
     office.federated.keyturn.clock.advance(LIFE - 1)
     office.counted()
     browser.begin()
@@ -187,7 +187,7 @@ def test_browser_stays_known_when_the_password_changes(office: Office) -> None:
     grant = sign_up(office.federated.services)
     change_password(office.federated.services, grant)
     office.counted()
-    Browser(office.federated.services, device_token=device_token(grant)).begin()
+    BrowserFlow(office.federated.services, device_token=device_token(grant)).begin()
     assert office.counted() == {("provider-device", office.id_of(device_token(grant))): 1}
 
 
@@ -230,7 +230,7 @@ def test_provider_that_is_away_is_counted_alike(office: Office) -> None:
     token = device_token(sign_up(office.federated.services))
     office.federated.google.failure = Unavailable(debug="away")
     office.counted()
-    for browser in (office.federated.browser(), Browser(office.federated.services, device_token=token)):
+    for browser in (office.federated.browser(), BrowserFlow(office.federated.services, device_token=token)):
         with pytest.raises(Unavailable):
             browser.begin()
     assert office.counted() == {AT_ADDRESS: 1, ("provider-device", office.id_of(token)): 1}

@@ -9,9 +9,6 @@ import pytest
 
 from chalicelib.domain.callers import Caller
 from chalicelib.errors import InvalidGrant, InvalidToken, Unavailable
-from tests.fakes import CLIENT, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     ELSEWHERE,
     assert_dead,
@@ -29,6 +26,10 @@ from tests.flows.steps import (
     sign_up,
     without_signing_key,
 )
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.domain.sessions import Session

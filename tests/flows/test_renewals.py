@@ -9,10 +9,6 @@ import pytest
 
 from chalicelib.errors import CredentialRequired, InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
 from chalicelib.services.federation.requests import LoginRequest
-from tests.fakes import CLIENT, PAGE, PASSWORD
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange
 from tests.flows.steps import (
@@ -35,6 +31,10 @@ from tests.flows.steps import (
     unlink,
     without_signing_key,
 )
+from tests.world.constants import CLIENT, PAGE, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

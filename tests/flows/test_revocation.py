@@ -14,9 +14,6 @@ from chalicelib.errors import (
     PasswordRejected,
     Unavailable,
 )
-from tests.fakes import CLIENT, Keyturn
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     EMAIL,
     NEW_PASSWORD,
@@ -32,6 +29,10 @@ from tests.flows.steps import (
     refresh,
     sign_up,
 )
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 
 def test_logout_ends_the_session_at_once(anywhere: Keyturn) -> None:

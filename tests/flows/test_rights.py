@@ -9,12 +9,12 @@ import pytest
 
 from chalicelib.services.sessions.authorization import TOUCH_SECONDS
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests import engines, iam
-from tests.fakes import Keyturn
 from tests.flows.federated import Federated
 from tests.flows.steps import bearer, log_in, log_out, refresh, sign_up
-from tests.iam import STAGES, Ask, allows
 from tests.store.samples import an_event, identifier
+from tests.world import engines, iam
+from tests.world.iam import STAGES, Ask, allows
+from tests.world.keyturn import Keyturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,14 +8,16 @@ import pytest
 
 from chalicelib import deadline
 from chalicelib.services.sessions.begin import LOOKED_AT, MOST_SESSIONS, REMOVED_AT_ONCE
-from tests.fakes import CLIENT, START, ChosenSessions, Keyturn, config
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.federated import Federated, exchange
 from tests.flows.steps import assert_works, change_password, holder, log_in, refresh, sign_up
 from tests.flows.tables import a_table
 from tests.store.samples import a_session
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import ChosenSessions, Keyturn, config
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

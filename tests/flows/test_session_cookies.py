@@ -8,10 +8,6 @@ import pytest
 
 from chalicelib.errors import InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
 from chalicelib.services.sessions.authorization import TOUCH_SECONDS
-from tests.fakes import CLIENT, START, Keyturn, config
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.federated import exchange
 from tests.flows.steps import (
     ELSEWHERE,
@@ -30,6 +26,12 @@ from tests.flows.steps import (
     tampered,
     without_signing_key,
 )
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

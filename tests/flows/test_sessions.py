@@ -9,9 +9,6 @@ import pytest
 from chalicelib.domain.callers import Principal
 from chalicelib.errors import SessionNotFound
 from chalicelib.services.sessions.sessions import PAGE
-from tests.fakes import CLIENT, START, Keyturn
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import contents
 from tests.flows.steps import (
     ELSEWHERE,
@@ -27,6 +24,11 @@ from tests.flows.steps import (
 )
 from tests.flows.tables import a_table
 from tests.store.samples import a_session
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

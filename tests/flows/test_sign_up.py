@@ -14,9 +14,6 @@ from chalicelib.errors import (
     TooManyRequests,
     Unavailable,
 )
-from tests.fakes import CLIENT, PASSWORD, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.contents import Contents, contents
 from tests.flows.steps import (
     EMAIL,
@@ -33,6 +30,10 @@ from tests.flows.steps import (
     with_hasher,
     without_signing_key,
 )
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 
 def test_account_and_first_session_work_at_once(anywhere: Keyturn) -> None:

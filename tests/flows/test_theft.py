@@ -6,9 +6,6 @@ import pytest
 
 from chalicelib.crypto.refresh_tokens import wrap
 from chalicelib.errors import InvalidGrant, Unavailable
-from tests.fakes import CLIENT, Keyturn
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     ELSEWHERE,
     assert_dead,
@@ -21,6 +18,10 @@ from tests.flows.steps import (
     sign_up,
     tampered,
 )
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 
 def test_thief_who_comes_late_ends_the_session(anywhere: Keyturn) -> None:

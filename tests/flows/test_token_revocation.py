@@ -8,9 +8,6 @@ import pytest
 
 from chalicelib.domain.denials import DENIED_TOKENS, LONGEST_ACCESS_TTL
 from chalicelib.errors import InvalidToken, Unavailable
-from tests.fakes import CLIENT, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     assert_dead,
     assert_works,
@@ -21,6 +18,10 @@ from tests.flows.steps import (
     refresh,
     sign_up,
 )
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 
 def revoke(keyturn: Keyturn, token: str | None) -> None:

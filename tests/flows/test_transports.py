@@ -18,9 +18,6 @@ from chalicelib.errors import (
 )
 from chalicelib.handlers import accounts, tokens
 from chalicelib.web.request import Request
-from tests.fakes import CLIENT, ORIGIN, PASSWORD, Keyturn
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import (
     EMAIL,
     NEW_PASSWORD,
@@ -35,6 +32,10 @@ from tests.flows.steps import (
     refresh,
     sign_up,
 )
+from tests.world.constants import CLIENT, ORIGIN, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

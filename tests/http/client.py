@@ -1,33 +1,31 @@
-"""An HTTP client that sends exactly what it is told, and what it keeps of a session.
+"""What a client keeps of a session, and what holds for every answer.
 
 Whatever is sent, some things hold for every answer: they are asserted here, for each one.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import socket
-import uuid
 from dataclasses import dataclass
-from http.client import HTTPResponse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
-from tests.fakes import PASSWORD
 from tests.http.described import assert_described
-from tests.http.server import ADDRESS, ORIGIN
-from tests.rehearsal.client import Reply
+from tests.world.browser import FROM_PAGE
+from tests.world.client import Client, new_address
+from tests.world.constants import PAGE, PASSWORD
+from tests.world.person import new_email
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tests.world.browser import Browser
+    from tests.world.client import Headers as AnyHeaders
+    from tests.world.client import Reply
+
     Headers = Sequence[tuple[str, str | bytes]]
 
-JSON = ("Content-Type", "application/json")
-FROM_PAGE = ("Origin", ORIGIN)
-COOKIE = "__Host-refresh"
 SESSION_COOKIE = "__Host-session"
 DEVICE_COOKIE = "__Host-device"
 JWKS = "/.well-known/jwks.json"
@@ -44,43 +42,18 @@ ERRORS = {(status, error.code) for error, status in STATUS.items()} | {
 }
 
 
-class Client:
-    """Sends requests to one API, from one address."""
+class CheckedClient(Client):
+    """A client at an address of its own, for whose every answer some things are asserted."""
 
     def __init__(self, url: str, address: str | None = None) -> None:
-        self._base = urlsplit(url)
-        prefix = uuid.uuid4().hex
-        self.address = address or f"2001:db8:{prefix[:4]}:{prefix[4:8]}::1"
+        super().__init__(url, address or new_address())
 
-    def at(self, url: str) -> Client:
-        """The same client of another API."""
-        return Client(url, self.address)
-
-    def send(self, method: str, path: str, headers: Headers = (), body: bytes = b"") -> Reply:
-        """Send the request as it is, with Host (unless given), Connection, the body's length and the address added."""
-        host = [] if any(name == "Host" for name, _ in headers) else [("Host", self._base.netloc)]
-        length = [("Content-Length", str(len(body)))] if body else []
-        added = [*host, ("Connection", "close"), (ADDRESS, self.address)]
-        lines = [f"{method} {self._base.path}{path} HTTP/1.1".encode()]
-        lines += [name.encode() + b": " + _bytes(value) for name, value in [*added, *length, *headers]]
-        with socket.create_connection((self._base.hostname or "", self._base.port or 80), timeout=40) as connection:
-            connection.sendall(b"\r\n".join([*lines, b"", body]))
-            with HTTPResponse(connection, method=method) as response:
-                response.begin()
-                reply = Reply(response.status, response.getheaders(), response.read())
+    def send(self, method: str, path: str, headers: AnyHeaders = (), body: bytes = b"") -> Reply:
+        """As Client."""
+        reply = super().send(method, path, headers, body)
         _assert_holds_for_every_answer(method, path, reply)
         assert_described(method, path, reply)
         return reply
-
-    def call(self, method: str, path: str, members: Any = None, headers: Headers = ()) -> Reply:
-        """Send `members` as JSON, if there are any."""
-        if members is None:
-            return self.send(method, path, headers)
-        return self.send(method, path, [JSON, *headers], json.dumps(members).encode())
-
-    def post(self, path: str, members: Any = None, headers: Headers = ()) -> Reply:
-        """POST."""
-        return self.call("POST", path, members, headers)
 
 
 @dataclass(frozen=True)
@@ -188,11 +161,6 @@ class Held:
             assert_problem(self.refresh(), 401, "invalid_grant")
 
 
-def new_email() -> str:
-    """An address that no other test has."""
-    return f"{uuid.uuid4().hex}@example.com"
-
-
 def sign_up(client: Client, transport: str = "body", email: str | None = None) -> Held:
     """Make an account and its first session."""
     email = email or new_email()
@@ -206,6 +174,23 @@ def log_in(client: Client, email: str, transport: str = "body", password: str = 
     reply = client.post("/login", {"email": email, "password": password, "transport": transport}, [FROM_PAGE])
     assert reply.status == 200, reply
     return Held(client, email, reply)
+
+
+def resumed(browser: Browser) -> Held:
+    """What the page in the browser holds after a reload: a CSRF token, then an access token."""
+    reply = browser.resume()
+    return Held(browser.client, reply.json["user"]["email"], reply)
+
+
+def error_of(reply: Reply) -> str:
+    """The code that came back to the page, which must be all that did."""
+    assert reply.status == 303, reply
+    location = str(reply.header("Location"))
+    assert urlsplit(location)._replace(query="").geturl() == PAGE
+    name, _, code = urlsplit(location).query.partition("=")
+    assert name == "error"
+    assert code.replace("_", "").isalpha(), location
+    return code
 
 
 def assert_problem(reply: Reply, status: int, code: str) -> None:
@@ -245,7 +230,3 @@ def _assert_holds_for_every_answer(method: str, path: str, reply: Reply) -> None
         assert (problem["status"], problem["type"]) == (reply.status, "about:blank"), reply
     else:
         assert reply.header("Content-Type") == "application/json", reply
-
-
-def _bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value

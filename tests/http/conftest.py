@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.client import Client, Held, sign_up
+from tests.http.client import CheckedClient, Held, sign_up
 from tests.http.server import Containers, Server, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.world.client import Client
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +38,7 @@ def server(one_server: Server, containers: Containers) -> Iterator[Server]:
 @pytest.fixture
 def client(server: Server) -> Client:
     """A client at an address of its own."""
-    return Client(server.url)
+    return CheckedClient(server.url)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from chalicelib.web.openapi import document
 from tests.rehearsal import proxy
 
 if TYPE_CHECKING:
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Reply
 
 DOCUMENT = document(Config(table="t", issuer="https://auth.example.com", audience="a", parameters="/p"), app.ROUTES)
 

@@ -10,16 +10,14 @@ import pytest
 from chalice.app import IAMAuthorizer
 
 import app
-from tests.fakes import PASSWORD
-from tests.http.client import FROM_PAGE, Held
-from tests.http.server import PAGE
+from tests.world.browser import FROM_PAGE
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
-    from tests.http.client import Headers
-    from tests.rehearsal.client import Reply
+    from tests.http.client import Headers, Held
+    from tests.world.client import Reply
 
 
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
 # What API Gateway takes for the signature of an AWS caller, as the stand-in does.
 SIGNATURE = ("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20270115/eu-west-1/execute-api/aws4_request")
 

@@ -34,10 +34,14 @@ from chalicelib.functions.rest_api import Api
 from infra import keys
 from infra.chalice_deployment import Swagger
 from infra.local.events import LocalLog
-from tests import engines
-from tests.providers.hostile import StandIn
+from tests.http.client import CheckedClient
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.runtime import Outcome
+from tests.world import engines
+from tests.world.browser import Browser
+from tests.world.client import ADDRESS
+from tests.world.constants import ORIGIN, PAGE, SECOND_ORIGIN, SECOND_PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,11 +51,8 @@ if TYPE_CHECKING:
     from chalicelib.services.sessions.authorization import Authorization
     from chalicelib.settings.config import Config
     from chalicelib.store.protocol import Store
+    from tests.world.client import Client
 
-# Says which address the connection comes from. Of a real one the gateway knows it by itself.
-ADDRESS = "X-Test-Address"
-ORIGIN, SECOND_ORIGIN = "https://app.example.com", "https://admin.example.com:8443"
-PAGE, SECOND_PAGE = f"{ORIGIN}/welcome", f"{SECOND_ORIGIN}/"
 APP_REDIRECT = "com.example.app:/callback"
 API, AUTHORIZE, GUARD = "keyturn-http", "keyturn-http-authorize", "keyturn-http-guard"
 PATIENCE = 30.0  # seconds; a test that is not about time must not fail because the machine is busy
@@ -156,6 +157,10 @@ class Server:
         """What the API's warm container has."""
         return self.warm.services()
 
+    def browser(self, client: Client | None = None) -> Browser:
+        """A browser that has never been here, at an address of its own or the client's."""
+        return Browser(client or CheckedClient(self.url), self.provider)
+
     def apart(self) -> Containers:
         """Containers over a table of their own, for tests that look at all of a table."""
         containers = Containers({"KEYTURN_TABLE": engines.make_table(self._tables)})
@@ -238,7 +243,7 @@ def serve() -> Iterator[Server]:
     kind, app.app.__class__ = app.app.__class__, LocalApi
     try:
         # On Lambda a container has one request at a time. Here threads stand for containers: each sees its own request.
-        with StandIn() as provider, _gateway(functions, document) as gateway:
+        with StandIn(says_auth_time=False) as provider, _gateway(functions, document) as gateway:
             yield Server(gateway.url, functions, document, provider)
     finally:
         app.app.__class__ = kind

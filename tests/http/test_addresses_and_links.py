@@ -12,15 +12,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.fakes import PASSWORD
-from tests.http.client import FROM_PAGE, METADATA, NO_SESSION, Client, Held, assert_problem, log_in, new_email, sign_up
+from tests.http.client import METADATA, NO_SESSION, CheckedClient, Held, assert_problem, log_in, resumed, sign_up
 from tests.http.hostile import MEMBERS, ROUTES, Route, filled, members_for
-from tests.http.server import PAGE
-from tests.http.surfer import Surfer, person_of
+from tests.world.browser import FROM_PAGE
+from tests.world.constants import PAGE, PASSWORD
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
     from tests.http.server import Containers, Server
+    from tests.world.client import Client
 
 EVIL = "evil.example"
 FORGED: Headers = [
@@ -58,7 +59,7 @@ def test_links_are_of_configuration(server: Server, client: Client) -> None:
 
     What a mailed link will be made from (GHSA-3529-5m8x-rpv3): the same settings, and nothing that came along.
     """
-    surfer = Surfer(server, client)
+    surfer = server.browser(client)
     begun = surfer.get("/login/google", {"return_to": PAGE}, FORGED)
     location = str(begun.header("Location"))
     (redirect_uri,) = parse_qs(urlsplit(location).query)["redirect_uri"]
@@ -66,9 +67,11 @@ def test_links_are_of_configuration(server: Server, client: Client) -> None:
     assert EVIL not in location
     callback = surfer.agree(location, person_of(new_email()))
     assert surfer.come_back(callback, FORGED).header("Location") == PAGE
-    held = surfer.session()
+    held = resumed(surfer)
     csrf_token = ("X-CSRF-Token", held.csrf_token)
-    linking = surfer.post("/identities/google/authorization", {"return_to": PAGE}, [held.bearer, csrf_token, *FORGED])
+    linking = surfer.fetch(
+        "POST", "/identities/google/authorization", {"return_to": PAGE}, [held.bearer, csrf_token, *FORGED]
+    )
     (redirect_uri,) = parse_qs(urlsplit(linking.json["authorization_url"]).query)["redirect_uri"]
     assert redirect_uri == f"{server.url}/login/google/callback"
     metadata = client.call("GET", METADATA, headers=FORGED).json
@@ -100,13 +103,13 @@ def test_no_route_changes_an_address(app_user: Held, route: Route, name: str) ->
 
 def test_address_of_a_provider_replaces_none(server: Server, client: Client) -> None:
     """Who links an identity with another address, and logs in by it, has the address of before (amplify-js #987)."""
-    held, surfer = sign_up(client), Surfer(server, client)
+    held, surfer = sign_up(client), server.browser(client)
     other = new_email()
     members = {"return_to": PAGE, "refresh_token": held.refresh_token}
-    asked = surfer.post("/identities/google/authorization", members, [held.bearer])
+    asked = surfer.fetch("POST", "/identities/google/authorization", members, [held.bearer])
     surfer.come_back(surfer.agree(asked.json["authorization_url"], person_of(other)))
     assert surfer.log_in(person_of(other)).header("Location") == PAGE
-    assert surfer.session().me().json["email"] == held.email
+    assert resumed(surfer).me().json["email"] == held.email
     log_in(client, held.email)
     refused = client.post("/login", {"email": other, "password": PASSWORD, "transport": "body"}, [FROM_PAGE])
     assert_problem(refused, 401, "invalid_credentials")
@@ -118,10 +121,10 @@ def test_opening_a_link_uses_nothing_up(server: Server, client: Client, method: 
 
     It has the whole callback URL of a login that has begun, and no cookie: afterwards the browser finishes the login.
     """
-    held, surfer = sign_up(client, "cookie"), Surfer(server, client)
+    held, surfer = sign_up(client, "cookie"), server.browser(client)
     callback = surfer.agree(surfer.begin(), person_of(new_email()))
     before = items(server)
-    scanner = Client(server.url)
+    scanner = CheckedClient(server.url)
     for _ in range(2):
         for route in GETS:
             scanner.send(method, filled(route.path, held.session_id))
@@ -136,7 +139,7 @@ def test_opening_a_link_uses_nothing_up(server: Server, client: Client, method: 
 
 def test_opening_a_link_logs_nobody_in(server: Server, client: Client) -> None:
     """What a GET without a cookie leaves in a browser is no session, and no part of one (ASVS V7.6.2)."""
-    scanner = Surfer(server, client)
+    scanner = server.browser(client)
     for route in GETS:
         scanner.get(filled(route.path), {"return_to": PAGE})
     assert {name for name in scanner.cookies if not name.startswith("__Host-login-")} == {"__Host-login"}

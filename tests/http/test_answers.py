@@ -11,18 +11,19 @@ from urllib.parse import quote, urlencode
 import jwt
 import pytest
 
-from tests.fakes import PASSWORD
-from tests.http.client import FROM_PAGE, JWKS, METADATA, Client, Held, assert_problem, log_in, new_email, sign_up
+from tests.http.client import JWKS, METADATA, CheckedClient, Held, assert_problem, log_in, resumed, sign_up
 from tests.http.hostile import ROUTES, Route, every_route, filled, form_for, members_for
-from tests.http.server import PAGE
-from tests.http.surfer import LOGIN_COOKIE, Surfer, own_code, person_of
+from tests.world.browser import FROM_PAGE, LOGIN_COOKIE
+from tests.world.constants import PAGE, PASSWORD
+from tests.world.own_request import own_code
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.http.client import Headers
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Client, Reply
 
 LARGEST_COOKIE = 4096  # bytes of name and value that every browser keeps (RFC 6265 section 6.1)
 WHAT_ANSWERS = ("chalice", "botocore", "boto3", "urllib3", "pyjwt", "argon2", "dynamodb", "python", "lambda")
@@ -57,10 +58,10 @@ def test_nothing_says_what_answers(client: Client, route: Route) -> None:
 @pytest.mark.parametrize("transport", ["cookie", "session"])
 def test_cookies_are_small(server: Server, transport: str) -> None:
     """With the longest address there is, no cookie comes near what browsers keep, and all of them fit (V3.3.5)."""
-    client = Client(server.url)
+    client = CheckedClient(server.url)
     email = f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{new_email()[:32]}.example"
     held = sign_up(client, transport, email)
-    surfer = Surfer(server, client)
+    surfer = server.browser(client)
     surfer.begin()
     given = [cookie.partition(";")[0] for cookie in held.reply.all("Set-Cookie")]
     cookies = [*given, *(f"{name}={value}" for name, value in surfer.cookies.items())]
@@ -81,10 +82,10 @@ def test_no_answer_is_a_script(app_user: Held, route: Route) -> None:
 
 def test_providers_tokens_stay_here(server: Server, client: Client) -> None:
     """Neither the provider's ID token nor its access token reaches a browser, an app or a page (ASVS V10.1.1)."""
-    email, surfer = new_email(), Surfer(server, client)
+    email, surfer = new_email(), server.browser(client)
     replies = [surfer.log_in(person_of(email))]
-    held = surfer.session()
-    exchanged = {**own_code(server, person_of(email)), "transport": "body"}
+    held = resumed(surfer)
+    exchanged = {**own_code(server.provider, person_of(email)), "transport": "body"}
     replies += [held.reply, client.post("/login/google/exchange", exchanged, [FROM_PAGE]), held.me()]
     replies += [client.call("GET", path, headers=[held.bearer]) for path in ("/identities", "/sessions")]
     assert [reply.status for reply in replies] == [303, 200, 200, 200, 200, 200]
@@ -131,7 +132,7 @@ def test_page_is_decoded_once(client: Client) -> None:
 @pytest.mark.parametrize("name", ["code", "state", "iss"])
 def test_nothing_endless_is_sent_on(server: Server, client: Client, name: str) -> None:
     """A parameter of 60 kB is refused here, and no provider is asked with it (ASVS V4.2.5)."""
-    surfer = Surfer(server, client)
+    surfer = server.browser(client)
     callback = surfer.agree(surfer.begin(), person_of(new_email()))
     asked = len(server.provider.requests)
     reply = surfer.come_back(f"{re.sub(f'(?<=[?&]){name}=[^&]*', '', callback)}&{name}={'a' * 60_000}")
@@ -142,7 +143,7 @@ def test_nothing_endless_is_sent_on(server: Server, client: Client, name: str) -
 
 def test_long_code_of_an_app_is_not_sent_on(server: Server, client: Client) -> None:
     """The same of a code that a page or an app brings."""
-    members = {**own_code(server, person_of(new_email())), "transport": "body"}
+    members = {**own_code(server.provider, person_of(new_email())), "transport": "body"}
     asked = len(server.provider.requests)
     for length, refusals in ((5000, {400}), (100_000, {413})):
         for name in ("code", "nonce", "redirect_uri", "code_verifier"):

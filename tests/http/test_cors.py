@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 
 import app
 from chalicelib.web.boundary import SECURITY_HEADERS
-from tests.http.client import FROM_PAGE, Client, Held, assert_no_content, assert_problem
+from tests.http.client import CheckedClient, Held, assert_no_content, assert_problem
 from tests.http.hostile import Route, every_route, filled
-from tests.http.server import NO_PROVIDER, ORIGIN, SECOND_ORIGIN
+from tests.http.server import NO_PROVIDER
 from tests.http.test_csrf import REFUSED_ORIGINS
+from tests.world.browser import FROM_PAGE
+from tests.world.constants import ORIGIN, SECOND_ORIGIN
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Client, Reply
 
 PATHS = sorted({route.path for route in app.ROUTES})
 GRANTED = {"access-control-allow-origin", "access-control-allow-credentials"}
@@ -204,5 +206,5 @@ def test_any_origin(client: Client, origin: bytes) -> None:
 
 def test_preflight_has_the_security_headers(server: Server) -> None:
     """As every answer."""
-    answer = Client(server.url).send("OPTIONS", "/login", [FROM_PAGE])
+    answer = CheckedClient(server.url).send("OPTIONS", "/login", [FROM_PAGE])
     assert {name: answer.header(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes import PASSWORD
-from tests.http.client import FROM_PAGE, Client, Held, assert_problem, log_in, new_email, sign_up
-from tests.http.server import ORIGIN, SECOND_ORIGIN
+from tests.http.client import CheckedClient, Held, assert_problem, log_in, sign_up
+from tests.world.browser import FROM_PAGE
+from tests.world.constants import ORIGIN, PASSWORD, SECOND_ORIGIN
+from tests.world.person import new_email
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.http.client import Headers
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Client, Reply
 
     Action = Callable[[Held, Held, Headers], Reply]
 
@@ -177,7 +178,7 @@ def test_body_asks_for_no_origin(browser: Held, app_user: Held, action: str, pag
 @pytest.mark.parametrize("page", OF_PACKAGED, ids=str)
 def test_packaged_app_with_cookies(server: Server, page: Headers) -> None:
     """Its origin may use cookies and read answers where it is on the list, byte for byte; else it may not."""
-    client, origin = Client(server.url), str(dict(page)["Origin"])
+    client, origin = CheckedClient(server.url), str(dict(page)["Origin"])
     members = {"email": new_email(), "password": PASSWORD}
     assert_problem(client.post("/signup", members, page), 403, "origin_refused")
     with server.cold({"KEYTURN_ALLOWED_ORIGINS": f"{ORIGIN},{origin}"}):

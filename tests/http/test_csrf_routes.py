@@ -10,19 +10,21 @@ import pytest
 import app
 from chalicelib.web.endpoint import Credential, Page
 from chalicelib.web.origins import SAFE_METHODS
-from tests.fakes import PASSWORD
-from tests.http.client import FROM_PAGE, Held, log_in, new_email, sign_up
-from tests.http.hostile import FORM, SIGNATURE, filled
-from tests.http.server import PAGE
-from tests.http.surfer import own_code, person_of
+from tests.http.client import Held, log_in, sign_up
+from tests.http.hostile import SIGNATURE, filled
+from tests.world.browser import FROM_PAGE
+from tests.world.client import FORM
+from tests.world.constants import PAGE, PASSWORD
+from tests.world.own_request import own_code
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.web.endpoint import Route
-    from tests.http.client import Client, Headers
+    from tests.http.client import Headers
     from tests.http.server import Containers, Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Client, Reply
 
     Members = Callable[[Server, Held], dict[str, str] | None]
 
@@ -46,7 +48,7 @@ def nothing(_server: Server, _victim: Held) -> None:
 
 def code(server: Server, _victim: Held) -> dict[str, str]:
     """A fresh code of somebody whom nobody has seen."""
-    return own_code(server, person_of(new_email()))
+    return own_code(server.provider, person_of(new_email()))
 
 
 def new_account(_server: Server, _victim: Held) -> dict[str, str]:
@@ -116,7 +118,7 @@ def victim_of(server: Server, client: Client, entry: Entry, transport: str) -> H
     held = sign_up(client, transport)
     if entry.needs_identity:
         other = log_in(client, held.email)
-        code = own_code(server, person_of(new_email()))
+        code = own_code(server.provider, person_of(new_email()))
         other.renewed("POST", "/identities/google", code)
     return held
 

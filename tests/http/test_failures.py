@@ -16,18 +16,19 @@ import pytest
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.deadline import REQUEST_SECONDS
-from tests.fakes import PASSWORD
-from tests.http.client import JSON, JWKS, METADATA, OPENAPI, Client, Held, assert_no_content, assert_problem, log_in
-from tests.http.hostile import FORM, ROUTES, Route, every_route, filled, form_for, members_for
-from tests.http.server import NO_PROVIDER, PAGE
-from tests.http.surfer import LOGIN_COOKIE
+from tests.http.client import JWKS, METADATA, OPENAPI, CheckedClient, Held, assert_no_content, assert_problem, log_in
+from tests.http.hostile import ROUTES, Route, every_route, filled, form_for, members_for
+from tests.http.server import NO_PROVIDER
 from tests.store.fault_proxy import Fault, FaultProxy
+from tests.world.browser import LOGIN_COOKIE
+from tests.world.client import FORM, JSON
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Reply
 
 SECONDS = 3.5  # the 3 s of the contract, and this machine's own
 OPEN = [route for route in ROUTES if not route.guarded]
@@ -268,7 +269,7 @@ def test_fault_of_our_own(
 def test_failed_start_is_not_remembered(server: Server) -> None:
     """The next request reads the settings again."""
     with server.cold({"KEYTURN_AUDIENCE": ""}):
-        client = Client(server.url)
+        client = CheckedClient(server.url)
         assert_problem(client.call("GET", "/health"), 500, "internal_error")
         os.environ["KEYTURN_AUDIENCE"] = server.environment["KEYTURN_AUDIENCE"]  # put back at the end of the block
         assert client.call("GET", "/health").status == 200

@@ -13,8 +13,8 @@ from infra.local.events import delivery
 from tests.http.hostile import Route
 from tests.http.server import API, AUTHORIZE, GUARD, NO_PROVIDER, Server
 from tests.http.test_hostile_events import an_event
-from tests.invocations import ALB, PAYLOAD_2, SCHEDULE, SNS, SQS, WEBSOCKET
 from tests.unit.guarded import KINDS, sample
+from tests.world.invocations import ALB, PAYLOAD_2, SCHEDULE, SNS, SQS, WEBSOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable

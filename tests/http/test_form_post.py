@@ -7,12 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.http.client import Client
-    from tests.http.server import Server
+from tests.world.browser import ACROSS
+from tests.world.client import FORM
 
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
-ACROSS = [("Origin", "https://appleid.apple.com"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate")]
+if TYPE_CHECKING:
+    from tests.http.server import Server
+    from tests.world.client import Client
 
 
 def test_form_becomes_the_query(server: Server, client: Client) -> None:

@@ -9,13 +9,13 @@ import pytest
 
 import app
 from chalicelib.functions.request_authorizer import guard
-from tests.fakes import PASSWORD
-from tests.http.client import Client, Held, assert_answer, assert_no_content, assert_problem, log_in, sign_up
+from tests.http.client import CheckedClient, Held, assert_answer, assert_no_content, assert_problem, log_in, sign_up
 from tests.http.hostile import filled
-from tests.http.server import PAGE
+from tests.world.constants import PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from tests.http.server import Server
+    from tests.world.client import Client
 
 NEW_PASSWORD = "fresh horse battery"
 CHANGE = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
@@ -118,7 +118,7 @@ def test_me(app_user: Held) -> None:
 def test_sessions(server: Server, app_user: Held) -> None:
     """The user's own living sessions with what tells them apart, and no secret; the one that asks is marked."""
     agent = ("User-Agent", "Pocket Browser/1.0 \u00e9 " + "x" * 300)
-    elsewhere = Client(server.url, "203.0.113.7")
+    elsewhere = CheckedClient(server.url, "203.0.113.7")
     members = {"email": app_user.email, "password": PASSWORD, "transport": "body"}
     other = Held(elsewhere, app_user.email, elsewhere.post("/login", members, [agent]))
     sign_up(app_user.client)
@@ -139,7 +139,7 @@ def test_no_refresh_is_told(server: Server, client: Client) -> None:
     """Where and when a session was refreshed is on no list: address and user agent are the login's."""
     owner = sign_up(client)
     before = sessions(owner)
-    phone = Client(server.url, "203.0.113.8")
+    phone = CheckedClient(server.url, "203.0.113.8")
     reply = phone.post("/refresh", {"refresh_token": owner.refresh_token}, [("User-Agent", "somewhere else")])
     assert reply.status == 200
     after = Held(client, owner.email, reply)

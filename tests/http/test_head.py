@@ -9,14 +9,14 @@ import pytest
 import app
 from chalicelib.web.endpoint import Page
 from chalicelib.web.origins import SAFE_METHODS
-from tests.http.client import FROM_PAGE, Client, Held
 from tests.http.hostile import filled
-from tests.http.server import PAGE
+from tests.world.browser import FROM_PAGE
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from chalicelib.web.endpoint import Route
-    from tests.http.client import Headers
-    from tests.rehearsal.client import Reply
+    from tests.http.client import Headers, Held
+    from tests.world.client import Client, Reply
 
 READ = [
     "/.well-known/jwks.json",

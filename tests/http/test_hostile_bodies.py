@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import PASSWORD
-from tests.http.client import JSON, Held, assert_problem, new_email
+from tests.http.client import Held, assert_problem
 from tests.http.hostile import (
     FORMS,
     MEMBERS,
@@ -22,6 +21,9 @@ from tests.http.hostile import (
     every_route_with_body,
     members_for,
 )
+from tests.world.client import JSON
+from tests.world.constants import PASSWORD
+from tests.world.person import new_email
 
 if TYPE_CHECKING:
     from tests.http.client import Headers

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS
-from tests.http.hostile import FORM, ROUTES, SIGNATURE, Route, every_route
+from tests.http.hostile import ROUTES, SIGNATURE, Route, every_route
 from tests.http.server import API, AUTHORIZE, Server
+from tests.world.client import FORM
 
 if TYPE_CHECKING:
     from tests.http.client import Held

@@ -9,23 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import PASSWORD
-from tests.http.client import (
-    COOKIE,
-    FROM_PAGE,
-    JWKS,
-    SESSION_COOKIE,
-    Client,
-    Held,
-    assert_problem,
-    new_email,
-    sign_up,
-)
+from tests.http.client import JWKS, SESSION_COOKIE, Held, assert_problem, sign_up
 from tests.http.hostile import ROUTES, Route, assert_harmless, every_route, filled
-from tests.http.server import ORIGIN
+from tests.world.browser import FROM_PAGE, REFRESH_COOKIE
+from tests.world.constants import ORIGIN, PASSWORD
+from tests.world.person import new_email
 
 if TYPE_CHECKING:
     from tests.http.server import Server
+    from tests.world.client import Client
 
 GUARDED = [route for route in ROUTES if route.guarded]
 COOKIES: list[str | bytes] = [
@@ -33,22 +25,22 @@ COOKIES: list[str | bytes] = [
     "=",
     ";",
     ";;;===;",
-    COOKIE,
-    f"{COOKIE}=",
-    f"{COOKIE}={COOKIE}",
-    f"{COOKIE}=a; {COOKIE}=b",
-    f'{COOKIE}="quoted"',
-    f"{COOKIE}=\u00e9\u4e2d",
-    f"{COOKIE}=" + "a" * 8192,
+    REFRESH_COOKIE,
+    f"{REFRESH_COOKIE}=",
+    f"{REFRESH_COOKIE}={REFRESH_COOKIE}",
+    f"{REFRESH_COOKIE}=a; {REFRESH_COOKIE}=b",
+    f'{REFRESH_COOKIE}="quoted"',
+    f"{REFRESH_COOKIE}=\u00e9\u4e2d",
+    f"{REFRESH_COOKIE}=" + "a" * 8192,
     "a" * 8192,
     "; ".join(f"c{number}=x" for number in range(500)),
-    f"{COOKIE}=kt1." + "a" * 32 + "." + "A" * 112,
-    f"{COOKIE}=kt1.\x00.x",
-    f"\u2000{COOKIE}=x",
-    f"__Host-session=x; {COOKIE}=y",
+    f"{REFRESH_COOKIE}=kt1." + "a" * 32 + "." + "A" * 112,
+    f"{REFRESH_COOKIE}=kt1.\x00.x",
+    f"\u2000{REFRESH_COOKIE}=x",
+    f"__Host-session=x; {REFRESH_COOKIE}=y",
     SESSION_COOKIE,
     f"{SESSION_COOKIE}=",
-    f"{SESSION_COOKIE}=a; {SESSION_COOKIE}=b; {COOKIE}=c",
+    f"{SESSION_COOKIE}=a; {SESSION_COOKIE}=b; {REFRESH_COOKIE}=c",
     f"{SESSION_COOKIE}=kt1." + "a" * 32 + "." + "A" * 112,
     f"{SESSION_COOKIE}=\u00e9\u4e2d",
     b"\xff\xfe=\xfd",

@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import app
-from tests.http.client import FROM_PAGE, JSON, Client, Held, assert_problem, sign_up
+from tests.http.client import Held, assert_problem, sign_up
 from tests.http.hostile import Route, assert_harmless, every_route, filled
+from tests.world.browser import FROM_PAGE
+from tests.world.client import JSON, Client
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "QUERY", "X-Y"]
 PATHS = [*app.app.routes, "/", "/nothing", "/me/me", "/.well-known", "/openapi.json", "/favicon.ico", "/.env"]

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.http.client import FROM_PAGE, Client, assert_problem, new_email
-from tests.http.server import PAGE, Server
-from tests.http.surfer import Surfer, error_of, own_code, person_of
-from tests.providers.hostile import ABSENT, Forgery
-from tests.providers.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault
+from tests.http.client import assert_problem, error_of
+from tests.world.browser import FROM_PAGE, Browser
+from tests.world.constants import PAGE
+from tests.world.forgery import ABSENT, Forgery
+from tests.world.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault
+from tests.world.own_request import own_code
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.providers.hostile import Person, StandIn
-    from tests.rehearsal.client import Reply
+    from tests.http.server import Server
+    from tests.world.client import Client, Reply
+    from tests.world.person import Person
+    from tests.world.stand_in import StandIn
 
 SECONDS = 5.0
 
@@ -66,9 +70,9 @@ def provider(server: Server) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def surfer(server: Server) -> Surfer:
+def surfer(server: Server) -> Browser:
     """A browser of its own."""
-    return Surfer(server, Client(server.url))
+    return server.browser()
 
 
 def assert_refused(reply: Reply, *codes: str) -> None:
@@ -81,16 +85,16 @@ def assert_refused(reply: Reply, *codes: str) -> None:
 def assert_nobody(server: Server, person: Person) -> None:
     """No account has come of it, and no identity."""
     store = server.services.identities.store
-    assert store.find_login(person.claims["email"]) is None
-    assert store.find_identity(server.provider.url, person.subject) is None
+    assert store.find_login(person.email or "") is None
+    assert store.find_identity(server.provider.url, person.name) is None
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_forged_id_token(server: Server, provider: StandIn, surfer: Surfer, name: str) -> None:
+def test_forged_id_token(server: Server, provider: StandIn, surfer: Browser, name: str) -> None:
     """By either flow it is refused, and the next honest login is not."""
     person = person_of(new_email())
     callback = surfer.agree(surfer.begin(), person)
-    members = {**own_code(server, person), "transport": "body"}
+    members = {**own_code(server.provider, person), "transport": "body"}
     provider.forgery = FORGERIES[name](provider)
     nonce = "nonce" in provider.forgery.claims
     assert_refused(surfer.come_back(callback), "invalid_code" if nonce else "provider_error")
@@ -101,7 +105,7 @@ def test_forged_id_token(server: Server, provider: StandIn, surfer: Surfer, name
     assert surfer.log_in(person).header("Location") == PAGE
 
 
-def test_another_person_at_userinfo(server: Server, provider: StandIn, surfer: Surfer) -> None:
+def test_another_person_at_userinfo(server: Server, provider: StandIn, surfer: Browser) -> None:
     """An address that userinfo tells of somebody else is nobody's here."""
     person, victim = person_of(new_email()), new_email()
     provider.forgery = Forgery(claims={"email": ABSENT, "email_verified": ABSENT})
@@ -115,14 +119,14 @@ def test_another_person_at_userinfo(server: Server, provider: StandIn, surfer: S
 
 @pytest.mark.parametrize(("endpoint", "fault"), FAULTS, ids=lambda value: getattr(value, "name", value))
 def test_endpoint_that_misbehaves(
-    server: Server, provider: StandIn, surfer: Surfer, monkeypatch: pytest.MonkeyPatch, endpoint: str, fault: Fault
+    server: Server, provider: StandIn, surfer: Browser, monkeypatch: pytest.MonkeyPatch, endpoint: str, fault: Fault
 ) -> None:
     """Whatever an endpoint does instead of answering: an error in time, no session, and the next login is well."""
     if endpoint != TOKEN:  # one endpoint shows the time that a request really takes
         monkeypatch.setattr("chalicelib.providers.http.CALL_SECONDS", 0.5)
     person = person_of(new_email())
     provider.forgery = Forgery(claims={"email": ABSENT, "email_verified": ABSENT})  # so that userinfo is asked
-    members = {**own_code(server, person), "transport": "body"}
+    members = {**own_code(server.provider, person), "transport": "body"}
     provider.faults[endpoint] = fault
     began = time.monotonic()
     reply = surfer.client.post("/login/google/exchange", members, [FROM_PAGE])
@@ -138,7 +142,7 @@ def test_endpoint_that_misbehaves(
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR_500, Fault.HANG, Fault.REDIRECT], ids=lambda fault: fault.name)
-def test_browser_comes_back_from_a_broken_provider(provider: StandIn, surfer: Surfer, fault: Fault) -> None:
+def test_browser_comes_back_from_a_broken_provider(provider: StandIn, surfer: Browser, fault: Fault) -> None:
     """While metadata cannot be had, the link says so; where the code cannot be redeemed, the page is told."""
     callback = surfer.agree(surfer.begin(), person_of(new_email()))
     provider.faults[TOKEN] = fault
@@ -149,7 +153,7 @@ def test_browser_comes_back_from_a_broken_provider(provider: StandIn, surfer: Su
     assert_refused(surfer.come_back(callback), "login_expired")
 
 
-def test_link_to_a_provider_that_is_away(provider: StandIn, surfer: Surfer) -> None:
+def test_link_to_a_provider_that_is_away(provider: StandIn, surfer: Browser) -> None:
     """503 with Retry-After, and nothing is written or set."""
     provider.faults[METADATA] = Fault.ERROR_503
     reply = surfer.client.call("GET", f"/login/google?return_to={PAGE}")
@@ -171,7 +175,7 @@ def test_link_to_a_provider_that_is_away(provider: StandIn, surfer: Surfer) -> N
     ],
     ids=["another issuer", "no issuer", "user", "script", "plain http", "file", "link-local", "number"],
 )
-def test_metadata_that_is_not_followed(provider: StandIn, surfer: Surfer, metadata: dict[str, Any]) -> None:
+def test_metadata_that_is_not_followed(provider: StandIn, surfer: Browser, metadata: dict[str, Any]) -> None:
     """Metadata of another issuer, or with an endpoint that is none, are not acted on."""
     provider.metadata = metadata
     reply = surfer.client.call("GET", f"/login/google?return_to={PAGE}")
@@ -179,7 +183,7 @@ def test_metadata_that_is_not_followed(provider: StandIn, surfer: Surfer, metada
     assert reply.header("Location") is None
 
 
-def test_rotated_keys(provider: StandIn, surfer: Surfer) -> None:
+def test_rotated_keys(provider: StandIn, surfer: Browser) -> None:
     """Keys that the provider changes between two logins are fetched when they are first met."""
     email = new_email()
     assert surfer.log_in(person_of(email)).header("Location") == PAGE
@@ -187,13 +191,13 @@ def test_rotated_keys(provider: StandIn, surfer: Surfer) -> None:
     assert surfer.log_in(person_of(email)).header("Location") == PAGE
 
 
-def test_storm_of_unknown_keys(server: Server, provider: StandIn, surfer: Surfer) -> None:
+def test_storm_of_unknown_keys(server: Server, provider: StandIn, surfer: Browser) -> None:
     """However many tokens name keys that there are not, the keys are fetched twice (CVE-2026-48524)."""
     surfer.log_in(person_of(new_email()))
     before = provider.fetches[KEYS]
     for number in range(20):
         provider.forgery = Forgery(header={"kid": f"unknown-{number}"})
-        members = {**own_code(server, person_of(new_email())), "transport": "body"}
+        members = {**own_code(server.provider, person_of(new_email())), "transport": "body"}
         reply = surfer.client.post("/login/google/exchange", members, [FROM_PAGE])
         assert_problem(reply, 503, "provider_error")
     assert provider.fetches[KEYS] - before <= 1
@@ -221,7 +225,7 @@ def test_refusals_at_the_token_endpoint(
 ) -> None:
     """A dead code is the caller's matter; a refusal of Keyturn itself is the operator's, and says so in the log."""
     provider.refusal = refusal
-    members = {**own_code(server, person_of(new_email())), "transport": "body"}
+    members = {**own_code(server.provider, person_of(new_email())), "transport": "body"}
     assert_problem(client.post("/login/google/exchange", members, [FROM_PAGE]), status, code)
 
 
@@ -229,7 +233,7 @@ def test_client_secret_that_is_not_there(server: Server, client: Client, capsys:
     """The operator is told in the log which parameter is missing; the caller is not."""
     with server.cold({"KEYTURN_GOOGLE_CLIENT_SECRET_PARAMETER": f"{server.prefix}/provider/missing"}) as containers:
         containers.start()
-        members = {**own_code(server, person_of(new_email())), "transport": "body"}
+        members = {**own_code(server.provider, person_of(new_email())), "transport": "body"}
         reply = client.post("/login/google/exchange", members, [FROM_PAGE])
     assert_problem(reply, 500, "internal_error")
     assert "missing" not in str(reply.json)

@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakes import PASSWORD
 from tests.http.client import (
-    FROM_PAGE,
-    Client,
     Held,
     assert_answer,
     assert_no_content,
     assert_problem,
+    error_of,
     log_in,
-    new_email,
+    resumed,
     sign_up,
 )
-from tests.http.server import PAGE
-from tests.http.surfer import Surfer, error_of, own_code, person_of
+from tests.world.browser import FROM_PAGE, Browser
+from tests.world.constants import PAGE, PASSWORD
+from tests.world.own_request import own_code
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Client, Reply
 
 NEW_PASSWORD = "fresh horse battery"
 
 
 @pytest.fixture
-def surfer(server: Server) -> Surfer:
+def surfer(server: Server) -> Browser:
     """A browser of its own."""
-    return Surfer(server, Client(server.url))
+    return server.browser()
 
 
 def ways_in(held: Held) -> Any:
@@ -46,7 +46,7 @@ def unlink(held: Held, provider: str = "google") -> Reply:
     return held.renew("DELETE", f"/identities/{provider}")
 
 
-def begin_linking(surfer: Surfer, held: Held) -> str:
+def begin_linking(surfer: Browser, held: Held) -> str:
     """Ask where to go to link."""
     members = {"return_to": PAGE}
     headers = [held.bearer]
@@ -54,16 +54,16 @@ def begin_linking(surfer: Surfer, held: Held) -> str:
         members["refresh_token"] = held.refresh_token
     else:
         headers.append(("X-CSRF-Token", held.csrf_token))
-    reply = surfer.post("/identities/google/authorization", members, headers)
+    reply = surfer.fetch("POST", "/identities/google/authorization", members, headers)
     assert_answer(reply, 200, {"authorization_url"})
     return str(reply.json["authorization_url"])
 
 
-def test_account_of_a_provider(server: Server, surfer: Surfer) -> None:
+def test_account_of_a_provider(server: Server, surfer: Browser) -> None:
     """It has that one identity, no password, and it is not the last way in that goes."""
     email = new_email()
     surfer.log_in(person_of(email))
-    held = surfer.session()
+    held = resumed(surfer)
     found = ways_in(held)
     (identity,) = found["identities"]
     assert found["password"] is False
@@ -72,7 +72,7 @@ def test_account_of_a_provider(server: Server, surfer: Surfer) -> None:
     assert_problem(unlink(held), 409, "last_way_in")
 
 
-def test_link_by_redirect(server: Server, surfer: Surfer) -> None:
+def test_link_by_redirect(server: Server, surfer: Browser) -> None:
     """A page asks for the URL, the browser goes there, and what comes back opens the account."""
     held = sign_up(surfer.client)
     person = person_of(new_email())
@@ -81,10 +81,10 @@ def test_link_by_redirect(server: Server, surfer: Surfer) -> None:
     (removed,) = reply.all("Set-Cookie")
     assert removed.startswith("__Host-login-")
     assert "Max-Age=0" in removed
-    assert [identity["email"] for identity in ways_in(held)["identities"]] == [person.claims["email"]]
-    other = Surfer(server, Client(server.url))
+    assert [identity["email"] for identity in ways_in(held)["identities"]] == [person.email]
+    other = server.browser()
     other.log_in(person)
-    assert other.session().me().json["sub"] == held.me().json["sub"]
+    assert resumed(other).me().json["sub"] == held.me().json["sub"]
     after = held.renewed("DELETE", "/identities/google")
     held.assert_renewed()
     assert_problem(unlink(after), 404, "identity_not_found")
@@ -94,7 +94,7 @@ def test_link_by_redirect(server: Server, surfer: Surfer) -> None:
 def test_link_by_code(server: Server, client: Client) -> None:
     """An app that has got a code for itself links with it; the same code links nothing twice."""
     held = sign_up(client)
-    members = own_code(server, person_of(new_email()))
+    members = own_code(server.provider, person_of(new_email()))
     after = held.renewed("POST", "/identities/google", members)
     held.assert_renewed()
     assert len(ways_in(after)["identities"]) == 1
@@ -105,14 +105,14 @@ def test_link_proves_the_address(server: Server, client: Client) -> None:
     """Where the provider has verified the account's own address, so has the account, and its password stays."""
     held = sign_up(client)
     assert held.me().json["email_verified"] is False
-    members = own_code(server, person_of(held.email))
+    members = own_code(server.provider, person_of(held.email))
     held = held.renewed("POST", "/identities/google", members)
     assert held.reply.json["user"]["email_verified"] is True
     assert held.me().json["email_verified"] is True
     assert log_in(client, held.email).reply.json["user"]["email_verified"] is True
 
 
-def test_link_is_of_the_session_that_asked(surfer: Surfer) -> None:
+def test_link_is_of_the_session_that_asked(surfer: Browser) -> None:
     """Where that session has ended, nothing is linked, whoever else is logged in there by then."""
     held = sign_up(surfer.client)
     callback = surfer.agree(begin_linking(surfer, held), person_of(new_email()))
@@ -121,11 +121,11 @@ def test_link_is_of_the_session_that_asked(surfer: Surfer) -> None:
     assert ways_in(log_in(surfer.client, held.email))["identities"] == []
 
 
-def test_link_in_another_browser(server: Server, surfer: Surfer) -> None:
+def test_link_in_another_browser(server: Server, surfer: Browser) -> None:
     """Whoever is sent somebody else's callback URL or authorization URL links nothing."""
     held = sign_up(surfer.client)
     callback = surfer.agree(begin_linking(surfer, held), person_of(new_email()))
-    assert error_of(Surfer(server, Client(server.url)).come_back(callback)) == "login_expired"
+    assert error_of(server.browser().come_back(callback)) == "login_expired"
     assert ways_in(held)["identities"] == []
 
 
@@ -133,14 +133,14 @@ def test_identity_opens_one_account(server: Server, client: Client) -> None:
     """An identity of another account is refused, and so is a second one of the provider."""
     first, second = sign_up(client), sign_up(client)
     person = person_of(new_email())
-    first = first.renewed("POST", "/identities/google", own_code(server, person))
-    first = first.renewed("POST", "/identities/google", own_code(server, person))
-    assert_problem(second.renew("POST", "/identities/google", own_code(server, person)), 409, "identity_taken")
-    other = own_code(server, person_of(new_email()))
+    first = first.renewed("POST", "/identities/google", own_code(server.provider, person))
+    first = first.renewed("POST", "/identities/google", own_code(server.provider, person))
+    assert_problem(second.renew("POST", "/identities/google", own_code(server.provider, person)), 409, "identity_taken")
+    other = own_code(server.provider, person_of(new_email()))
     assert_problem(first.renew("POST", "/identities/google", other), 409, "identity_taken")
 
 
-def test_linking_asks_which_page(surfer: Surfer) -> None:
+def test_linking_asks_which_page(surfer: Browser) -> None:
     """It sets a cookie, so its page must be allowed; and so must the page to come back to."""
     held = sign_up(surfer.client)
     path = "/identities/google/authorization"
@@ -185,15 +185,15 @@ def test_superseded_token_changes_nothing(server: Server, client: Client) -> Non
         last.assert_lives()
 
 
-def test_link_by_redirect_renews_the_cookie(server: Server, surfer: Surfer) -> None:
+def test_link_by_redirect_renews_the_cookie(server: Server, surfer: Browser) -> None:
     """Where the callback carries the cookie of the session that asked, it is renewed; the one of before is dead."""
     surfer.log_in(person_of(new_email()))
-    held = surfer.session()
-    reply = surfer.post("/identities/oidc/authorization", {"return_to": PAGE}, [held.bearer])
+    held = resumed(surfer)
+    reply = surfer.fetch("POST", "/identities/oidc/authorization", {"return_to": PAGE}, [held.bearer])
     assert_problem(reply, 404, "provider_not_found")
     email = new_email()
     owner = sign_up(surfer.client, "cookie", email)
-    browser = Surfer(server, surfer.client)
+    browser = server.browser(surfer.client)
     browser.keep(owner.reply)
     callback = browser.agree(begin_linking(browser, owner), person_of(new_email()))
     renewed = browser.come_back(callback)
@@ -202,7 +202,7 @@ def test_link_by_redirect_renews_the_cookie(server: Server, surfer: Surfer) -> N
     assert cookie.startswith("__Host-refresh=")
     assert removed.startswith("__Host-login-")
     owner.assert_renewed()
-    assert len(ways_in(browser.session())["identities"]) == 1
+    assert len(ways_in(resumed(browser))["identities"]) == 1
 
 
 def test_unlink_a_provider_that_is_none(app_user: Held) -> None:
@@ -212,11 +212,11 @@ def test_unlink_a_provider_that_is_none(app_user: Held) -> None:
     app_user.assert_lives()
 
 
-def test_first_password(surfer: Surfer) -> None:
+def test_first_password(surfer: Browser) -> None:
     """An account of a provider gets a password without one; every other session ends, and it is a way in."""
     email = new_email()
     surfer.log_in(person_of(email))
-    held = surfer.session()
+    held = resumed(surfer)
     change = {"current_password": "anything at all", "new_password": NEW_PASSWORD}
     assert_problem(held.renew("POST", "/password/change", change), 401, "invalid_credentials")
     assert_problem(held.renew("POST", "/password/change", {"new_password": "short"}), 400, "password_rejected")

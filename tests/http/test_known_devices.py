@@ -8,24 +8,16 @@ import pytest
 
 from chalicelib.crypto.device_tokens import ID_BYTES
 from chalicelib.crypto.encoding import from_b64url
-from tests.fakes import PASSWORD
-from tests.http.client import (
-    COOKIE,
-    DEVICE_COOKIE,
-    FROM_PAGE,
-    Client,
-    Held,
-    assert_problem,
-    log_in,
-    new_email,
-    sign_up,
-)
-from tests.http.surfer import Surfer, own_code, person_of
+from tests.http.client import DEVICE_COOKIE, CheckedClient, Held, assert_problem, log_in, sign_up
+from tests.world.browser import FROM_PAGE, REFRESH_COOKIE
+from tests.world.constants import PASSWORD
+from tests.world.own_request import own_code
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Client, Reply
 
 WRONG = "wrong horse battery"
 CHANGED = "fresh horse battery"
@@ -41,8 +33,8 @@ def attempt(client: Client, email: str, transport: str, headers: Headers = (), *
 def fill(server: Server, email: str) -> None:
     """Strangers guess at the account until it makes everybody wait who is not known."""
     for _ in range(20):
-        assert_problem(attempt(Client(server.url), email, "body", password=WRONG), 401, "invalid_credentials")
-    assert_problem(attempt(Client(server.url), email, "body"), 429, "too_many_requests")
+        assert_problem(attempt(CheckedClient(server.url), email, "body", password=WRONG), 401, "invalid_credentials")
+    assert_problem(attempt(CheckedClient(server.url), email, "body"), 429, "too_many_requests")
 
 
 @pytest.mark.parametrize("transport", ["cookie", "session"])
@@ -149,7 +141,7 @@ def test_password_change_renews_a_browsers_cookie(server: Server, client: Client
 def test_sixth_new_device_of_an_hour_gets_no_token(server: Server, client: Client) -> None:
     """Strangers who know the password log in, and only five of their devices an hour become known."""
     held = sign_up(client)
-    given = [log_in(Client(server.url), held.email).reply.json.get("device_token") for _ in range(6)]
+    given = [log_in(CheckedClient(server.url), held.email).reply.json.get("device_token") for _ in range(6)]
     assert [bool(token) for token in given] == [True] * 5 + [False]
     known = attempt(client, held.email, "body", device_token=held.reply.json["device_token"])
     assert known.json["device_token"]
@@ -170,17 +162,17 @@ def test_session_cookie_renews_its_device(server: Server, client: Client) -> Non
 
 def test_device_keeps_its_id_at_a_provider(server: Server, client: Client) -> None:
     """By the callback and by the exchange: nobody makes counters without end by going there and back."""
-    surfer, person = Surfer(server, client), person_of(new_email())
+    surfer, person = server.browser(client), person_of(new_email())
 
     def id_after(reply: Reply) -> bytes:
         assert reply.status in {200, 303}, reply
         assert "error" not in str(reply.header("Location"))
-        surfer.cookies.pop(COOKIE)  # else the exchange has to bring the session's CSRF token
+        surfer.cookies.pop(REFRESH_COOKIE)  # else the exchange has to bring the session's CSRF token
         return from_b64url(surfer.cookies[DEVICE_COOKIE].rpartition(".")[2])[:ID_BYTES]
 
     first = id_after(surfer.log_in(person))
     assert id_after(surfer.log_in(person)) == first
-    assert id_after(surfer.post("/login/google/exchange", own_code(server, person))) == first
+    assert id_after(surfer.fetch("POST", "/login/google/exchange", own_code(server.provider, person))) == first
     surfer.cookies.clear()
     assert id_after(surfer.log_in(person)) != first
 
@@ -190,7 +182,7 @@ def test_limits_are_told(server: Server, client: Client) -> None:
     told = []
     for email in (sign_up(client).email, new_email()):
         fill(server, email)
-        reply = attempt(Client(server.url), email, "body")
+        reply = attempt(CheckedClient(server.url), email, "body")
         assert reply.header("RateLimit-Policy") == '"login-account";q=20;w=3600'
         wait = reply.header("Retry-After") or ""
         assert reply.header("RateLimit") == f'"login-account";r=0;t={wait}'

@@ -10,21 +10,23 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.http.client import COOKIE, FROM_PAGE, JSON, Client, Held, new_email
-from tests.http.hostile import FORM, ROUTES, SIGNATURE, filled
-from tests.http.surfer import Surfer, own_code, person_of
+from tests.http.client import CheckedClient, Held, resumed
+from tests.http.hostile import ROUTES, SIGNATURE, filled
 from tests.http.test_failures import closed_port
+from tests.world.browser import FROM_PAGE, REFRESH_COOKIE
+from tests.world.client import FORM, JSON
+from tests.world.own_request import own_code
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
-    from tests.http.client import Headers
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Headers, Reply
 
 
 GIVEN_OUT = ("access_token", "refresh_token", "csrf_token", "device_token")
 
 
-class Witness(Client):
+class Witness(CheckedClient):
     """A client that remembers every secret that it sends or is given."""
 
     def __init__(self, url: str) -> None:
@@ -85,16 +87,16 @@ def live(server: Server, witness: Witness) -> None:
 
 def federate(server: Server, witness: Witness) -> None:
     """Log in at a provider by each way, well and wrongly; link and unlink."""
-    surfer, person = Surfer(server, witness), person_of(new_email())
+    surfer, person = server.browser(witness), person_of(new_email())
     url = surfer.begin()
     query = dict(parse_qsl(urlsplit(url).query))
     witness.secrets |= {query["state"], query["nonce"]}
     callback = surfer.agree(url, person)
     witness.secrets.add(dict(parse_qsl(urlsplit(callback).query))["code"])
-    Surfer(server, witness).come_back(callback)
+    server.browser(witness).come_back(callback)
     surfer.come_back(callback)
     surfer.come_back(callback)
-    held = surfer.session()
+    held = resumed(surfer)
     again = surfer.agree(surfer.begin(), person)
     surfer.come_back(f"{again.partition('&code=')[0]}&error={witness.canary()}&error_description={witness.canary()}")
     surfer.come_back(f"/login/google/callback?state={witness.canary()}&code={witness.canary()}")
@@ -104,13 +106,13 @@ def federate(server: Server, witness: Witness) -> None:
         {"nonce": witness.canary()},
         {"code_verifier": witness.canary() * 2},
     ):
-        members = {**own_code(server, person), "transport": "body", **change}
+        members = {**own_code(server.provider, person), "transport": "body", **change}
         witness.secrets |= {members["code"]}
         witness.post("/login/google/exchange", members, [FROM_PAGE])
-        held = surfer.session()
-        reply = held.renew("POST", "/identities/google", {**own_code(server, person), **change})
+        held = resumed(surfer)
+        reply = held.renew("POST", "/identities/google", {**own_code(server.provider, person), **change})
         surfer.keep(reply)
-    surfer.session().renew("DELETE", "/identities/google")
+    resumed(surfer).renew("DELETE", "/identities/google")
 
 
 def spoil(witness: Witness) -> None:
@@ -121,7 +123,7 @@ def spoil(witness: Witness) -> None:
             witness.send(route.method, path, [("Authorization", witness.canary(authorization))])
         password = witness.canary()
         witness.secrets.add(base64.b64encode(password.encode()).decode())
-        headers = [FROM_PAGE, ("Cookie", f"{COOKIE}={witness.canary()}; session={witness.canary()}")]
+        headers = [FROM_PAGE, ("Cookie", f"{REFRESH_COOKIE}={witness.canary()}; session={witness.canary()}")]
         headers += [("X-CSRF-Token", witness.canary()), ("X-Api-Key", witness.canary())]
         form = f"token={witness.canary()}&token_type_hint={witness.canary()}&{witness.canary()}=%zz"
         for contents in (form, form.rpartition("&")[0], form.partition("=")[2]):
@@ -191,7 +193,7 @@ def test_events_of_a_session(server: Server, capsys: pytest.CaptureFixture[str])
 
 def test_no_line_can_be_forged(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """Line breaks and quotes in what a client says stay inside their own line (ASVS V16.4.1)."""
-    client = Client(server.url)
+    client = CheckedClient(server.url)
     capsys.readouterr()
     agent = '"}{"event":"logged_in"\u2028\u0085\x1b[31m\x7f'
     members = {"email": new_email(), "password": "x", "transport": 'x\r\n{"event":"logged_in"}'}

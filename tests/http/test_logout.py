@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.client import COOKIE, FROM_PAGE, Client, Held, assert_no_content, assert_problem, log_in, sign_up
+from tests.http.client import Held, assert_no_content, assert_problem, log_in, sign_up
+from tests.world.browser import FROM_PAGE, REFRESH_COOKIE
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
     from tests.http.server import Server
+    from tests.world.client import Client
 
 # As it is set now, and as it was set if the setting was once another: browsers keep a partitioned cookie apart.
 CLEARED = [
-    f"{COOKIE}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax",
-    f"{COOKIE}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=None; Partitioned",
+    f"{REFRESH_COOKIE}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax",
+    f"{REFRESH_COOKIE}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=None; Partitioned",
 ]
 
 
@@ -124,7 +126,7 @@ def test_without_any_credential(client: Client) -> None:
 def test_cookie_that_names_no_session(browser: Held, cookie: str) -> None:
     """A cookie that is worth nothing is cleared all the same; the session of a good one that was spoilt goes on."""
     value = cookie.format(browser.refresh_token)
-    reply = browser.client.post("/logout", headers=[FROM_PAGE, ("Cookie", f"{COOKIE}={value}")])
+    reply = browser.client.post("/logout", headers=[FROM_PAGE, ("Cookie", f"{REFRESH_COOKIE}={value}")])
     assert_no_content(reply)
     assert reply.all("Set-Cookie") == CLEARED
     browser.assert_lives()
@@ -140,7 +142,7 @@ def test_forged_credentials(app_user: Held, browser: Held) -> None:
         (None, [("Authorization", f"{other}.{signature}")]),
         (None, [("Authorization", "Basic eDp5")]),
         (None, [("Authorization", app_user.refresh_token)]),
-        (None, [FROM_PAGE, ("Cookie", f"{COOKIE}={app_user.refresh_token}")]),
+        (None, [FROM_PAGE, ("Cookie", f"{REFRESH_COOKIE}={app_user.refresh_token}")]),
         (None, [app_user.bearer, app_user.bearer]),
     ):
         assert_no_content(client.post("/logout", members, headers))

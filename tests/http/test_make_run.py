@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.client import Client, assert_no_content, assert_problem, sign_up
+from tests.http.client import CheckedClient, assert_no_content, assert_problem, sign_up
 from tests.http.make_run import ROOT, STAND_IN_OFFSET, copy, ended, free_port, make_run, said_before_serving
-from tests.http.server import ORIGIN
-from tests.openid.browser import Browser, Person
+from tests.openid import forms
+from tests.world.browser import Browser
+from tests.world.client import Client
+from tests.world.constants import ORIGIN
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     import subprocess
@@ -44,7 +47,7 @@ def assert_refused(port: int) -> None:
 
 def assert_logs_in(port: int) -> None:
     """The page is there, and whoever comes back to it from the stand-in has a session."""
-    browser, page = Browser(), f"http://localhost:{port}/"
+    browser, page = Browser(Client(f"http://localhost:{port}")), f"http://localhost:{port}/"
     shown = browser.get(f"{page}?error=access_denied")
     assert (shown.status, shown.header("Content-Type")) == (200, "text/html; charset=utf-8")
     assert "script-src 'self'" in (shown.header("Content-Security-Policy") or "")
@@ -53,10 +56,10 @@ def assert_logs_in(port: int) -> None:
     assert browser.get(f"{page}page.json").json == offered
     at_provider = browser.get(f"{page}login/google?return_to={page}").header("Location") or ""
     assert at_provider.startswith(f"http://localhost:{port + STAND_IN_OFFSET}/")
-    callback = browser.log_in(at_provider, Person("ada", "ada@example.com"))
+    callback = forms.log_in(browser, at_provider, Person("ada", "ada@example.com"))
     assert browser.get(callback).header("Location") == page
-    csrf_token = browser.call("GET", f"{page}csrf").json["csrf_token"]
-    refreshed = browser.call("POST", f"{page}refresh", headers={"X-CSRF-Token": csrf_token}).json
+    csrf_token = browser.fetch("GET", f"{page}csrf").json["csrf_token"]
+    refreshed = browser.fetch("POST", f"{page}refresh", headers={"X-CSRF-Token": csrf_token}).json
     assert (refreshed["user"]["email"], refreshed["user"]["email_verified"]) == ("ada@example.com", True)
 
 
@@ -112,7 +115,7 @@ def test_make_run() -> None:
         printed = said_before_serving(process)
         assert f"API=http://localhost:{port}\n" in printed
         assert f"Open http://localhost:{port}/ " in printed
-        client = Client(f"http://localhost:{port}")
+        client = CheckedClient(f"http://localhost:{port}")
         held = sign_up(client)
         assert held.me().status == 200
         held = held.refreshed()
@@ -245,7 +248,7 @@ def test_nothing_of_the_shell_is_obeyed(tmp_path: Path) -> None:
     port = free_port()
     with untouched() as elsewhere, make_run(port, misleading(elsewhere, tmp_path) | ORIGINS) as process:
         said_before_serving(process)
-        assert sign_up(Client(f"http://localhost:{port}")).me().status == 200
+        assert sign_up(CheckedClient(f"http://localhost:{port}")).me().status == 200
         assert_logs_in(port)
         assert ENDED in ended(process)
 
@@ -263,7 +266,7 @@ def test_page_is_told_of_providers() -> None:
         },
     ) as process:
         assert f"Open http://localhost:{port}/ to log in.\n" in said_before_serving(process)
-        reply = Browser().get(f"http://localhost:{port}/page.json")
+        reply = Browser(Client(f"http://localhost:{port}")).get("/page.json")
         assert (reply.header("Content-Type"), reply.header("Cache-Control")) == ("application/json", "no-store")
         assert reply.json == {"providers": [{"name": "github", "title": "GitHub"}], "stand_in": False}
 
@@ -285,7 +288,7 @@ def test_lasting_engine(tmp_path: Path) -> None:
     """Accounts and keys survive a restart."""
     project, port = copy(tmp_path / "project"), free_port()
     state, kept, lasting = project / ".local", project / ".local" / "parameters.json", {"ENGINE": "dynoxide"}
-    client = Client(f"http://localhost:{port}")
+    client = CheckedClient(f"http://localhost:{port}")
     with untouched() as elsewhere, make_run(port, lasting | misleading(elsewhere, tmp_path), project) as process:
         said_before_serving(process)
         held = sign_up(client)

@@ -8,13 +8,16 @@ from urllib.parse import urlencode
 import pytest
 
 from chalicelib.domain.limits import LimitPolicy
-from tests.http.client import FROM_PAGE, Client, assert_problem, log_in, new_email, sign_up
-from tests.http.server import PAGE
-from tests.http.surfer import LOGIN_COOKIE, Surfer, own_code, person_of
+from tests.http.client import CheckedClient, assert_problem, log_in, sign_up
+from tests.world.browser import FROM_PAGE, LOGIN_COOKIE, Browser
+from tests.world.constants import PAGE
+from tests.world.own_request import own_code
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
     from tests.http.server import Containers, Server
+    from tests.world.client import Client
 
 BEGIN = f"/login/google?{urlencode({'return_to': PAGE})}"
 
@@ -120,13 +123,13 @@ def containers(one_server: Server) -> Containers:
 
 
 @pytest.fixture
-def surfer(server: Server) -> Surfer:
+def surfer(server: Server) -> Browser:
     """A browser of its own."""
-    return Surfer(server, Client(server.url))
+    return server.browser()
 
 
 @each("what", REFUSED)
-def test_login_is_begun_by_nothing_else(server: Server, surfer: Surfer, what: str) -> None:
+def test_login_is_begun_by_nothing_else(server: Server, surfer: Browser, what: str) -> None:
     """403 before any count, row or cookie, and a person's link works afterwards (next.js #38128)."""
     before = server.rows()
     reply = surfer.get("/login/google", {"return_to": PAGE}, REFUSED[what])
@@ -138,12 +141,12 @@ def test_login_is_begun_by_nothing_else(server: Server, surfer: Surfer, what: st
 
 
 @each("what", REFUSED)
-def test_callback_is_loaded_by_nothing_else(server: Server, surfer: Surfer, what: str) -> None:
+def test_callback_is_loaded_by_nothing_else(server: Server, surfer: Browser, what: str) -> None:
     """403, with nothing consumed, ended or told: the person's own navigation there still finishes the login."""
     former = sign_up(surfer.client, "cookie")
     surfer.keep(former.reply)
     callback = surfer.agree(surfer.begin(), person_of(new_email()))
-    held, before, asked = dict(surfer.cookies), server.rows(), server.provider.fetches.total()
+    held, before, asked = surfer.cookies.copy(), server.rows(), server.provider.fetches.total()
     reply = surfer.come_back(callback, REFUSED[what])
     assert_problem(reply, 403, "navigation_required")
     assert reply.header("Location") is None
@@ -154,7 +157,7 @@ def test_callback_is_loaded_by_nothing_else(server: Server, surfer: Surfer, what
 
 
 @each("what", ALLOWED)
-def test_navigations_go_there_and_back(surfer: Surfer, what: str) -> None:
+def test_navigations_go_there_and_back(surfer: Browser, what: str) -> None:
     """A link, a form, the address bar, a browser too old to say, and programs."""
     reply = surfer.get("/login/google", {"return_to": PAGE}, ALLOWED[what])
     assert reply.status == 303, reply
@@ -165,21 +168,21 @@ def test_navigations_go_there_and_back(surfer: Surfer, what: str) -> None:
 
 
 @each("path", ["/login/facebook", "/login/facebook/callback", "/login/google", "/login/google/callback"])
-def test_refusal_does_not_tell_what_is_switched_on(surfer: Surfer, path: str) -> None:
+def test_refusal_does_not_tell_what_is_switched_on(surfer: Browser, path: str) -> None:
     """One answer for a provider that is on and for one that is not, whatever else is missing."""
     reply = surfer.client.call("GET", path, headers=REFUSED["img"])
     assert_problem(reply, 403, "navigation_required")
 
 
-def test_pictures_take_no_login_away(server: Server, surfer: Surfer) -> None:
+def test_pictures_take_no_login_away(server: Server, surfer: Browser) -> None:
     """300 pictures of a page that many visit: from that address passwords, providers and codes go on as before."""
-    client, email = surfer.client, sign_up(Client(server.url)).email
+    client, email = surfer.client, sign_up(CheckedClient(server.url)).email
     before = server.rows()
     assert {client.call("GET", BEGIN, headers=REFUSED["img"]).status for _ in range(300)} == {403}
     assert server.rows() == before
     log_in(client, email)
     assert surfer.log_in(person_of(new_email())).header("Location") == PAGE
-    members = {**own_code(server, person_of(new_email())), "transport": "body"}
+    members = {**own_code(server.provider, person_of(new_email())), "transport": "body"}
     assert client.post("/login/google/exchange", members, [FROM_PAGE]).status == 200
 
 
@@ -188,7 +191,7 @@ def crowded(server: Server, containers: Containers, monkeypatch: pytest.MonkeyPa
     """An address from which so many logins at providers were begun, by browsers that do not say how, that all wait."""
     policy = LimitPolicy("provider-address", 3600, ((1, 0),), 300)
     monkeypatch.setattr(containers.services().begin_login.attempts, "at_provider_by_address", policy)
-    client = Client(server.url)
+    client = CheckedClient(server.url)
     assert client.call("GET", BEGIN).status == 303
     refused = client.call("GET", BEGIN)
     assert_problem(refused, 429, "too_many_requests")
@@ -198,19 +201,19 @@ def crowded(server: Server, containers: Containers, monkeypatch: pytest.MonkeyPa
 
 def test_crowd_takes_no_password_away(server: Server, crowded: Client) -> None:
     """Logins at providers count by themselves: whoever has a password is let in from the same address."""
-    log_in(crowded, sign_up(Client(server.url)).email)
+    log_in(crowded, sign_up(CheckedClient(server.url)).email)
 
 
 @each("transport", ["cookie", "session"])
 def test_known_browser_is_not_held_up_by_the_crowd(server: Server, crowded: Client, transport: str) -> None:
     """Its device cookie says that somebody has logged in with it: by whichever transport, at the provider or here."""
-    held = sign_up(Client(server.url), transport)
-    known = Surfer(server, crowded)
+    held = sign_up(CheckedClient(server.url), transport)
+    known = server.browser(crowded)
     known.keep(held.reply)
     assert known.log_in(person_of(new_email())).header("Location") == PAGE
     # The login left a token of the other account, of a browser that is known as well.
     assert known.log_in(person_of(new_email())).header("Location") == PAGE
-    members = {**own_code(server, person_of(new_email())), "transport": transport}
+    members = {**own_code(server.provider, person_of(new_email())), "transport": transport}
     headers = [FROM_PAGE, ("Cookie", held.device_cookie)]
     assert crowded.post("/login/google/exchange", members, headers).status == 200
     assert_problem(crowded.post("/login/google/exchange", members, [FROM_PAGE]), 429, "too_many_requests")
@@ -221,14 +224,14 @@ def test_known_browser_is_not_held_up_by_the_crowd(server: Server, crowded: Clie
 
 def test_known_app_is_not_held_up_by_the_crowd(server: Server, crowded: Client) -> None:
     """It sends `device_token`, with a code that it exchanges and with one that it links."""
-    token = sign_up(Client(server.url)).reply.json["device_token"]
+    token = sign_up(CheckedClient(server.url)).reply.json["device_token"]
     email = new_email()
-    members = {**own_code(server, person_of(email)), "transport": "body"}
+    members = {**own_code(server.provider, person_of(email)), "transport": "body"}
     assert_problem(crowded.post("/login/google/exchange", members), 429, "too_many_requests")
     reply = crowded.post("/login/google/exchange", {**members, "device_token": token})
     assert reply.status == 200, reply
-    held = sign_up(Client(server.url))
-    linked = {**own_code(server, person_of(new_email())), "refresh_token": held.refresh_token}
+    held = sign_up(CheckedClient(server.url))
+    linked = {**own_code(server.provider, person_of(new_email())), "refresh_token": held.refresh_token}
     assert_problem(crowded.post("/identities/google", linked, [held.bearer]), 429, "too_many_requests")
     known = {**linked, "device_token": held.reply.json["device_token"]}
     assert crowded.post("/identities/google", known, [held.bearer]).status == 200
@@ -236,11 +239,11 @@ def test_known_app_is_not_held_up_by_the_crowd(server: Server, crowded: Client) 
 
 def test_known_browser_links_whatever_the_crowd_does(server: Server, crowded: Client) -> None:
     """By its cookie, beside a bearer token."""
-    held = sign_up(Client(server.url), "cookie")
+    held = sign_up(CheckedClient(server.url), "cookie")
     path, members = "/identities/google/authorization", {"return_to": PAGE}
     headers = [FROM_PAGE, held.bearer, ("X-CSRF-Token", held.csrf_token)]
     assert_problem(crowded.post(path, members, [*headers, ("Cookie", held.cookie)]), 429, "too_many_requests")
     headers.append(("Cookie", f"{held.cookie}; {held.device_cookie}"))
     assert crowded.post(path, members, headers).status == 200
-    code = own_code(server, person_of(new_email()))
+    code = own_code(server.provider, person_of(new_email()))
     assert crowded.post("/identities/google", code, headers).status == 200

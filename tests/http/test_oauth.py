@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.http.client import JSON, Client, Held, assert_answer, assert_problem, log_in, sign_up
-from tests.http.hostile import FORM, SIGNATURE, Route, assert_harmless, every_token_route
+from tests.http.client import CheckedClient, Held, assert_answer, assert_problem, log_in, sign_up
+from tests.http.hostile import SIGNATURE, Route, assert_harmless, every_token_route
+from tests.world.client import FORM, JSON, Client
 
 if TYPE_CHECKING:
     from tests.http.client import Headers
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Reply
 
 MEGABYTE = 1024 * 1024
 OF_ACCESS_TOKEN = {
@@ -136,7 +137,7 @@ def test_scope_is_told(server: Server) -> None:
     """Scopes that the roles bring stand in one string (RFC 6749 section 3.3)."""
     with server.cold({"KEYTURN_ROLE_SCOPES": "user=orders:read orders:write"}) as containers:
         containers.start()
-        held = sign_up(Client(server.url))
+        held = sign_up(CheckedClient(server.url))
         reply = introspect(held.client, access_token(held))
     assert_answer(reply, 200, {*OF_ACCESS_TOKEN, "scope"})
     assert reply.json["scope"] == "orders:read orders:write"

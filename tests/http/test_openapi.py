@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from openapi_spec_validator import validate
 
-from tests.http.client import OPENAPI, Client
+from tests.http.client import OPENAPI
 from tests.http.described import DOCUMENT, assert_described
-from tests.rehearsal.client import Reply
+from tests.world.client import Client, Reply
 
 if TYPE_CHECKING:
     from tests.http.server import Server

@@ -9,12 +9,15 @@ import jwt
 import pytest
 
 from infra import keys
-from tests.http.client import COOKIE, FROM_PAGE, JWKS, METADATA, NO_SESSION, Client, Held, assert_answer, sign_up
-from tests.http.hostile import FORM, SIGNATURE
+from tests.http.client import JWKS, METADATA, NO_SESSION, CheckedClient, Held, assert_answer, sign_up
+from tests.http.hostile import SIGNATURE
 from tests.http.server import ALGORITHM, NO_PROVIDER
+from tests.world.browser import FROM_PAGE, REFRESH_COOKIE
+from tests.world.client import FORM
 
 if TYPE_CHECKING:
     from tests.http.server import Server
+    from tests.world.client import Client
 
 PUBLIC_MEMBERS = {
     "RS256": {"kty", "use", "alg", "kid", "n", "e"},
@@ -32,7 +35,7 @@ def test_published_keys_verify_our_tokens(server: Server, algorithm: str) -> Non
         {**NO_PROVIDER, "KEYTURN_PARAMETERS": prefix, "KEYTURN_SIGNING_ALGORITHM": algorithm}
     ) as containers:
         containers.start()
-        client = Client(server.url)
+        client = CheckedClient(server.url)
         document = client.call("GET", JWKS)
         held = sign_up(client)
         key = jwt.PyJWKClient(server.url + JWKS).get_signing_key_from_jwt(held.reply.json["access_token"])
@@ -60,7 +63,7 @@ def test_keys_to_come_are_published(server: Server) -> None:
     keys.rotate(server.parameters, prefix, "ES256", now)
     with server.cold({**NO_PROVIDER, "KEYTURN_PARAMETERS": prefix}) as containers:
         containers.start()
-        client = Client(server.url)
+        client = CheckedClient(server.url)
         first, second = client.call("GET", JWKS).json["keys"]
         access_token = sign_up(client).reply.json["access_token"]
     assert first["kid"] != second["kid"]
@@ -117,7 +120,7 @@ def test_metadata_of_other_settings(server: Server) -> None:
         "KEYTURN_ROLE_SCOPES": "user=orders:read; admin=orders:write orders:read",
     }
     with server.cold(changed):
-        told = Client(server.url).call("GET", METADATA).json
+        told = CheckedClient(server.url).call("GET", METADATA).json
     assert told["scopes_supported"] == ["orders:read", "orders:write"]
     assert told["id_token_signing_alg_values_supported"] == ["ES256", "EdDSA"]
 
@@ -145,7 +148,7 @@ def test_csrf_tells_of_another_tabs_login(browser: Held) -> None:
 def test_csrf_without_a_genuine_cookie(browser: Held, app_user: Held, cookie: str | None) -> None:
     """An anonymous page need not fail: without a cookie that is ours, 200 with nulls."""
     value = (cookie or "").format(browser.refresh_token, app_user.refresh_token)
-    headers = [] if cookie is None else [("Cookie", f"{COOKIE}={value}")]
+    headers = [] if cookie is None else [("Cookie", f"{REFRESH_COOKIE}={value}")]
     for more in ([], [FROM_PAGE]):
         reply = browser.client.call("GET", "/csrf", headers=[*headers, *more])
         assert (reply.status, reply.json) == (200, NO_SESSION)

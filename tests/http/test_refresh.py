@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.client import COOKIE, FROM_PAGE, Held, assert_answer, assert_problem, sign_up
+from tests.http.client import Held, assert_answer, assert_problem, sign_up
+from tests.world.browser import FROM_PAGE, REFRESH_COOKIE
 
 if TYPE_CHECKING:
-    from tests.http.client import Client
     from tests.http.server import Server
+    from tests.world.client import Client
 
 TOKEN_RESPONSE = {"access_token", "token_type", "expires_in", "session_id", "user"}
 
@@ -56,7 +57,7 @@ def test_wrong_way_in_body(browser: Held) -> None:
 def test_wrong_way_in_cookie(app_user: Held, browser: Held) -> None:
     """A body's refresh token is refused in a cookie, whatever CSRF token comes along, and the session goes on."""
     for csrf_token in ("", browser.csrf_token):
-        cookie = f"{COOKIE}={app_user.refresh_token}"
+        cookie = f"{REFRESH_COOKIE}={app_user.refresh_token}"
         headers = [FROM_PAGE, ("Cookie", cookie), ("X-CSRF-Token", csrf_token)]
         assert_problem(app_user.client.post("/refresh", headers=headers), 401, "invalid_grant")
     app_user.assert_lives()
@@ -67,7 +68,7 @@ def test_cookie_and_body_together(app_user: Held, browser: Held, path: str) -> N
     """Which of the two is meant cannot be told: 400, and both sessions go on. A dead or doubled cookie counts too."""
     for headers in (
         browser.page,
-        [FROM_PAGE, ("Cookie", f"{COOKIE}=dead")],
+        [FROM_PAGE, ("Cookie", f"{REFRESH_COOKIE}=dead")],
         [FROM_PAGE, ("Cookie", f"{browser.cookie}; {browser.cookie}")],
     ):
         reply = app_user.client.post(path, {"refresh_token": app_user.refresh_token}, headers)
@@ -238,4 +239,4 @@ def test_samesite_by_configuration(server: Server, browser: Held, samesite: str,
         cleared = browser.client.post("/logout", headers=browser.page).all("Set-Cookie")
     fixed = "Path=/; Secure; HttpOnly; SameSite="
     assert cookie.endswith(f"; {fixed}{attributes}")
-    assert cleared == [f"{COOKIE}=; Max-Age=0; {fixed}{same}" for same in (samesite, "None; Partitioned")]
+    assert cleared == [f"{REFRESH_COOKIE}=; Max-Age=0; {fixed}{same}" for same in (samesite, "None; Partitioned")]

@@ -13,13 +13,16 @@ import pytest
 
 from chalicelib.audit import JsonAuditLog
 from chalicelib.domain.callers import Caller as Visitor
-from tests.fakes import PASSWORD, FrozenClock
-from tests.http.client import FROM_PAGE, Client, assert_no_content, assert_problem, log_in, sign_up
-from tests.http.surfer import Surfer, person_of
+from tests.http.client import CheckedClient, assert_no_content, assert_problem, log_in, resumed, sign_up
+from tests.world.browser import FROM_PAGE
+from tests.world.clock import FrozenClock
+from tests.world.constants import PASSWORD
+from tests.world.person import person_of
 
 if TYPE_CHECKING:
     from tests.http.client import Held
     from tests.http.server import Server
+    from tests.world.client import Client
 
 MEMBERS = {"event", "outcome", "time", "address", "user_agent"}
 NEW_PASSWORD = "another horse battery staple"
@@ -45,7 +48,7 @@ def names(events: list[dict[str, Any]]) -> list[str]:
 def test_owner_sees_what_happened(server: Server, client: Client) -> None:
     """A wrong password, a theft, a changed password, a logout: the newest first, each with its session and reason."""
     owner = sign_up(client)
-    stranger = Client(server.url)
+    stranger = CheckedClient(server.url)
     body = {"email": owner.email, "password": "not it at all", "transport": "body"}
     assert stranger.post("/login", body, [("User-Agent", "curl/8")]).status == 401
     stolen = log_in(client, owner.email)
@@ -78,7 +81,7 @@ def test_owner_sees_what_happened(server: Server, client: Client) -> None:
 
 def test_nobody_else_sees_it(server: Server, client: Client) -> None:
     """Another user's list holds that user's events alone; without a credential there is none."""
-    owner, other = sign_up(client), sign_up(Client(server.url))
+    owner, other = sign_up(client), sign_up(CheckedClient(server.url))
     client.post("/login", {"email": owner.email, "password": "wrong", "transport": "body"})
     assert names(events_of(server, other)) == ["signed_up"]
     assert "login_refused" in names(events_of(server, owner))
@@ -156,7 +159,7 @@ def test_dead_token_writes_nothing_down(server: Server, client: Client) -> None:
 def test_refreshing_is_told_two_hours_late(server: Server, client: Client) -> None:
     """A thief who watches the list does not learn when the key was turned; its owner sees the series later."""
     owner = sign_up(client)
-    thief = Client(server.url)
+    thief = CheckedClient(server.url)
     owner.refreshed()
     for _ in range(3):
         reply = thief.post("/refresh", {"refresh_token": owner.refresh_token}, [("User-Agent", "curl/8")])
@@ -183,9 +186,9 @@ def test_lost_or_repeated_deliveries(server: Server, client: Client) -> None:
 
 def test_first_arrival_by_a_provider(server: Server, client: Client) -> None:
     """It names the provider; so do linking and unlinking."""
-    surfer = Surfer(server, client)
+    surfer = server.browser(client)
     surfer.come_back(surfer.agree(surfer.begin(), person_of(f"{client.address.replace(':', '')}@example.com")))
-    (event,) = events_of(server, surfer.session())
+    (event,) = events_of(server, resumed(surfer))
     assert (event["event"], event["outcome"], event["method"]) == ("signed_up", "success", "google")
 
 
@@ -210,7 +213,7 @@ def test_log_names_nobody_by_email(server: Server, client: Client, capsys: pytes
     for email in (owner.email, f"nobody-{owner.email}", "my password!", "typed@wrong@example.com"):
         client.post("/login", {**body, "email": email})
         client.post("/signup", {**body, "email": email})
-    surfer = Surfer(server, client)
+    surfer = server.browser(client)
     surfer.come_back(surfer.agree(surfer.begin(), person_of(owner.email)))
     surfer.come_back(surfer.agree(surfer.begin(), person_of(f"other-{owner.email}")))
     log = capsys.readouterr().out

@@ -6,30 +6,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes import PASSWORD
 from tests.http.client import (
-    COOKIE,
-    FROM_PAGE,
     NO_SESSION,
     SESSION_COOKIE,
-    Client,
     Held,
     assert_answer,
     assert_no_content,
     assert_problem,
     log_in,
-    new_email,
     sign_up,
 )
-from tests.http.surfer import Surfer, person_of
 from tests.http.test_csrf import ALLOWED_PAGES, REFUSED_PAGES, enter
+from tests.world.browser import FROM_PAGE, REFRESH_COOKIE
+from tests.world.constants import PASSWORD
+from tests.world.person import new_email, person_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.http.client import Headers
     from tests.http.server import Server
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Client, Reply
 
     Action = Callable[[Held, Headers], Reply]
 
@@ -115,7 +112,7 @@ def test_logout_clears_whatever_came(page: Held, browser: Held) -> None:
     both = ("Cookie", f"{browser.cookie}; {page.cookie}")
     reply = page.client.post("/logout", headers=[FROM_PAGE, both, ("X-CSRF-Token", page.csrf_token)])
     assert_no_content(reply)
-    assert sorted(reply.all("Set-Cookie")) == sorted(cleared(SESSION_COOKIE) + cleared(COOKIE))
+    assert sorted(reply.all("Set-Cookie")) == sorted(cleared(SESSION_COOKIE) + cleared(REFRESH_COOKIE))
     page.assert_dead()
     browser.assert_dead()
     reply = page.client.post("/logout", headers=[FROM_PAGE, ("Cookie", f"{SESSION_COOKIE}=nonsense")])
@@ -159,7 +156,7 @@ def test_cookie_of_before_a_password_change_changes_nothing(page: Held) -> None:
     after.assert_lives()
 
 
-LOGINS = {"session": SESSION_COOKIE, "cookie": COOKIE}
+LOGINS = {"session": SESSION_COOKIE, "cookie": REFRESH_COOKIE}
 
 
 @pytest.mark.parametrize("now", [*LOGINS, "body"])
@@ -201,7 +198,7 @@ def test_refused_login_leaves_everything(page: Held) -> None:
 @pytest.mark.parametrize("before", [None, *LOGINS])
 def test_login_at_a_provider(server: Server, client: Client, before: str | None) -> None:
     """The browser comes back with a session cookie; what it came with is over, and a cookie of the other name gone."""
-    surfer = Surfer(server, client)
+    surfer = server.browser(client)
     former = sign_up(client, before) if before else None
     if former:
         surfer.keep(former.reply)
@@ -211,11 +208,11 @@ def test_login_at_a_provider(server: Server, client: Client, before: str | None)
     assert reply.body == b""
     held = surfer.cookies
     assert SESSION_COOKIE in held
-    assert COOKIE not in held
+    assert REFRESH_COOKIE not in held
     gone = [cookie for cookie in reply.all("Set-Cookie") if "Max-Age=0" in cookie]
     removed = [cookie for cookie in gone if not cookie.startswith("__Host-login-")]
     assert len(gone) == len(removed) + 1  # the login's own cookie
-    assert removed == (cleared(COOKIE) if before == "cookie" else [])
+    assert removed == (cleared(REFRESH_COOKIE) if before == "cookie" else [])
     me = surfer.get("/me")
     assert (me.status, me.json["email"]) == (200, email)
     if former:
@@ -230,7 +227,7 @@ def test_credential_is_refused_on_another_way_than_its_own(page: Held, browser: 
         assert_problem(client.call("GET", "/me", headers=wrong), 401, "invalid_token")
         assert client.call("GET", "/csrf", headers=wrong).json == NO_SESSION
         assert_no_content(client.post("/logout", headers=[FROM_PAGE, *wrong]))
-    wrong = [FROM_PAGE, ("Cookie", f"{COOKIE}={value_of(page)}"), ("X-CSRF-Token", page.csrf_token)]
+    wrong = [FROM_PAGE, ("Cookie", f"{REFRESH_COOKIE}={value_of(page)}"), ("X-CSRF-Token", page.csrf_token)]
     assert_problem(client.post("/refresh", headers=wrong), 401, "invalid_grant")
     assert_problem(client.call("GET", "/me", headers=wrong), 401, "invalid_token")
     assert_problem(client.post("/refresh", {"refresh_token": value_of(page)}), 401, "invalid_grant")

@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.domain.limits import LimitPolicy
-from tests.fakes import PASSWORD
-from tests.http.client import (
-    COOKIE,
-    DEVICE_COOKIE,
-    FROM_PAGE,
-    Client,
-    Held,
-    assert_answer,
-    assert_problem,
-    log_in,
-    new_email,
-    sign_up,
-)
+from tests.http.client import DEVICE_COOKIE, CheckedClient, Held, assert_answer, assert_problem, log_in, sign_up
+from tests.world.browser import FROM_PAGE, REFRESH_COOKIE
+from tests.world.constants import PASSWORD
+from tests.world.person import new_email
 
 if TYPE_CHECKING:
     from tests.http.server import Server
+    from tests.world.client import Client
 
 TOKEN_RESPONSE = {"access_token", "token_type", "expires_in", "session_id", "user"}
 DEVICE_TOKEN = r"kd2\.[\w-]{1,32}\.[\w-]{75}"
@@ -47,7 +39,7 @@ def test_cookie_transport(client: Client, path: str, status: int, named: dict[st
     assert (reply.json["token_type"], reply.json["expires_in"]) == ("Bearer", 900)
     cookie, device = reply.all("Set-Cookie")
     attributes = "; Max-Age=1209600; Path=/; Secure; HttpOnly; SameSite=Lax"
-    assert re.fullmatch(COOKIE + "=" + REFRESH_TOKEN + re.escape(attributes), cookie)
+    assert re.fullmatch(REFRESH_COOKIE + "=" + REFRESH_TOKEN + re.escape(attributes), cookie)
     attributes = "; Max-Age=15552000; Path=/; Secure; HttpOnly; SameSite=Lax"
     assert re.fullmatch(DEVICE_COOKIE + "=" + DEVICE_TOKEN + re.escape(attributes), device)
     assert cookie.partition("=")[2][:20].encode() not in reply.body
@@ -193,12 +185,12 @@ def test_limiter_takes_ipv6_by_network(server: Server, monkeypatch: pytest.Monke
 
     def attempt(address: str) -> int:
         members = {"email": new_email(), "password": PASSWORD, "transport": "body"}
-        return Client(server.url, address).post("/signup", members).status
+        return CheckedClient(server.url, address).post("/signup", members).status
 
-    network = Client(server.url).address.removesuffix("::1")
+    network = CheckedClient(server.url).address.removesuffix("::1")
     assert attempt(f"{network}::1") == 201
     assert attempt(f"{network}:ffff:ffff:ffff:ffff") == 429
-    assert attempt(Client(server.url).address) == 201
+    assert attempt(CheckedClient(server.url).address) == 201
 
 
 @pytest.mark.parametrize(("path", "status"), ROUTES)
@@ -230,5 +222,5 @@ def test_session_of_the_browser_is_not_ended_without_its_csrf_token(browser: Hel
 def test_cookie_that_names_no_session_is_no_hindrance(client: Client, cookie: str) -> None:
     """A malformed cookie is an absent one: a browser that has one can still log in."""
     members = {"email": new_email(), "password": PASSWORD}
-    reply = client.post("/signup", members, [FROM_PAGE, ("Cookie", f"{COOKIE}={cookie}")])
+    reply = client.post("/signup", members, [FROM_PAGE, ("Cookie", f"{REFRESH_COOKIE}={cookie}")])
     assert reply.status == 201

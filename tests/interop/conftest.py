@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from infra import keys
-from tests.http.client import Client, Held, sign_up
+from tests.http.client import CheckedClient, Held, sign_up
 from tests.http.server import NO_PROVIDER, Containers, Server, serve
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def issuer(rs256: tuple[Server, Containers]) -> Iterator[Issuer]:
     }
     with server.running(containers, settings):
         containers.start()
-        yield Issuer(server.url, containers.services(), sign_up(Client(server.url)))
+        yield Issuer(server.url, containers.services(), sign_up(CheckedClient(server.url)))
 
 
 def _turned(part: str) -> str:

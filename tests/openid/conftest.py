@@ -13,7 +13,8 @@ import pytest
 from tests.http.server import Containers, Server, serve
 from tests.openid import emulated as emulation
 from tests.openid import providers
-from tests.openid.keyturn import EXCHANGE_REDIRECT, NATIVE_REDIRECT, PAGE, Keyturn
+from tests.openid.keyturn import EXCHANGE_REDIRECT, NATIVE_REDIRECT, Keyturn
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

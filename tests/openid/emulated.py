@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.openid.browser import Browser, Person
+from tests.openid import forms
 from tests.openid.providers import RealProvider, running
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.openid.keyturn import Keyturn
+    from tests.world.browser import Browser
 
 EMULATE = Path(__file__).with_name("emulate.mjs")
 NAMES = ("apple", "microsoft", "github")
@@ -114,8 +116,8 @@ def emulate(redirects: Mapping[str, str], host: str = "localhost") -> Iterator[E
 
 def arrive(keyturn: Keyturn, emulated: Emulated, kind: str = "public") -> tuple[Browser, Person, str]:
     """Log in at the provider as a person of this kind; the browser, the person, and the URL of the callback."""
-    browser, person = Browser(), emulated.somebody(keyturn.name, kind)
-    return browser, person, browser.log_in(keyturn.begin(browser), person)
+    browser, person = keyturn.browser(), emulated.somebody(keyturn.name, kind)
+    return browser, person, forms.log_in(browser, keyturn.begin(browser), person)
 
 
 def _crowd(name: str, kind: str) -> list[Person]:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import uuid
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
-from tests.fakes import PASSWORD
-from tests.http.server import ORIGIN
-from tests.openid.browser import Browser, Person, query
+from tests.openid import forms
+from tests.openid.forms import query
+from tests.world.browser import Browser
+from tests.world.client import Client, new_address
+from tests.world.constants import ORIGIN, PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from tests.openid.providers import RealProvider
-    from tests.rehearsal.client import Reply
+    from tests.world.client import Reply
+    from tests.world.person import Person
 
-PAGE = f"{ORIGIN}/welcome"
 EXCHANGE_REDIRECT = f"{ORIGIN}/signed-in"
 NATIVE_REDIRECT = "http://127.0.0.1:4711/callback"
-REFRESH = "__Host-refresh"
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,13 @@ class Keyturn:
         """Who the person is at the provider."""
         return str(getattr(person, self.tells_subject))
 
+    def browser(self) -> Browser:
+        """A browser that has never been here, at an address of its own."""
+        return Browser(Client(self.url, new_address()))
+
     def begin(self, browser: Browser) -> str:
         """Follow the page's link; the URL at the provider."""
-        reply = browser.get(f"{self.url}/login/{self.name}?{urlencode({'return_to': PAGE})}")
-        return _redirected(reply)
+        return _redirected(browser.press(name=self.name))
 
     def finish(self, browser: Browser, callback: str) -> str:
         """Come back from the provider; the URL of the page."""
@@ -49,32 +52,26 @@ class Keyturn:
 
     def log_in(self, browser: Browser, person: Person) -> Session:
         """The whole browser flow."""
-        assert self.finish(browser, browser.log_in(self.begin(browser), person)) == PAGE
+        assert self.finish(browser, forms.log_in(browser, self.begin(browser), person)) == PAGE
         return self.resumed(browser)
 
     def resumed(self, browser: Browser) -> Session:
         """What a loaded page makes of the cookie."""
-        csrf = browser.call("GET", f"{self.url}/csrf")
-        assert csrf.status == 200, csrf
-        return self.session(browser, self.call(browser, "POST", "/refresh", {"X-CSRF-Token": csrf.json["csrf_token"]}))
+        return self.session(browser, browser.resume())
 
     def session(self, browser: Browser, reply: Reply) -> Session:
         """What came with a token response."""
         assert reply.status in (200, 201), reply
         return Session(self, browser, reply.json)
 
-    def sign_up(self, browser: Browser, email: str) -> Session:
+    def sign_up(self, browser: Browser, email: str | None) -> Session:
         """Make an account with a password."""
         members = {"email": email, "password": PASSWORD, "transport": "body"}
-        return self.session(browser, browser.call("POST", f"{self.url}/signup", members))
-
-    def call(self, browser: Browser, method: str, path: str, headers: dict[str, str] | None = None) -> Reply:
-        """A request without a body."""
-        return browser.call(method, f"{self.url}{path}", headers=headers)
+        return self.session(browser, browser.fetch("POST", "/signup", members))
 
     def exchange(self, browser: Browser, members: dict[str, str]) -> Reply:
         """Bring a code."""
-        return browser.call("POST", f"{self.url}/login/{self.name}/exchange", members)
+        return browser.fetch("POST", f"/login/{self.name}/exchange", members)
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ class Session:
 
     def call(self, method: str, path: str, members: Any = None) -> Reply:
         """A request of this session."""
-        return self.browser.call(method, f"{self.keyturn.url}{path}", members, self.bearer)
+        return self.browser.fetch(method, path, members, self.bearer)
 
     def renew(self, method: str, path: str, members: dict[str, str] | None = None) -> Reply:
         """A request that brings the session's long-lived credential along; what it is answered with is kept."""
@@ -106,7 +103,7 @@ class Session:
             sent["refresh_token"] = self.tokens["refresh_token"]
         else:
             headers["X-CSRF-Token"] = self.tokens["csrf_token"]
-        reply = self.browser.call(method, f"{self.keyturn.url}{path}", sent, headers)
+        reply = self.browser.fetch(method, path, sent, headers)
         if reply.status == 200 and "access_token" in reply.json:
             self.tokens.update(reply.json)
         return reply
@@ -148,7 +145,7 @@ class OwnRequest:
             "code_challenge": urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }
-        callback = browser.log_in(f"{metadata['authorization_endpoint']}?{urlencode(parameters)}", person)
+        callback = forms.log_in(browser, f"{metadata['authorization_endpoint']}?{urlencode(parameters)}", person)
         assert callback.startswith(f"{self.redirect_uri}?"), callback
         return {
             "code": query(callback)["code"],
@@ -166,17 +163,6 @@ def web_request(keyturn: Keyturn) -> OwnRequest:
 def native_request(keyturn: Keyturn) -> OwnRequest:
     """Of an app."""
     return OwnRequest(NATIVE_REDIRECT, keyturn.provider.native_client_id)
-
-
-def somebody(prefix: str = "p") -> Person:
-    """A person that no other test has; one whose name begins with "unproven" has an address that nobody has proven."""
-    name = f"{prefix}{uuid.uuid4().hex}"
-    return Person(name, f"{name}@example.com")
-
-
-def has_session(browser: Browser) -> bool:
-    """Whether Keyturn has begun a session in the browser."""
-    return REFRESH in {cookie.name for cookie in browser.cookies}
 
 
 def _redirected(reply: Reply) -> str:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import ProxyHandler, Request, build_opener
 
 from infra.local import stand_in
+from tests.world.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,11 +82,8 @@ def running(script: Path, *arguments: str) -> Iterator[dict[str, str]]:
 
 def _register(issuer: str, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Register a client dynamically (RFC 7591)."""
-    headers = {"Content-Type": "application/json"}
-    request = Request(f"{issuer}/oauth2/clients", json.dumps(metadata).encode(), headers)  # noqa: S310  # this machine
-    with build_opener(ProxyHandler({})).open(request, timeout=30) as response:
-        registered: dict[str, str] = json.load(response)
-        return registered
+    registered: dict[str, str] = Client(issuer).post("/oauth2/clients", metadata).json
+    return registered
 
 
 def _node() -> str:

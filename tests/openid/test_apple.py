@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.openid.browser import Browser, Page, query
 from tests.openid.emulated import arrive
-from tests.openid.keyturn import PAGE, has_session
+from tests.openid.forms import Page, query
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def apple(named: dict[str, Keyturn]) -> Keyturn:
 
 def test_apple_requires_the_form(apple: Keyturn) -> None:
     """The same request without `form_post` is refused, because the scope has `email`."""
-    browser = Browser()
+    browser = apple.browser()
     url = apple.begin(browser)
     asked = query(url)
     assert asked.pop("response_mode") == "form_post"
@@ -39,13 +39,13 @@ def test_first_form_tells_the_name(apple: Keyturn, emulated: Emulated) -> None:
 
     Posted again after the login, the form leads to the page and begins no second session.
     """
-    browser, person = Browser(), emulated.somebody("apple")
+    browser, person = apple.browser(), emulated.somebody("apple")
     people = Page(emulated.urls["apple"], browser.get(apple.begin(browser)).body.decode())
     form = next(form for form in people.forms if form.names(person))
-    (answer,) = Page(form.action, browser.post(form.action, form.fields).body.decode()).forms
+    (answer,) = Page(form.action, browser.submit(form.action, form.fields).body.decode()).forms
     assert set(answer.fields) == {"code", "state", "user"}
     for _ in range(2):
-        reply = browser.post_across(answer.action, answer.fields)
+        reply = browser.submit_across(answer.action, answer.fields)
         assert (reply.status, reply.header("Set-Cookie")) == (303, None)
         callback = reply.header("Location") or ""
         assert query(callback) == {name: answer.fields[name] for name in ("code", "state")}
@@ -56,11 +56,11 @@ def test_first_form_tells_the_name(apple: Keyturn, emulated: Emulated) -> None:
 def test_relayed_address(apple: Keyturn, emulated: Emulated) -> None:
     """A person who hides the address has the relayed address, which Apple has proven, and comes to the same account."""
     person = emulated.somebody("apple", "relayed")
-    session = apple.log_in(Browser(), person)
+    session = apple.log_in(apple.browser(), person)
     me = session.call("GET", "/me").json
     assert me["email"].endswith("@privaterelay.appleid.com")
     assert me["email_verified"] is True
-    assert apple.log_in(Browser(), person).sub == session.sub
+    assert apple.log_in(apple.browser(), person).sub == session.sub
 
 
 @pytest.mark.parametrize("name", ["TEAM_ID", "KEY_ID", "CLIENT_ID"])
@@ -71,4 +71,4 @@ def test_secret_names_team_key_and_client(
     browser, _, callback = arrive(apple, emulated)
     with one_server.cold({**named_settings, f"KEYTURN_APPLE_{name}": "OTHER12345"}):
         assert apple.finish(browser, callback) == f"{PAGE}?error=provider_error"
-        assert not has_session(browser)
+        assert not browser.logged_in()

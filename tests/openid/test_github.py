@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.openid.browser import Browser, query
+from tests.openid.forms import query
 
 if TYPE_CHECKING:
     from tests.openid.emulated import Emulated
@@ -21,7 +21,7 @@ def github(named: dict[str, Keyturn]) -> Keyturn:
 
 def test_authorization_request(github: Keyturn, emulated: Emulated) -> None:
     """The request has PKCE, and goes to the Enterprise Server's page."""
-    url = github.begin(Browser())
+    url = github.begin(github.browser())
     assert url.startswith(f"{emulated.urls['github']}/login/oauth/authorize?")
     assert query(url)["code_challenge_method"] == "S256"
 
@@ -33,15 +33,15 @@ def test_address(github: Keyturn, emulated: Emulated, kind: str) -> None:
     The address that GitHub makes up for each user stands before it in the list.
     """
     person = emulated.somebody("github", kind)
-    session = github.log_in(Browser(), person)
+    session = github.log_in(github.browser(), person)
     me = session.call("GET", "/me").json
     assert (me["email"], me["email_verified"]) == (person.email, kind != "unproven")
-    assert github.log_in(Browser(), person).sub == session.sub
+    assert github.log_in(github.browser(), person).sub == session.sub
 
 
 def test_subject_is_the_number(github: Keyturn, emulated: Emulated) -> None:
     """The identity is known by the user's number, and not by the login name."""
-    sessions = [github.log_in(Browser(), emulated.somebody("github")) for _ in range(2)]
+    sessions = [github.log_in(github.browser(), emulated.somebody("github")) for _ in range(2)]
     subjects = [session.linked() for session in sessions]
     assert all(subject.isdigit() for (subject,) in subjects)
     assert subjects[0] != subjects[1]

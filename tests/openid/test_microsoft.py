@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.openid.browser import Browser
 from tests.openid.emulated import FIRST, PERSONAL, SECOND, arrive
-from tests.openid.keyturn import PAGE, has_session
+from tests.world.constants import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,11 +44,11 @@ def test_issuer_of_many_tenants(
     with admitting(issuer) as microsoft:
         for kind in ("first", "second"):
             person = emulated.somebody("microsoft", kind)
-            session = microsoft.log_in(Browser(), person)
+            session = microsoft.log_in(microsoft.browser(), person)
             (identity,) = session.ways_in()["identities"]
             assert identity["issuer"] == f"{emulated.urls['microsoft']}/{TENANTS[kind]}/v2.0"
             assert session.call("GET", "/me").json["email_verified"] is False
-            assert microsoft.log_in(Browser(), person).sub == session.sub
+            assert microsoft.log_in(microsoft.browser(), person).sub == session.sub
 
 
 @pytest.mark.parametrize("kind", ["public", "first"])
@@ -58,12 +57,12 @@ def test_issuer_of_one_tenant(
 ) -> None:
     """An issuer of one tenant admits its people. A person of another tenant is refused, though the client is known."""
     with admitting(TENANTS[kind]) as microsoft:
-        session = microsoft.log_in(Browser(), emulated.somebody("microsoft", kind))
+        session = microsoft.log_in(microsoft.browser(), emulated.somebody("microsoft", kind))
         (identity,) = session.ways_in()["identities"]
         assert identity["issuer"] == f"{emulated.urls['microsoft']}/{TENANTS[kind]}/v2.0"
         browser, _, callback = arrive(microsoft, emulated, "second")
         assert microsoft.finish(browser, callback) == f"{PAGE}?error=provider_error"
-        assert not has_session(browser)
+        assert not browser.logged_in()
 
 
 def test_same_account_by_either_issuer(
@@ -72,6 +71,6 @@ def test_same_account_by_either_issuer(
     """A person keeps the account where the operator changes the issuer from many tenants to the person's own."""
     person = emulated.somebody("microsoft", "first")
     with admitting("common") as microsoft:
-        before = microsoft.log_in(Browser(), person)
+        before = microsoft.log_in(microsoft.browser(), person)
     with admitting(FIRST) as microsoft:
-        assert microsoft.log_in(Browser(), person).sub == before.sub
+        assert microsoft.log_in(microsoft.browser(), person).sub == before.sub

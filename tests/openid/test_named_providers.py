@@ -7,18 +7,20 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.http.client import assert_problem, new_email
-from tests.openid.browser import Browser, query
+from tests.http.client import assert_problem
+from tests.openid import forms
 from tests.openid.emulated import NAMES, PERSONAL, arrive, new_key
-from tests.openid.keyturn import PAGE, has_session
+from tests.openid.forms import query
+from tests.world.constants import PAGE
+from tests.world.person import new_email
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.http.server import Server
-    from tests.openid.browser import Person
     from tests.openid.emulated import Emulated
     from tests.openid.keyturn import Keyturn, Session
+    from tests.world.person import Person
 
 # What each provider documents that it sends of a person who gives up. emulate's pages have no button for that.
 REFUSALS = {
@@ -45,7 +47,7 @@ def changed(callback: str, **parameters: str) -> str:
 def link(keyturn: Keyturn, session: Session, person: Person) -> None:
     """Link the person's identity to the session's account."""
     asked = session.renew("POST", f"/identities/{keyturn.name}/authorization", {"return_to": PAGE})
-    callback = session.browser.log_in(asked.json["authorization_url"], person)
+    callback = forms.log_in(session.browser, asked.json["authorization_url"], person)
     assert keyturn.finish(session.browser, callback) == PAGE
 
 
@@ -55,7 +57,7 @@ def test_first_arrival(each: Keyturn, emulated: Emulated) -> None:
     The issuer of Microsoft's identity is the tenant's own.
     """
     person = emulated.somebody(each.name)
-    session = each.log_in(Browser(), person)
+    session = each.log_in(each.browser(), person)
     me = session.call("GET", "/me").json
     assert (me["sub"], me["email"]) == (session.sub, person.email)
     assert me["email_verified"] is (each.name != "microsoft")
@@ -67,9 +69,9 @@ def test_first_arrival(each: Keyturn, emulated: Emulated) -> None:
 
 def test_second_login(each: Keyturn, emulated: Emulated) -> None:
     """The same person comes to the same account, from another browser too, and nothing is added to the account."""
-    person, browser = emulated.somebody(each.name), Browser()
+    person, browser = emulated.somebody(each.name), each.browser()
     first = each.log_in(browser, person)
-    again, elsewhere = each.log_in(browser, person), each.log_in(Browser(), person)
+    again, elsewhere = each.log_in(browser, person), each.log_in(each.browser(), person)
     assert first.sub == again.sub == elsewhere.sub
     assert len({session.tokens["session_id"] for session in (first, again, elsewhere)}) == 3
     assert len(elsewhere.ways_in()["identities"]) == 1
@@ -77,16 +79,16 @@ def test_second_login(each: Keyturn, emulated: Emulated) -> None:
 
 def test_refusal(each: Keyturn) -> None:
     """A person who gives up comes back to the page with `access_denied`, and has no session."""
-    browser = Browser()
+    browser = each.browser()
     asked = query(each.begin(browser))
     callback, answer = asked["redirect_uri"], REFUSALS[each.name] | {"state": asked["state"]}
     if each.name == "apple":
-        reply = browser.post_across(callback, answer)
+        reply = browser.submit_across(callback, answer)
         callback = reply.header("Location") or ""
     else:
         callback = f"{callback}?{urlencode(answer)}"
     assert each.finish(browser, callback) == f"{PAGE}?error=access_denied"
-    assert not has_session(browser)
+    assert not browser.logged_in()
 
 
 def test_replayed_callback(each: Keyturn, emulated: Emulated) -> None:
@@ -101,11 +103,11 @@ def test_replayed_callback(each: Keyturn, emulated: Emulated) -> None:
 def test_callback_in_another_browser(each: Keyturn, emulated: Emulated) -> None:
     """An attacker's callback is refused in every other browser, whether or not that browser has begun a login."""
     attacker, _, callback = arrive(each, emulated)
-    victim, stranger = Browser(), Browser()
+    victim, stranger = each.browser(), each.browser()
     each.begin(victim)
     for browser in (victim, stranger):
         assert each.finish(browser, callback) == f"{PAGE}?error=login_expired"
-        assert not has_session(browser)
+        assert not browser.logged_in()
     assert each.finish(attacker, callback) == PAGE
 
 
@@ -115,7 +117,7 @@ def test_code_of_another_login(each: Keyturn, emulated: Emulated) -> None:
     browser, _, callback = arrive(each, emulated)
     injected = changed(callback, code=query(stolen)["code"])
     assert each.finish(browser, injected) == f"{PAGE}?error=invalid_code"
-    assert not has_session(browser)
+    assert not browser.logged_in()
 
 
 def test_code_that_the_provider_does_not_know(each: Keyturn, emulated: Emulated) -> None:
@@ -136,25 +138,25 @@ def test_wrong_state(each: Keyturn, named: dict[str, Keyturn], emulated: Emulate
     for wrong in ("", f"x{state[1:]}", query(other.begin(browser))["state"]):
         assert_problem(browser.get(changed(callback, state=wrong)), 400, "login_expired")
     assert_problem(browser.get(callback.replace(f"/{each.name}/", f"/{other.name}/")), 400, "login_expired")
-    assert not has_session(browser)
+    assert not browser.logged_in()
 
 
 def test_link(each: Keyturn, emulated: Emulated) -> None:
     """An account with a password links the identity, and the person comes in by it afterwards; unlinked, no more."""
     person = emulated.somebody(each.name)
-    session = each.sign_up(Browser(), new_email())
+    session = each.sign_up(each.browser(), new_email())
     link(each, session, person)
     (identity,) = session.ways_in()["identities"]
     assert (identity["provider"], identity["issuer"]) == (each.name, issuer(each, emulated))
-    assert each.log_in(Browser(), person).sub == session.sub
+    assert each.log_in(each.browser(), person).sub == session.sub
     assert session.renew("DELETE", f"/identities/{each.name}").status == 200
-    assert each.log_in(Browser(), person).sub != session.sub
+    assert each.log_in(each.browser(), person).sub != session.sub
 
 
 def test_two_providers(each: Keyturn, named: dict[str, Keyturn], emulated: Emulated) -> None:
     """An identity of another provider lets the first identity go, and then is the last way in, which stays."""
     other = named[NAMES[NAMES.index(each.name) - 1]]
-    session, person = each.log_in(Browser(), emulated.somebody(each.name)), emulated.somebody(other.name)
+    session, person = each.log_in(each.browser(), emulated.somebody(each.name)), emulated.somebody(other.name)
     assert_problem(session.renew("DELETE", f"/identities/{each.name}"), 409, "last_way_in")
     link(other, session, person)
     session = other.log_in(session.browser, person)
@@ -168,9 +170,9 @@ def test_unproven_address_opens_no_account(named: dict[str, Keyturn], emulated: 
     """An address that the provider does not prove opens no account that has it (Microsoft's nOAuth)."""
     keyturn = named[name]
     browser, person, callback = arrive(keyturn, emulated, kind)
-    owner = keyturn.sign_up(Browser(), person.email)
+    owner = keyturn.sign_up(keyturn.browser(), person.email)
     assert keyturn.finish(browser, callback) == f"{PAGE}?error=email_taken"
-    assert not has_session(browser)
+    assert not browser.logged_in()
     assert owner.ways_in() == {"identities": [], "password": True}
 
 
@@ -183,4 +185,4 @@ def test_wrong_secret(each: Keyturn, one_server: Server, emulated: Emulated, nam
     with one_server.cold({**named_settings, setting: parameter}):
         browser, _, callback = arrive(each, emulated)
         assert each.finish(browser, callback) == f"{PAGE}?error=provider_error"
-        assert not has_session(browser)
+        assert not browser.logged_in()

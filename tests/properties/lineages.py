@@ -23,8 +23,8 @@ class Comes(Enum):
 
 
 @dataclass(eq=False)
-class Person:
-    """An account."""
+class Owner:
+    """An account, by its owner."""
 
     sub: str
     email: str
@@ -46,7 +46,7 @@ class Issued:
 class Lineage:
     """One session: its refresh tokens by generation, and who has which of them."""
 
-    person: Person
+    person: Owner
     sid: str
     epoch: int
     rotated_at: int

@@ -35,13 +35,13 @@ from chalicelib.errors import (
     InvalidToken,
     LastWayIn,
 )
-from tests.fakes import CLIENT, PASSWORD
-from tests.fakes_provider import Person
-from tests.fakes_store import FakeStore
 from tests.flows.contents import contents
 from tests.flows.federated import Federated, code_for, exchange, granted
 from tests.flows.steps import change_password, credentials, decoded, link, refresh, unlink
 from tests.flows.tables import a_table
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.person import Person
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.callers import Principal
     from chalicelib.services.sessions.grants import Grant
     from chalicelib.store.protocol import Store
-    from tests.fakes_provider import FakeProvider
+    from tests.world.provider import FakeProvider
 
 RECENT = 600  # seconds
 PASSWORDS_AN_HOUR = 18  # tried for each address; the limiter has tests of its own
@@ -218,7 +218,7 @@ class WaysIn(RuleBasedStateMachine):
         verified = tells and OWNER_OF[email] == who
         auth_time = None if seconds_ago is None else self.now - seconds_ago
         person = Person(f"{who} {number}", email, verified, auth_time)
-        account, refusal = self.predict_arrival(person.subject, provider, email, verified=verified)
+        account, refusal = self.predict_arrival(person.name, provider, email, verified=verified)
         at = self.provider(provider)
         if by_browser:
             returned = self.world.browser().log_in(at, person)
@@ -228,7 +228,7 @@ class WaysIn(RuleBasedStateMachine):
             grant = self.expect(refusal, lambda: exchange(self.world.services, at, person))
         if grant:
             if account is None:
-                account = Account(email, grant.account.sub, verified=verified, identities={provider: person.subject})
+                account = Account(email, grant.account.sub, verified=verified, identities={provider: person.name})
                 self.accounts[email] = account
             self.let_in(who, account, grant, auth_time)
 

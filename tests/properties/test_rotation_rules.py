@@ -13,6 +13,7 @@ import pytest
 
 from chalicelib.domain.rotation import Answer, Place, answer, place
 from tests.store.samples import a_session
+from tests.world.clock import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 WINDOW = 20  # seconds
 STEPS = 12
-START = 1_800_000_000
 SESSION = a_session("somebody")
 
 

@@ -19,12 +19,14 @@ from hypothesis.stateful import (
 from chalicelib.crypto.encoding import b64url
 from chalicelib.domain.limits import HOUR
 from chalicelib.errors import InvalidCredentials, InvalidGrant, InvalidToken, Unavailable
-from tests.fakes import CLIENT, PASSWORD, FrozenClock, Keyturn, config
-from tests.faults import FaultyStore
 from tests.flows.contents import contents, rows
 from tests.flows.steps import ELSEWHERE, bearer, credentials, log_in, long_lived, publish_keys
 from tests.flows.tables import a_table
-from tests.properties.lineages import Comes, Issued, Lineage, Person
+from tests.properties.lineages import Comes, Issued, Lineage, Owner
+from tests.world.clock import FrozenClock
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Caller, Principal
@@ -105,7 +107,7 @@ class Sessions(RuleBasedStateMachine):
         """A person with an address and a password that nobody had before."""
         email, password = f"n{len(self.passwords)}@example.com", self.fresh_password()
         grant = self.keyturn.services.sign_up(credentials(password, email=email), CLIENT)
-        self.person = Person(grant.account.sub, email, password)
+        self.person = Owner(grant.account.sub, email, password)
         self.begin_lineage(grant, self.now)
 
     def fresh_password(self) -> str:

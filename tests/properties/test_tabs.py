@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import CLIENT, Keyturn
-from tests.fakes_store import FakeStore
 from tests.flows.steps import assert_works, device_token, generation_of, long_lived, refresh, sign_up
+from tests.world.constants import CLIENT
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.services.sessions.grants import Grant

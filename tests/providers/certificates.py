@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from chalicelib.providers import http
-from tests.providers.hostile import rsa_key
+from tests.world.forgery import rsa_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from chalicelib import providers
 from chalicelib.crypto.client_secrets import SignedClientSecrets
-from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.domain.federation import AuthorizationCode
 from chalicelib.settings.providers import ProviderSettings
-from tests.fakes import FrozenClock, MemoryParameters
-from tests.providers.hostile import StandIn
+from tests.world.clock import FrozenClock
+from tests.world.constants import CHALLENGE, NONCE, VERIFIER
+from tests.world.parameters import MemoryParameters
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from chalicelib.domain.federation import Identity
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 CALLBACK = "https://auth.example.com/prod/login/google/callback"
 NATIVE_REDIRECT = "com.example.app:/callback"
 SECRET_PARAMETER = "/keyturn/test/provider/google"
-CODE_VERIFIER = "v" * 43
-CODE_CHALLENGE = b64url(sha256(CODE_VERIFIER.encode()).digest())
-NONCE = "nonce-of-this-login"
 
 
 class Party:
@@ -70,7 +67,7 @@ class Party:
             "redirect_uri": CALLBACK,
             "state": "state-1",
             "nonce": NONCE,
-            "code_challenge": CODE_CHALLENGE,
+            "code_challenge": CHALLENGE,
             "max_age": None,
             **changes,
         }
@@ -79,13 +76,13 @@ class Party:
     def code(self, redirect_uri: str = CALLBACK, client_id: str | None = None, **claims: Any) -> AuthorizationCode:
         """A code that the provider has just given to a browser, with all that fits it."""
         code = self.stand_in.issue_code(
-            nonce=NONCE, code_challenge=CODE_CHALLENGE, redirect_uri=redirect_uri, client_id=client_id, **claims
+            nonce=NONCE, code_challenge=CHALLENGE, redirect_uri=redirect_uri, client_id=client_id, **claims
         )
-        return AuthorizationCode(code, CODE_VERIFIER, redirect_uri, NONCE)
+        return AuthorizationCode(code, VERIFIER, redirect_uri, NONCE)
 
     def log_in(self) -> Identity:
         """The whole flow, as a browser goes through it."""
         back = dict(parse_qsl(urlsplit(self.stand_in.authorize(self.authorization_url())).query))
         self.provider.check_issuer(back.get("iss"))
-        code = AuthorizationCode(back["code"], CODE_VERIFIER, CALLBACK, NONCE)
+        code = AuthorizationCode(back["code"], VERIFIER, CALLBACK, NONCE)
         return self.provider.with_email(self.provider.identify(code))

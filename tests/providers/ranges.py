@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING
 
-from tests.providers.hostile import StandIn
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

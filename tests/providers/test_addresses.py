@@ -15,11 +15,11 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import Unavailable
 from chalicelib.providers import addresses, http
-from tests.fakes import START
 from tests.providers.certificates import certificate, trusted
-from tests.providers.hostile import StandIn
-from tests.providers.misdeeds import METADATA
 from tests.providers.party import Party
+from tests.world.clock import START
+from tests.world.misdeeds import METADATA
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

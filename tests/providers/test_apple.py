@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chalicelib.errors import ConfigurationError
-from tests.fakes import START
-from tests.providers.hostile import ABSENT
-from tests.providers.misdeeds import TOKEN
 from tests.providers.party import NATIVE_REDIRECT, SECRET_PARAMETER, Party
+from tests.world.clock import START
+from tests.world.forgery import ABSENT
+from tests.world.misdeeds import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def test_native_app(apple: Party) -> None:
 )
 def test_address_is_proven_by_either_spelling(apple: Party, said: object, verified: bool) -> None:  # noqa: FBT001  # a table's column
     """Apple says `email_verified` as a boolean or as a string."""
-    apple.stand_in.person.claims = {"email": "a@privaterelay.appleid.com", "email_verified": said}
+    apple.stand_in.claims = {"email": "a@privaterelay.appleid.com", "email_verified": said}
     identity = apple.log_in()
     assert (identity.email, identity.email_verified) == ("a@privaterelay.appleid.com", verified)
 
@@ -91,7 +91,7 @@ def test_address_is_proven_by_either_spelling(apple: Party, said: object, verifi
 def test_without_userinfo(apple: Party) -> None:
     """Apple has no userinfo: a second login, which tells no address, has none."""
     apple.stand_in.metadata["userinfo_endpoint"] = ABSENT
-    apple.stand_in.person.claims = {}
+    apple.stand_in.claims = {}
     assert apple.log_in().email is None
 
 

@@ -13,11 +13,12 @@ from chalicelib.crypto.passwords import breach_digest
 from chalicelib.errors import PasswordRejected, ProviderError, Unavailable
 from chalicelib.providers import breached
 from chalicelib.providers.breached import BreachedPasswords
-from tests.fakes import CLIENT, PASSWORD, Keyturn, config
-from tests.fakes_store import FakeStore
 from tests.flows.steps import sign_up
-from tests.providers.misdeeds import Fault
 from tests.providers.ranges import PATH, Ranges, digest
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.keyturn import Keyturn, config
+from tests.world.misdeeds import Fault
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,18 +9,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError, Unavailable
-from tests.fakes import START
-from tests.providers.hostile import ABSENT, StandIn
-from tests.providers.misdeeds import METADATA, TOKEN, USERINFO
-from tests.providers.party import (
-    CALLBACK,
-    CODE_CHALLENGE,
-    CODE_VERIFIER,
-    NATIVE_REDIRECT,
-    NONCE,
-    SECRET_PARAMETER,
-    Party,
-)
+from tests.providers.party import CALLBACK, NATIVE_REDIRECT, SECRET_PARAMETER, Party
+from tests.world.clock import START
+from tests.world.constants import CHALLENGE, NONCE, VERIFIER
+from tests.world.forgery import ABSENT
+from tests.world.misdeeds import METADATA, TOKEN, USERINFO
+from tests.world.stand_in import StandIn
 
 # The authorization request -------------------------------------------------------------------------------------------
 
@@ -42,7 +36,7 @@ def test_authorization_request(party: Party) -> None:
         "scope": "openid email",
         "state": "a&b=c",
         "nonce": NONCE,
-        "code_challenge": CODE_CHALLENGE,
+        "code_challenge": CHALLENGE,
         "code_challenge_method": "S256",
     }
     sent = urlsplit(party.authorization_url(state="a&b=c"))
@@ -99,7 +93,7 @@ def test_web_client_authenticates(party: Party) -> None:
         "grant_type": "authorization_code",
         "code": code.code,
         "redirect_uri": CALLBACK,
-        "code_verifier": CODE_VERIFIER,
+        "code_verifier": VERIFIER,
     }
 
 

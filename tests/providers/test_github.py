@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chalicelib.errors import InvalidCode, ProviderError, Unavailable
-from tests.providers.misdeeds import Fault
-from tests.providers.party import CODE_CHALLENGE, CODE_VERIFIER, Party
+from tests.providers.party import Party
+from tests.world.constants import CHALLENGE, VERIFIER
+from tests.world.misdeeds import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def test_authorization_request(github: Party) -> None:
         "client_id": "web-client",
         "scope": "user:email",
         "state": "state-1",
-        "code_challenge": CODE_CHALLENGE,
+        "code_challenge": CHALLENGE,
         "code_challenge_method": "S256",
     }
 
@@ -63,7 +64,7 @@ def test_person_logs_in(github: Party) -> None:
     assert (identity.provider, identity.issuer, identity.subject) == ("github", github.stand_in.url, "583231")
     assert (identity.email, identity.email_verified, identity.auth_time) == ("octocat@github.com", True, None)
     forms = [form for path, _, form in github.stand_in.requests if path == TOKEN]
-    assert [form["code_verifier"] for form in forms] == [CODE_VERIFIER]
+    assert [form["code_verifier"] for form in forms] == [VERIFIER]
     assert forms[0]["client_secret"] == github.stand_in.client_secret
 
 

@@ -10,9 +10,9 @@ import pytest
 from chalicelib.crypto.encoding import b64url
 from chalicelib.errors import InvalidCode, ProviderError, Unavailable
 from chalicelib.providers.metadata import KEYS_COOLDOWN
-from tests.fakes import START
-from tests.providers.hostile import ABSENT, Forgery, rsa_key
-from tests.providers.misdeeds import KEYS, Fault
+from tests.world.clock import START
+from tests.world.forgery import ABSENT, Forgery, rsa_key
+from tests.world.misdeeds import KEYS, Fault
 
 if TYPE_CHECKING:
     from tests.providers.party import Party

@@ -11,10 +11,10 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers.remembered import FAILING
-from tests.fakes import START
-from tests.providers.hostile import StandIn
-from tests.providers.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO, Fault
 from tests.providers.party import Party
+from tests.world.clock import START
+from tests.world.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO, Fault
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def seconds(work: Callable[[], object]) -> float:
 @pytest.mark.parametrize("fault", sorted(set(Fault) - HARMLESS, key=str), ids=lambda fault: fault.name)
 def test_fault(party: Party, fault: Fault, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cold container ends in Unavailable or ProviderError within its budget, and logs in afterwards."""
-    party.stand_in.person.claims = {}  # so that userinfo is asked
+    party.stand_in.claims = {}  # so that userinfo is asked
     party.stand_in.faults[endpoint] = fault
 
     def fail() -> None:

@@ -17,10 +17,10 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers import http
-from tests.fakes import START
 from tests.providers.certificates import certificate
-from tests.providers.hostile import StandIn
-from tests.providers.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO
+from tests.world.clock import START
+from tests.world.misdeeds import ENDPOINTS, KEYS, METADATA, TOKEN, USERINFO
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def test_proxies_of_the_environment_are_not_used(party: Party, monkeypatch: pyte
 
 def test_request_says_what_it_takes(party: Party) -> None:
     """JSON as it is, unpacked: no more is read than is received. For a key set, its own type is named too."""
-    party.stand_in.person.claims = {}  # so that userinfo is asked
+    party.stand_in.claims = {}  # so that userinfo is asked
     party.log_in()
     accepts = {}
     for path, headers, _ in party.stand_in.requests:
@@ -131,7 +131,7 @@ def test_request_says_what_it_takes(party: Party) -> None:
 )
 def test_endpoint_that_answers_406(party: Party, endpoint: str, media_type: str) -> None:
     """An endpoint that has one type alone is told that it is taken (panva/openid-client #466)."""
-    party.stand_in.person.claims = {}
+    party.stand_in.claims = {}
     party.stand_in.strict[endpoint] = media_type
     assert party.log_in().subject == "person-1"
 
@@ -140,7 +140,7 @@ def test_endpoint_that_answers_406(party: Party, endpoint: str, media_type: str)
 @pytest.mark.parametrize("number", [1, 3])
 def test_interim_answers_are_passed_over(party: Party, status: int, number: int) -> None:
     """Any number of 1xx may come before the final answer (RFC 9110 section 15.2; snoyberg/http-client #521)."""
-    party.stand_in.person.claims = {}
+    party.stand_in.claims = {}
     interim = f"HTTP/1.1 {status} Wait\r\nLink: </style.css>; rel=preload\r\nContent-Length: 9\r\n\r\n".encode()
     party.stand_in.interim = interim * number
     assert party.log_in().subject == "person-1"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import ProviderError
-from tests.fakes import START
-from tests.providers.hostile import ABSENT
 from tests.providers.party import Party
+from tests.world.clock import START
+from tests.world.forgery import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ def test_metadata_of_one_tenant_are_not_those_of_many(microsoft: Party) -> None:
 )
 def test_address_is_proven_by_its_domains_owner(microsoft: Party, claims: dict[str, Any], verified: bool) -> None:  # noqa: FBT001  # a table's column
     """An administrator can write any address into `email` (nOAuth): `xms_edov` alone proves it."""
-    microsoft.stand_in.person.claims = {"email": "ceo@victim.example", "auth_time": START, **claims}
+    microsoft.stand_in.claims = {"email": "ceo@victim.example", "auth_time": START, **claims}
     identity = microsoft.log_in()
     assert (identity.email, identity.email_verified) == ("ceo@victim.example", verified)
 

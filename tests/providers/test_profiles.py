@@ -13,10 +13,11 @@ from chalicelib.errors import ConfigurationError, InvalidCode, ProviderError
 from chalicelib.providers import PROFILES, http
 from chalicelib.providers.profile import Use
 from chalicelib.settings.providers import ProviderSettings
-from tests.fakes import START, FrozenClock, MemoryParameters
-from tests.providers.hostile import ABSENT
-from tests.providers.misdeeds import KEYS, TOKEN
 from tests.providers.party import Party
+from tests.world.clock import START, FrozenClock
+from tests.world.forgery import ABSENT
+from tests.world.misdeeds import KEYS, TOKEN
+from tests.world.parameters import MemoryParameters
 
 GOOGLE = "https://accounts.google.com"
 

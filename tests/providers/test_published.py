@@ -8,9 +8,9 @@ import pytest
 
 from chalicelib.errors import ProviderError
 from chalicelib.providers.metadata import DAY, HOUR, Published
-from tests.fakes import FrozenClock
-from tests.providers.hostile import ABSENT
-from tests.providers.misdeeds import KEYS, METADATA
+from tests.world.clock import FrozenClock
+from tests.world.forgery import ABSENT
+from tests.world.misdeeds import KEYS, METADATA
 
 if TYPE_CHECKING:
     from tests.providers.party import Party

@@ -10,7 +10,7 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, ProviderError, Unavailable
 from chalicelib.providers.remembered import COOLDOWN, FAILING, Remembered
-from tests.fakes import FrozenClock
+from tests.world.clock import FrozenClock
 
 FRESH = 100
 OUTLIVES = 1000

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.errors import ProviderError, Unavailable
-from tests.providers.hostile import ABSENT
-from tests.providers.misdeeds import USERINFO, Fault
+from tests.world.forgery import ABSENT
+from tests.world.misdeeds import USERINFO, Fault
 
 if TYPE_CHECKING:
     from tests.providers.party import Party
@@ -70,7 +70,7 @@ def test_userinfo_of_another_person(party: Party, sub: Any) -> None:
 @pytest.mark.usefixtures("no_patience")
 def test_userinfo_that_fails(party: Party, fault: Fault) -> None:
     """An address that came with the ID token is merely unproven then (coder #6922, camunda #58310)."""
-    party.stand_in.person.claims = {"email": "a@example.com"}
+    party.stand_in.claims = {"email": "a@example.com"}
     party.stand_in.faults[USERINFO] = fault
     completed = party.log_in()
     assert (completed.email, completed.email_verified) == ("a@example.com", False)
@@ -88,7 +88,7 @@ def test_userinfo_that_fails(party: Party, fault: Fault) -> None:
 )
 def test_void_userinfo_proves_nothing(party: Party, userinfo: dict[str, Any]) -> None:
     """What userinfo says of another person, or of nobody, makes no address of the ID token proven."""
-    party.stand_in.person.claims = {"email": "a@example.com"}
+    party.stand_in.claims = {"email": "a@example.com"}
     party.stand_in.userinfo = userinfo
     completed = party.log_in()
     assert (completed.email, completed.email_verified) == ("a@example.com", False)
@@ -98,10 +98,10 @@ def test_void_userinfo_proves_nothing(party: Party, userinfo: dict[str, Any]) ->
 def test_userinfo_that_refuses(party: Party, status: int) -> None:
     """Whatever the status, an address of the ID token is taken as unproven; without any the login ends."""
     party.stand_in.userinfo_status = status
-    party.stand_in.person.claims = {"email": "a@example.com", "email_verified": None}
+    party.stand_in.claims = {"email": "a@example.com", "email_verified": None}
     completed = party.log_in()
     assert (completed.email, completed.email_verified) == ("a@example.com", False)
-    party.stand_in.person.claims = {"email": None}
+    party.stand_in.claims = {"email": None}
     with pytest.raises(Unavailable, match=f"userinfo: HTTP {status}"):
         party.log_in()
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.crypto.encoding import b64url
-from tests import engines
-from tests.fakes import CLIENT, PASSWORD, START, Keyturn, key_documents
 from tests.flows.contents import contents, rows
 from tests.flows.federated import Federated
 from tests.flows.steps import (
@@ -28,6 +26,11 @@ from tests.flows.steps import (
 )
 from tests.flows.tables import a_table
 from tests.races.worker import Job
+from tests.world import engines
+from tests.world.clock import START
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.keyturn import Keyturn
+from tests.world.parameters import key_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,11 +20,13 @@ from chalicelib.domain.callers import Caller, Principal
 from chalicelib.errors import AuthError, LoginExpired, Unavailable
 from chalicelib.services.federation.log_in import SessionRequest
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests import engines
-from tests.fakes import START, FrozenClock, Keyturn, MemoryParameters
-from tests.fakes_provider import FakeProvider
-from tests.flows.federated import Browser, code_for, granted
+from tests.flows.federated import BrowserFlow, code_for, granted
 from tests.flows.steps import NEW_PASSWORD, log_in, long_lived, sign_up
+from tests.world import engines
+from tests.world.clock import START, FrozenClock
+from tests.world.keyturn import Keyturn
+from tests.world.parameters import MemoryParameters
+from tests.world.provider import FakeProvider
 
 if TYPE_CHECKING:
     from chalicelib.services import Services
@@ -90,7 +92,7 @@ def come_back(services: Services, number: int, url: str, secret: str) -> Grant:
     """Finish the login that a browser has begun, each time with a code of its own that would do."""
     provider = services.providers.connected["google"]
     assert isinstance(provider, FakeProvider)
-    browser = Browser(services, _client(number), parse_browser_secret(secret))
+    browser = BrowserFlow(services, _client(number), parse_browser_secret(secret))
     returned = browser.come_back(provider.approve(url))
     if returned.error == LoginExpired.code:
         raise LoginExpired

@@ -6,20 +6,18 @@ All are made through the former version's routes. Only `age` knows how a session
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.providers.hostile import Person
 from tests.rehearsal.holder import Holder
-from tests.rehearsal.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.domain.callers import Transport
-    from tests.providers.hostile import StandIn
     from tests.rehearsal.stack import RunningStack
+    from tests.world.browser import Browser
+    from tests.world.stand_in import StandIn
 
 TRANSPORTS: tuple[Transport, ...] = ("body", "cookie", "session")
 REFRESHED: tuple[Transport, ...] = ("body", "cookie")  # a session cookie is never turned
@@ -129,13 +127,13 @@ class People:
     turning: dict[Transport, Holder]
     token_revoked: Holder
     overflowed: tuple[Holder, list[str]]
-    logged_in: Visitor
-    on_the_way: tuple[Visitor, str]
+    logged_in: Browser
+    on_the_way: tuple[Browser, str]
 
     @classmethod
     def of(cls, stack: RunningStack, provider: StandIn) -> People:
         """Make every account below through the stage as it runs now."""
-        somebody = visitor(stack, provider)
+        somebody = stack.browser(provider)
         return cls(
             living={(name, way): LIVING[name](stack, way) for name, way in WAYS_TO_LIVE},
             ended={(name, way): ENDED[name](stack, way) for name, way in WAYS_TO_END},
@@ -144,7 +142,7 @@ class People:
             token_revoked=token_revoked(stack),
             overflowed=overflowed(stack),
             logged_in=logged_in(stack, provider),
-            on_the_way=(somebody, somebody.agree(somebody.press().header("Location"))),
+            on_the_way=(somebody, somebody.agree(somebody.begin())),
         )
 
 
@@ -168,19 +166,12 @@ def overflowed(stack: RunningStack) -> tuple[Holder, list[str]]:
     return holder, revoked
 
 
-def logged_in(stack: RunningStack, provider: StandIn) -> Visitor:
+def logged_in(stack: RunningStack, provider: StandIn) -> Browser:
     """A browser that has logged in at the provider."""
-    somebody = visitor(stack, provider)
+    somebody = stack.browser(provider)
     assert somebody.log_in().status == 303
-    assert somebody.resume()["user"]["email"] == somebody.person.claims["email"]
+    assert somebody.resume().json["user"]["email"] == somebody.person.email
     return somebody
-
-
-def visitor(stack: RunningStack, provider: StandIn) -> Visitor:
-    """A browser whose user has an account at the provider, with a verified address."""
-    name = uuid.uuid4().hex
-    person = Person(name, {"email": f"{name}@example.com", "email_verified": True, "auth_time": None})
-    return Visitor(stack, provider, person)
 
 
 def age(holder: Holder, seconds: int) -> None:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.client import Client
 from tests.rehearsal.rights import enforced
 from tests.rehearsal.stack import deployed
+from tests.world.client import Client
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.rehearsal.stack import RunningStack
-
-PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from tests.rehearsal.client import Client
-from tests.rehearsal.conftest import PASSWORD
-from tests.rehearsal.visitor import ORIGIN
+from tests.world.browser import REFRESH_COOKIE
+from tests.world.client import FORM
+from tests.world.constants import ORIGIN, PASSWORD
+from tests.world.person import new_email
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport
-    from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack
-
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+    from tests.world.browser import Browser
+    from tests.world.client import Reply
 
 
 @dataclass
@@ -28,12 +27,15 @@ class Holder:
     email: str
     password: str = PASSWORD
     grant: dict[str, Any] = field(default_factory=dict)
-    cookies: dict[str, str] = field(default_factory=dict)
+    browser: Browser = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.browser = self.stack.browser()
 
     @classmethod
     def sign_up(cls, stack: RunningStack, transport: Transport) -> Holder:
         """Make an account, with its first session."""
-        holder = cls(stack, transport, f"{uuid.uuid4().hex}@example.com")
+        holder = cls(stack, transport, new_email())
         return holder._enter("/signup", 201)
 
     def log_in(self, transport: Transport) -> Holder:
@@ -43,11 +45,13 @@ class Holder:
     def try_to_log_in(self, password: str, **members: str) -> Reply:
         """A login over the transport `body`; this session is left as it is."""
         credentials = {"email": self.email, "password": password, "transport": "body", **members}
-        return Client(self.stack.url).call("POST", "/login", credentials)
+        return self.browser.client.call("POST", "/login", credentials)
 
     def copy(self) -> Holder:
         """The client as it is now: a thief's copy, or the state to which a lost answer leaves it."""
-        return replace(self, grant=dict(self.grant), cookies=dict(self.cookies))
+        copied = replace(self, grant=dict(self.grant))
+        copied.browser = self.browser.copy()
+        return copied
 
     @property
     def sub(self) -> str:
@@ -64,15 +68,15 @@ class Holder:
         """The long-lived credential: refresh token, or the value of the cookie of this transport."""
         if self.transport == "body":
             return str(self.grant["refresh_token"])
-        return self.cookies["__Host-session" if self.transport == "session" else "__Host-refresh"]
+        return self.browser.cookies["__Host-session" if self.transport == "session" else REFRESH_COOKIE]
 
     @property
     def by_cookie(self) -> dict[str, str]:
         """The headers that a browser sends from the page; empty for the transport `body`."""
         if self.transport == "body":
             return {}
-        pairs = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        return {"Cookie": pairs, "Origin": ORIGIN, "X-CSRF-Token": str(self.grant["csrf_token"])}
+        cookies = dict(self.browser.cookies.sent_to(self.stack.url))
+        return {**cookies, "Origin": ORIGIN, "X-CSRF-Token": str(self.grant["csrf_token"])}
 
     @property
     def authorization(self) -> dict[str, str]:
@@ -111,7 +115,7 @@ class Holder:
     def revoke(self, token: str) -> Reply:
         """POST /token/revoke (RFC 7009)."""
         body = urlencode({"token": token}).encode()
-        return Client(self.stack.url).call("POST", "/token/revoke", headers=FORM, body=body)
+        return self.browser.client.call("POST", "/token/revoke", headers=[FORM], body=body)
 
     def _enter(self, path: str, status: int) -> Holder:
         members = {"email": self.email, "password": self.password, "transport": self.transport}
@@ -121,10 +125,8 @@ class Holder:
         return self
 
     def _send(self, method: str, path: str, members: dict[str, Any] | None, headers: dict[str, str]) -> Reply:
-        return Client(self.stack.url).call(method, path, members, headers=headers)
+        return self.browser.client.call(method, path, members, headers)
 
     def _keep(self, reply: Reply) -> None:
         self.grant |= reply.json
-        for cookie in reply.all("Set-Cookie"):
-            name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
+        self.browser.keep(reply)

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import schemathesis
 
 from chalicelib.web.request import MAX_BODY
-from tests.rehearsal.client import Client
-from tests.rehearsal.visitor import ORIGIN, PAGE
+from tests.world.client import Client
+from tests.world.constants import ORIGIN, PAGE, PASSWORD
 
 if TYPE_CHECKING:
     from schemathesis import AuthContext, Case, CheckContext, HookContext, Response
 
-PASSWORD = "correct horse battery staple"
 VISITOR = os.environ["KEYTURN_VISITOR"]
 CLIENT = Client(os.environ["KEYTURN_URL"])
 SIGNATURE = "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20300101/eu-west-1/execute-api/aws4_request"

@@ -21,11 +21,16 @@ from tests.rehearsal.aws import ACCOUNT, REGION, LocalAws
 from tests.rehearsal.functions import Functions
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.runtime import log_tail
+from tests.world.browser import Browser
+from tests.world.client import Client
+from tests.world.person import new_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tests.rehearsal.runtime import Function, Invocable
+    from tests.world.person import Person
+    from tests.world.stand_in import StandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools/bin/uv")
@@ -167,6 +172,10 @@ class RunningStack(Stack):
     """A stack with an address."""
 
     url: str
+
+    def browser(self, provider: StandIn | None = None, person: Person | None = None) -> Browser:
+        """A browser that has never been here, of this person or a new person."""
+        return Browser(Client(self.url), provider, person or new_person(), issuer=self.issuer)
 
 
 def copy_project(to: Path) -> Path:

@@ -18,15 +18,15 @@ from moto.awslambda.models import LambdaFunction
 
 from infra import events
 from infra.stage import Stage
-from tests.ageing import age
-from tests.invocations import ALB, PAYLOAD_2, SCHEDULE, SNS
 from tests.rehearsal.aws import ACCOUNT, REGION
+from tests.world.ageing import age
+from tests.world.invocations import ALB, PAYLOAD_2, SCHEDULE, SNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.rehearsal.client import Client
     from tests.rehearsal.stack import RunningStack
+    from tests.world.client import Client
 
 GROUPS = ["/aws/lambda/keyturn-dev", "/aws/lambda/keyturn-dev-authorize", "/aws/lambda/keyturn-dev-guard"]
 

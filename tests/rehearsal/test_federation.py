@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
 from chalicelib.web.boundary import SECURITY_HEADERS
-from tests.providers.hostile import Person, StandIn
-from tests.providers.misdeeds import METADATA, TOKEN, Fault
 from tests.rehearsal.stack import deployed
 from tests.rehearsal.test_flow import assert_problem
-from tests.rehearsal.visitor import NONCE, ORIGIN, PAGE, VERIFIER, Visitor
+from tests.world.constants import NONCE, ORIGIN, PAGE, VERIFIER
+from tests.world.misdeeds import METADATA, TOKEN, Fault
+from tests.world.own_request import own_code
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.rehearsal.aws import LocalAws
-    from tests.rehearsal.client import Client, Reply
     from tests.rehearsal.stack import RunningStack
+    from tests.world.browser import Browser
+    from tests.world.client import Client, Reply
 
 STAGE = "prod"
 SECRET = f"/keyturn/{STAGE}/provider/google"
@@ -93,11 +94,9 @@ def stack(aws: LocalAws, provider: StandIn) -> Iterator[RunningStack]:
 
 
 @pytest.fixture
-def visitor(stack: RunningStack, provider: StandIn) -> Iterator[Visitor]:
+def visitor(stack: RunningStack, provider: StandIn) -> Iterator[Browser]:
     """A new browser, and somebody whom nobody has seen before."""
-    name = uuid.uuid4().hex
-    person = Person(name, {"email": f"{name}@example.com", "email_verified": True, "auth_time": None})
-    yield Visitor(stack, provider, person)
+    yield stack.browser(provider)
     provider.recover()
     provider.refuses = False
 
@@ -124,7 +123,7 @@ def assert_removes_the_logins_own_cookie(reply: Reply) -> None:
     assert "Max-Age=0" in removed
 
 
-def test_there_and_back(visitor: Visitor, provider: StandIn) -> None:
+def test_there_and_back(visitor: Browser, provider: StandIn) -> None:
     """The query and both cookies pass the gateway; the page's cookie is a session's, of who the provider says it is."""
     begun = visitor.press()
     location = begun.header("Location") or ""
@@ -135,27 +134,27 @@ def test_there_and_back(visitor: Visitor, provider: StandIn) -> None:
     returned = visitor.come_back(visitor.agree(location))
     assert_sends_to(returned, PAGE)
     assert attributes(returned) == ("__Host-refresh", {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"})
-    session = visitor.resume()
-    assert (session["user"]["email"], session["user"]["email_verified"]) == (visitor.person.claims["email"], True)
-    me = visitor.call("GET", "/me", bearer=session["access_token"])
+    session = visitor.resume().json
+    assert (session["user"]["email"], session["user"]["email_verified"]) == (visitor.person.email, True)
+    me = visitor.request("GET", "/me", bearer=session["access_token"])
     assert (me.status, me.json["sub"]) == (200, session["user"]["sub"])
 
 
-def test_second_login(visitor: Visitor, stack: RunningStack, provider: StandIn) -> None:
+def test_second_login(visitor: Browser, stack: RunningStack, provider: StandIn) -> None:
     """Another browser, and a container that starts cold, find the same account."""
     visitor.log_in()
     stack.restart()
-    elsewhere = Visitor(stack, provider, visitor.person)
+    elsewhere = stack.browser(provider, visitor.person)
     assert_sends_to(elsewhere.log_in(), PAGE)
-    assert elsewhere.resume()["user"]["sub"] == visitor.resume()["user"]["sub"]
+    assert elsewhere.resume().json["user"]["sub"] == visitor.resume().json["user"]["sub"]
 
 
-def test_callback_is_good_once_and_in_its_own_browser(visitor: Visitor, stack: RunningStack, provider: StandIn) -> None:
+def test_callback_is_good_once_and_in_its_own_browser(visitor: Browser, stack: RunningStack, provider: StandIn) -> None:
     """Another browser that loads the URL gets nothing and spoils nothing; loaded again by its own, it sets nothing."""
-    callback = visitor.agree(visitor.press().header("Location"))
-    others = Visitor(stack, provider, visitor.person)
+    callback = visitor.agree(visitor.begin())
+    others = stack.browser(provider, visitor.person)
     others.press()
-    for thief in (others, Visitor(stack, provider, visitor.person)):
+    for thief in (others, stack.browser(provider, visitor.person)):
         refused = thief.come_back(callback)
         assert_sends_to(refused, f"{PAGE}?error=login_expired")
         assert refused.all("Set-Cookie") == []
@@ -165,7 +164,7 @@ def test_callback_is_good_once_and_in_its_own_browser(visitor: Visitor, stack: R
     assert again.all("Set-Cookie") == []
 
 
-def test_person_refuses(visitor: Visitor, provider: StandIn) -> None:
+def test_person_refuses(visitor: Browser, provider: StandIn) -> None:
     """The page learns so by a code, and there is no session."""
     provider.refuses = True
     refused = visitor.log_in()
@@ -173,25 +172,25 @@ def test_person_refuses(visitor: Visitor, provider: StandIn) -> None:
     assert_removes_the_logins_own_cookie(refused)
 
 
-def test_exchange(visitor: Visitor) -> None:
+def test_exchange(visitor: Browser, provider: StandIn) -> None:
     """A code that the frontend brings opens the same account as the redirect; it is good once."""
     visitor.log_in()
-    sub = visitor.resume()["user"]["sub"]
+    sub = visitor.resume().json["user"]["sub"]
     visitor.cookies.clear()
-    members = {**visitor.code(), "transport": "body"}
-    exchanged = visitor.call("POST", "/login/google/exchange", members)
+    members = {**own_code(provider, visitor.person), "transport": "body"}
+    exchanged = visitor.request("POST", "/login/google/exchange", members)
     assert (exchanged.status, exchanged.json["user"]["sub"]) == (200, sub)
     assert (exchanged.header("Cache-Control"), exchanged.all("Set-Cookie")) == ("no-store", [])
-    assert visitor.call("POST", "/refresh", {"refresh_token": exchanged.json["refresh_token"]}).status == 200
-    assert_problem(visitor.call("POST", "/login/google/exchange", members), 401, "invalid_code")
+    assert visitor.request("POST", "/refresh", {"refresh_token": exchanged.json["refresh_token"]}).status == 200
+    assert_problem(visitor.request("POST", "/login/google/exchange", members), 401, "invalid_code")
 
 
-def test_link_and_unlink(visitor: Visitor, credentials: dict[str, Any]) -> None:
+def test_link_and_unlink(visitor: Browser, provider: StandIn, credentials: dict[str, Any]) -> None:
     """An account with a password takes the identity in by code or by redirect, opens by it, and lets it go."""
-    account = visitor.call("POST", "/signup", credentials).json
+    account = visitor.request("POST", "/signup", credentials).json
 
     def renewed(method: str, path: str, **members: str) -> Any:
-        reply = visitor.call(
+        reply = visitor.request(
             method,
             path,
             {**members, "refresh_token": account["refresh_token"]},
@@ -202,34 +201,40 @@ def test_link_and_unlink(visitor: Visitor, credentials: dict[str, Any]) -> None:
         return reply.json
 
     first = account
-    account = renewed("POST", "/identities/google", **visitor.code())
-    assert linked(visitor, account["access_token"]) == [("google", visitor.person.subject)]
-    assert visitor.exchange().json["user"]["sub"] == account["user"]["sub"]
+    account = renewed("POST", "/identities/google", **own_code(provider, visitor.person))
+    assert linked(visitor, account["access_token"]) == [("google", visitor.person.name)]
+    assert exchange(visitor, provider).json["user"]["sub"] == account["user"]["sub"]
     account = renewed("DELETE", "/identities/google")
     bearer = account["access_token"]
     assert linked(visitor, bearer) == []
-    dead = visitor.call("POST", "/refresh", {"refresh_token": first["refresh_token"]})
+    dead = visitor.request("POST", "/refresh", {"refresh_token": first["refresh_token"]})
     assert_problem(dead, 401, "invalid_grant")
 
     asked = renewed("POST", "/identities/google/authorization", return_to=PAGE)
     returned = visitor.come_back(visitor.agree(asked["authorization_url"]))
     assert_sends_to(returned, PAGE)
     assert_removes_the_logins_own_cookie(returned)  # the session that asked goes on
-    assert linked(visitor, bearer) == [("google", visitor.person.subject)]
+    assert linked(visitor, bearer) == [("google", visitor.person.name)]
 
 
-def linked(visitor: Visitor, bearer: str) -> list[tuple[str, str]]:
+def exchange(visitor: Browser, provider: StandIn) -> Reply:
+    """Log in with a code that the page has asked for itself, over the transport `body`."""
+    members = {**own_code(provider, visitor.person), "transport": "body"}
+    return visitor.request("POST", "/login/google/exchange", members)
+
+
+def linked(visitor: Browser, bearer: str) -> list[tuple[str, str]]:
     """The account's identities: provider and subject."""
-    listed = visitor.call("GET", "/identities", bearer=bearer)
+    listed = visitor.request("GET", "/identities", bearer=bearer)
     assert listed.status == 200, listed
     return [(identity["provider"], identity["subject"]) for identity in listed.json["identities"]]
 
 
-def test_last_way_in(visitor: Visitor) -> None:
+def test_last_way_in(visitor: Browser, provider: StandIn) -> None:
     """An account that nothing else opens keeps its identity."""
-    grant = visitor.exchange().json
+    grant = exchange(visitor, provider).json
     members = {"refresh_token": grant["refresh_token"]}
-    reply = visitor.call("DELETE", "/identities/google", members, bearer=grant["access_token"])
+    reply = visitor.request("DELETE", "/identities/google", members, bearer=grant["access_token"])
     assert_problem(reply, 409, "last_way_in")
 
 
@@ -240,19 +245,21 @@ def test_provider_that_is_off(client: Client, path: str) -> None:
     assert_problem(client.call("GET", f"{path}?{query}"), 404, "provider_not_found")
 
 
-def test_exchange_at_a_provider_that_is_off(client: Client, visitor: Visitor) -> None:
+def test_exchange_at_a_provider_that_is_off(client: Client, visitor: Browser, provider: StandIn) -> None:
     """Nor to frontends; and a stage with one provider has no other."""
-    assert_problem(client.call("POST", "/login/google/exchange", visitor.code()), 404, "provider_not_found")
-    assert_problem(visitor.call("POST", "/login/oidc/exchange", visitor.code()), 404, "provider_not_found")
+    members = own_code(provider, visitor.person)
+    assert_problem(client.call("POST", "/login/google/exchange", members), 404, "provider_not_found")
+    members = own_code(provider, visitor.person)
+    assert_problem(visitor.request("POST", "/login/oidc/exchange", members), 404, "provider_not_found")
 
 
 @pytest.mark.parametrize("return_to", ELSEWHERE)
-def test_open_redirect(visitor: Visitor, return_to: str) -> None:
+def test_open_redirect(visitor: Browser, return_to: str) -> None:
     """A page that is not on the list to the byte is refused before anything begins."""
     assert_refused(visitor.press(return_to))
 
 
-def test_open_redirect_by_the_query_itself(visitor: Visitor) -> None:
+def test_open_redirect_by_the_query_itself(visitor: Browser) -> None:
     """Two pages are none; nor does a name that is spelled otherwise smuggle one in."""
     page, evil = quote(PAGE, safe=""), quote("https://evil.example", safe="")
     for query in (
@@ -264,7 +271,7 @@ def test_open_redirect_by_the_query_itself(visitor: Visitor) -> None:
         "return_to",
         "",
     ):
-        assert_refused(visitor.call("GET", f"/login/google?{query}"))
+        assert_refused(visitor.request("GET", f"/login/google?{query}"))
 
 
 def assert_refused(reply: Reply) -> None:
@@ -273,9 +280,9 @@ def assert_refused(reply: Reply) -> None:
     assert (reply.all("Location"), reply.all("Set-Cookie")) == ([], [])
 
 
-def test_forged_callbacks_name_no_page(visitor: Visitor) -> None:
+def test_forged_callbacks_name_no_page(visitor: Browser) -> None:
     """A callback whose state is not ours is answered by the API itself: nothing says where to go."""
-    callback = visitor.agree(visitor.press().header("Location"))
+    callback = visitor.agree(visitor.begin())
     state = parse_qs(urlsplit(callback).query)["state"][0]
     for forged in ("", "A" * 54, state[:-1], ("B" if state[0] == "A" else "A") + state[1:]):
         reply = visitor.come_back(callback.replace(quote(state), forged))
@@ -284,9 +291,9 @@ def test_forged_callbacks_name_no_page(visitor: Visitor) -> None:
     assert_sends_to(visitor.come_back(callback), PAGE)
 
 
-def test_provider_hangs(visitor: Visitor, stack: RunningStack, provider: StandIn) -> None:
+def test_provider_hangs(visitor: Browser, stack: RunningStack, provider: StandIn) -> None:
     """Both ways answer long before Lambda's time is over, by an error that says so; the next login works."""
-    callback = visitor.agree(visitor.press().header("Location"))
+    callback = visitor.agree(visitor.begin())
     provider.faults[TOKEN] = Fault.HANG
     began = time.monotonic()
     assert_sends_to(visitor.come_back(callback), f"{PAGE}?error=unavailable")
@@ -326,19 +333,19 @@ def policy_of(iam: Any, role: str) -> Any:
     return iam.get_role_policy(RoleName=role, PolicyName=role)["PolicyDocument"]
 
 
-def test_log_holds_no_secret(visitor: Visitor, stack: RunningStack, provider: StandIn) -> None:
+def test_log_holds_no_secret(visitor: Browser, stack: RunningStack, provider: StandIn) -> None:
     """Logins that went well, were refused, replayed, stolen or forged leave lines, and nothing secret in them."""
     before = len(stack.log.read_text())
     location = visitor.press().header("Location") or ""
     callback = visitor.agree(location)
-    Visitor(stack, provider, visitor.person).come_back(callback)
+    stack.browser(provider, visitor.person).come_back(callback)
     visitor.come_back(callback)
     visitor.come_back(callback)
     visitor.come_back(callback.replace("state=", "state=x"))
-    session = visitor.resume()
-    members = visitor.code()
-    visitor.call("POST", "/login/oidc/exchange", members)
-    exchanged = visitor.call(
+    session = visitor.resume().json
+    members = own_code(provider, visitor.person)
+    visitor.request("POST", "/login/oidc/exchange", members)
+    exchanged = visitor.request(
         "POST", "/login/google/exchange", members, {"Origin": ORIGIN, "X-CSRF-Token": session["csrf_token"]}
     )
     assert exchanged.status == 200, exchanged

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.web.boundary import SECURITY_HEADERS
-from tests.ageing import age
 from tests.rehearsal.gateway_responses import Kind, gateway_response
+from tests.world.ageing import age
 
 if TYPE_CHECKING:
     from tests.rehearsal.aws import LocalAws
-    from tests.rehearsal.client import Client, Reply
     from tests.rehearsal.stack import RunningStack
+    from tests.world.client import Client, Reply
 
 
 def assert_problem(reply: Reply, status: int, code: str) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from tests.rehearsal import proxy
 from tests.rehearsal.authorizers import CALLER, allows, context
-from tests.rehearsal.client import Client
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.gateway_responses import InvalidMapping, Kind, gateway_response, mapped
 from tests.rehearsal.runtime import FunctionDied, Outcome
+from tests.world.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -290,7 +290,7 @@ def test_event_and_answer(client: Client, functions: Scripted) -> None:
             "body": "",
         }
     )
-    reply = client.call("GET", "/items/1?q=1&q=2&e=", headers={"X-A": "1"})
+    reply = client.call("GET", "/items/1?q=1&q=2&e=", headers={"X-A": "1", "User-Agent": "rehearsal"})
     assert reply.all("Set-Cookie") == ["a=1", "b=2"]
     assert (reply.header("WWW-Authenticate"), reply.header("x-amzn-Remapped-WWW-Authenticate")) == (None, "Bearer")
     event = functions.events[-1]

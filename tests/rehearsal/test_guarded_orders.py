@@ -23,21 +23,21 @@ from chalicelib.clock import SystemClock
 from chalicelib.crypto.access_tokens import JwtAccessTokenCodec
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests.ageing import age
-from tests.rehearsal.client import Client
 from tests.rehearsal.orders import OrdersApp
 from tests.rehearsal.stack import copy_project, deployed
+from tests.world.ageing import age
+from tests.world.client import Client
+from tests.world.constants import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.rehearsal.aws import LocalAws
-    from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack
+    from tests.world.client import Reply
 
 STAGE = "prod"
 ORIGIN = "https://shop.example.com"
-PASSWORD = "correct horse battery staple"
 NEW_PASSWORD = "fresh horse battery staple"
 KEPT = 60  # seconds for which the second stage's API keeps answers
 ACCESS_TTL = 900  # seconds, by default

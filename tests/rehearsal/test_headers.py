@@ -13,25 +13,25 @@ from chalicelib.functions.request_authorizer import guard
 from chalicelib.web.boundary import SECURITY_HEADERS, STATUS
 from chalicelib.web.openapi import possible_errors
 from infra import gateway, table
-from tests import engines
-from tests.providers.hostile import StandIn
 from tests.rehearsal.aws import ACCOUNT, REGION
-from tests.rehearsal.client import Client
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.gateway_responses import Kind
 from tests.rehearsal.runtime import FunctionDied
 from tests.rehearsal.stack import deployed
-from tests.rehearsal.visitor import ORIGIN, PAGE
 from tests.rehearsal.walk import World, cases, credentials, path_of
+from tests.world import engines
+from tests.world.client import Client
+from tests.world.constants import ORIGIN, PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from chalicelib.web.endpoint import Route
     from tests.rehearsal.aws import LocalAws
-    from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack
     from tests.rehearsal.walk import Headers
+    from tests.world.client import Reply
 
 STAGE = "prod"
 SECRET = f"/keyturn/{STAGE}/provider/google"
@@ -230,7 +230,7 @@ def test_what_happens_at_the_gateway(world: World) -> None:
             ("POST", "/login", b"a" * 11 * 1024 * 1024, 413),
             ("POST", "/login", b"a" * 7 * 1024 * 1024, 413),
         ):
-            reply = world.client().call(method, path, headers=headers, body=body)
+            reply = world.client().call(method, path, headers=headers, body=body or b"")
             assert reply.status == status, reply
             assert_headers(reply, headers.get("Origin"))
         with other_gateway(stack, lambda _arn: Dead()) as client:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.rehearsal.client import Client
 from tests.rehearsal.stack import RunningStack
+from tests.world.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

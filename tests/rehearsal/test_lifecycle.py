@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra.role_policies import render
 from infra.stage import Stage
-from tests.rehearsal.client import Client
 from tests.rehearsal.stack import deployed
+from tests.world.client import Client
 
 if TYPE_CHECKING:
     from tests.rehearsal.aws import LocalAws

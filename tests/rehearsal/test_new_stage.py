@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.rehearsal.asking import chronicle, verdict
-from tests.rehearsal.client import Client
 from tests.rehearsal.holder import Holder
 from tests.rehearsal.rights import Rights, on_table, read
 from tests.rehearsal.stack import copy_project, deployed
 from tests.rehearsal.test_flow import assert_problem
 from tests.rehearsal.test_lifecycle import inventory
-from tests.rehearsal.visitor import ORIGIN
 from tests.unit.guarded import KINDS
+from tests.world.client import Client
+from tests.world.constants import ORIGIN
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from tests.rehearsal.rights import Act, Rights, acts_of, on_table, read
 from tests.rehearsal.test_flow import assert_problem
 
 if TYPE_CHECKING:
-    from tests.rehearsal.client import Client
     from tests.rehearsal.stack import RunningStack
+    from tests.world.client import Client
 
 DYNAMODB = "DynamoDB_20120810"
 GUARD = "keyturn-dev-guard"

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra import table
-from tests import engines
 from tests.http.described import DOCUMENT, assert_described
-from tests.providers.hostile import StandIn
 from tests.rehearsal import proxy
 from tests.rehearsal.aws import ACCOUNT, REGION
-from tests.rehearsal.client import Reply
 from tests.rehearsal.gateway import Gateway
 from tests.rehearsal.stack import ROOT, deployed
-from tests.rehearsal.visitor import ORIGIN, PAGE
+from tests.world import engines
+from tests.world.client import Reply
+from tests.world.constants import ORIGIN, PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

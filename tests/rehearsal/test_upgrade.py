@@ -15,20 +15,19 @@ import pytest
 
 from infra.role_policies import render
 from infra.stage import Stage
-from tests.providers.hostile import StandIn
 from tests.rehearsal.asking import chronicle, verdict
 from tests.rehearsal.aws import ACCOUNT, REGION
 from tests.rehearsal.before import MORE_THAN_THE_LIST, NEW_PASSWORD, REFRESHED, WAYS_TO_END, WAYS_TO_LIVE, People
-from tests.rehearsal.client import Client
 from tests.rehearsal.former import FORMER, HistoryMissing, former_project, project_of
-from tests.rehearsal.holder import FORM
 from tests.rehearsal.rights import Rights, on_table, read
 from tests.rehearsal.stack import ROOT, copy_project, deployed
 from tests.rehearsal.test_flow import assert_problem
 from tests.rehearsal.test_lifecycle import inventory
-from tests.rehearsal.visitor import ORIGIN, PAGE
 from tests.rehearsal.walk import NOBODYS, SIGNED
 from tests.unit.guarded import KINDS, WITH_COOKIES
+from tests.world.client import FORM, Client
+from tests.world.constants import ORIGIN, PAGE
+from tests.world.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -170,7 +169,7 @@ def assert_ended(holder: Holder) -> None:
 def introspected(holder: Holder, token: str) -> Any:
     """The answer of POST /token/introspect."""
     body = urlencode({"token": token}).encode()
-    reply = Client(holder.stack.url).call("POST", "/token/introspect", headers={**FORM, **SIGNED}, body=body)
+    reply = Client(holder.stack.url).call("POST", "/token/introspect", headers=[FORM, *SIGNED.items()], body=body)
     assert reply.status == 200, reply
     return reply.json
 
@@ -290,19 +289,19 @@ def test_device_of_before_is_known(world: World, transport: Transport) -> None:
     if transport == "body":
         credentials["device_token"] = holder.grant["device_token"]
     else:
-        headers["Cookie"] = f"__Host-device={holder.cookies['__Host-device']}"
+        headers["Cookie"] = f"__Host-device={holder.browser.cookies['__Host-device']}"
     assert world.client.call("POST", "/login", credentials, headers=headers).status == 200
 
 
 def test_login_at_the_provider(world: World) -> None:
     """A provider session goes on, its next login is the same user, and a login under way is finished."""
     somebody = world.people.logged_in
-    before = somebody.resume()["user"]["sub"]
+    before = somebody.resume().json["user"]["sub"]
     assert somebody.log_in().header("Location") == PAGE
-    assert somebody.resume()["user"]["sub"] == before
+    assert somebody.resume().json["user"]["sub"] == before
     traveller, callback = world.people.on_the_way
     assert traveller.come_back(callback).header("Location") == PAGE
-    assert traveller.resume()["user"]["email"] == traveller.person.claims["email"]
+    assert traveller.resume().json["user"]["email"] == traveller.person.email
 
 
 def test_events_of_before_are_shown(world: World) -> None:

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from chalicelib.functions.request_authorizer import guard
 from chalicelib.web import cookies
-from tests.providers.hostile import ABSENT, Person
-from tests.rehearsal.client import Client
-from tests.rehearsal.conftest import PASSWORD
-from tests.rehearsal.visitor import PAGE, Visitor
+from tests.world.client import Client
+from tests.world.constants import PAGE, PASSWORD
+from tests.world.own_request import own_code
+from tests.world.person import Person, new_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from chalicelib.web.endpoint import Route
-    from tests.providers.hostile import StandIn
-    from tests.rehearsal.client import Reply
     from tests.rehearsal.stack import RunningStack
+    from tests.world.browser import Browser
+    from tests.world.client import Reply
+    from tests.world.stand_in import StandIn
 
     Headers = dict[str, str]
     Case = Callable[["World", Headers], Reply]
@@ -70,12 +71,11 @@ class World:
 
     def person(self, **claims: Any) -> Person:
         """Somebody at the provider."""
-        name = uuid.uuid4().hex
-        return Person(name, {"email": f"{name}@example.com", "email_verified": True, "auth_time": None, **claims})
+        return replace(new_person(), **claims)
 
-    def visitor(self, person: Person | None = None) -> Visitor:
+    def visitor(self, person: Person | None = None) -> Browser:
         """A browser of theirs."""
-        return Visitor(self.stack, self.provider, person or self.person())
+        return self.stack.browser(self.provider, person)
 
     def account(self) -> Account:
         """An account with a session of the transport `body`."""
@@ -248,7 +248,7 @@ def refreshing(token: Callable[[World], dict[str, Any]], path: str = "/refresh")
 
 def code(world: World, person: Person | None = None) -> dict[str, Any]:
     """A code of somebody whom nobody knows, or of this person."""
-    return dict(world.visitor(person).code())
+    return {**own_code(world.provider, person or world.person())}
 
 
 def exchange(person: Callable[[World], Person], **changes: str) -> Case:
@@ -320,7 +320,7 @@ def begin_often(world: World, headers: Headers) -> Reply:
 def come_back(world: World, headers: Headers) -> Reply:
     """Come back from the provider."""
     visitor = world.visitor()
-    return visitor.call("GET", visitor.agree(visitor.press().header("Location")), headers=headers)
+    return visitor.get(visitor.agree(visitor.begin()), headers=headers)
 
 
 def get(path: str, **headers: str) -> Case:
@@ -399,7 +399,7 @@ OWN: dict[tuple[str, str], dict[int, Case]] = {
     ("POST", "/login/{provider}/exchange"): {
         200: exchange(World.person),
         401: exchange(World.person, code="nobodys"),
-        403: exchange(lambda world: world.person(email=ABSENT)),
+        403: exchange(lambda world: world.person(email=None)),
         409: exchange(known_address),
         429: exchange_often,
     },

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests import engines
-from tests.fakes_store import FakeStore
+from tests.world import engines
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

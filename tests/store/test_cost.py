@@ -13,7 +13,6 @@ from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, MOST_SESSI
 from chalicelib.domain.events import RANKS, SHOWN_FACTS
 from chalicelib.domain.limits import LimitPolicy
 from chalicelib.store.outcomes import LateAnswer
-from tests.counting import Cost, Meter
 from tests.store.samples import (
     NOW,
     a_login,
@@ -29,6 +28,7 @@ from tests.store.samples import (
     identifier,
 )
 from tests.store.test_items import LARGEST, longest
+from tests.world.counting import Cost, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

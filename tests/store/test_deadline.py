@@ -13,8 +13,8 @@ from urllib3.exceptions import ProtocolError
 from chalicelib import deadline
 from chalicelib.errors import Unavailable
 from chalicelib.store.dynamodb import DynamoDBStore
-from tests import engines
 from tests.store.fault_proxy import Fault, FaultProxy
+from tests.world import engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,6 @@ from chalicelib.domain.limits import LimitPolicy
 from chalicelib.errors import Unavailable
 from chalicelib.store.dynamodb import DynamoDBStore
 from chalicelib.store.outcomes import AccessChanged, LateAnswer, Rotated
-from tests import engines
 from tests.store.fault_proxy import Fault, FaultProxy
 from tests.store.samples import (
     NOW,
@@ -32,6 +31,7 @@ from tests.store.samples import (
     elsewhere,
     identifier,
 )
+from tests.world import engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,9 @@ import pytest
 from chalicelib.errors import Unavailable
 from chalicelib.store.dynamodb import DynamoDBStore
 from chalicelib.store.protocol import Store
-from tests.fakes_store import FakeStore
-from tests.faults import VERBS, FaultyStore
 from tests.store.samples import a_login, a_session
+from tests.world.faults import VERBS, FaultyStore
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,6 @@ from chalicelib.domain.limits import LimitPolicy
 from chalicelib.errors import Unavailable
 from chalicelib.services.sessions.sessions import Sessions
 from chalicelib.store.outcomes import AccessChanged, LateAnswer, NotRotated, Rotated
-from tests.fakes import FrozenClock, RecordingAudit
 from tests.flows.contents import contents
 from tests.store.samples import (
     NOW,
@@ -30,6 +29,8 @@ from tests.store.samples import (
     elsewhere,
     identifier,
 )
+from tests.world.clock import FrozenClock
+from tests.world.keyturn import RecordingAudit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,10 +13,11 @@ from chalicelib.functions import authorizers, container
 from chalicelib.guard import verdicts
 from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.web import cookies
-from tests.fakes import CLIENT, PASSWORD, Keyturn, config
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.unit.signing import ISSUER
+from tests.world.constants import CLIENT, PASSWORD
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, config
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

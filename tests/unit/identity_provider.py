@@ -13,7 +13,8 @@ from jwt.algorithms import get_default_algorithms
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.id_tokens import JwtIdTokenVerifier
 from chalicelib.errors import AuthError, InvalidCode, ProviderError
-from tests.fakes import START
+from tests.world.clock import START
+from tests.world.constants import NONCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 ISSUER = "https://accounts.example.com"
 ISSUERS = frozenset({ISSUER, "accounts.example.com"})
 CLIENT_ID = "client-1.apps.example.com"
-NONCE = "nonce-of-this-login"
 ACCESS_TOKEN = "an access token of the provider"
 ABSENT: Any = object()  # a claim or member that is left out
 HASHES = {

@@ -11,7 +11,8 @@ import pytest
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.errors import ConfigurationError
 from infra import keys as infra_keys
-from tests.fakes import GROUPS, PREFIX, FrozenClock, MemoryParameters, parameters_with_keys
+from tests.world.clock import FrozenClock
+from tests.world.parameters import GROUPS, PREFIX, MemoryParameters, parameters_with_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

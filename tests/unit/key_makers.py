@@ -12,7 +12,8 @@ from chalicelib.crypto.keys import SESSIONS
 from chalicelib.errors import Unavailable
 from infra import keys
 from infra.key_parameters import Names
-from tests.fakes import GROUPS, PREFIX, START, FrozenClock, MemoryParameters
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import GROUPS, PREFIX, MemoryParameters
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient

@@ -13,7 +13,8 @@ from chalicelib.crypto.encoding import b64url, from_b64url
 from chalicelib.crypto.keyring import KeyRing
 from chalicelib.domain.access_tokens import AccessTokenClaims
 from chalicelib.errors import InvalidToken
-from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import PREFIX, MemoryParameters, parameters_with_keys
 
 ISSUER = "https://auth.example.com/prod"
 AUDIENCE = "https://api.example.com"

@@ -18,8 +18,10 @@ from chalicelib.domain.events import EVENTS
 from chalicelib.errors import ConfigurationError, InvalidCredentials, InvalidGrant
 from chalicelib.services.accounts.credentials import Credentials
 from chalicelib.settings.config import Config
-from tests.fakes import CLIENT, START, FrozenClock, Keyturn
-from tests.fakes_store import FakeStore
+from tests.world.clock import START, FrozenClock
+from tests.world.constants import CLIENT
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.domain.sessions import RefreshToken

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.providers.hostile import StandIn
+    from tests.world.stand_in import StandIn
 
 REGIONS = ["eu-central-1", "us-gov-west-1", "cn-north-1"]
 CALLS = {"dynamodb": ("list_tables", {}), "ssm": ("get_parameters", {"Names": ["x"]})}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
 from chalicelib.crypto.encoding import b64url, from_b64url
-from tests.fakes import START
 from tests.unit.signing import ALGORITHMS, CLAIMS, Party
+from tests.world.clock import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.crypto.encoding import b64url, from_b64url
-from tests.fakes import START
 from tests.unit.signing import ALGORITHMS, CLAIMS, Party, with_low_s, with_other_s
+from tests.world.clock import START
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"  # pragma: allowlist secret
 often = settings(max_examples=300, deadline=None)

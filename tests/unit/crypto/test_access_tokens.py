@@ -10,8 +10,8 @@ import pytest
 from chalicelib.crypto.access_tokens import FUTURE_LEEWAY
 from chalicelib.domain.access_tokens import LARGEST_NUMBER, MAX_KEY_ID, MAX_LENGTH, longest
 from chalicelib.errors import ConfigurationError, InvalidToken
-from tests.fakes import START
 from tests.unit.signing import ALGORITHMS, AUDIENCE, CLAIMS, ISSUER, Party
+from tests.world.clock import START
 
 if TYPE_CHECKING:
     from chalicelib.domain.access_tokens import AccessTokenClaims

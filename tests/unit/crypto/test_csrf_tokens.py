@@ -12,7 +12,8 @@ from chalicelib.crypto.csrf_tokens import CsrfTokens
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.keyring import KEPT, KeyRing
 from chalicelib.crypto.keys import SESSIONS
-from tests.fakes import PREFIX, START, FrozenClock, parameters_with_keys
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import PREFIX, parameters_with_keys
 
 SID = b64url(bytes(range(16)))
 OTHER_SID = b64url(bytes(range(1, 17)))

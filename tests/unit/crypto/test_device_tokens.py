@@ -19,7 +19,8 @@ from chalicelib.crypto.keyring import COOLDOWN, KEPT, KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.domain.sessions import Device
-from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import PREFIX, MemoryParameters, parameters_with_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

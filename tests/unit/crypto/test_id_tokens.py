@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import InvalidCode, ProviderError
-from tests.fakes import START
-from tests.unit.identity_provider import (
-    ABSENT,
-    ACCESS_TOKEN,
-    ALGORITHMS,
-    CLIENT_ID,
-    ISSUER,
-    NONCE,
-    Provider,
-    at_hash,
-)
+from tests.unit.identity_provider import ABSENT, ACCESS_TOKEN, ALGORITHMS, CLIENT_ID, ISSUER, Provider, at_hash
+from tests.world.clock import START
+from tests.world.constants import NONCE
 
 NO_STRINGS: list[Any] = [True, False, 0, 1, 1.5, [], {}]
 

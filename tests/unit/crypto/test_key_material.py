@@ -14,8 +14,9 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from chalicelib.crypto.encoding import b64url
 from chalicelib.crypto.keyring import KeyRing
-from tests.fakes import GROUPS, PREFIX, START, FrozenClock, MemoryParameters
 from tests.unit.key_containers import LOGINS, PUBLIC, SESSIONS, Container, refusal
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import GROUPS, PREFIX, MemoryParameters
 
 
 @pytest.mark.parametrize("name", [PUBLIC, SESSIONS, LOGINS])

@@ -12,9 +12,10 @@ from chalicelib.crypto.keyring import COOLDOWN, KEPT, KeyRing
 from chalicelib.crypto.keys import LOGINS, SESSIONS
 from infra.failure import Failure
 from infra.keys import PUBLISHED_AHEAD
-from tests.fakes import GROUPS, PREFIX, START, FrozenClock
 from tests.unit.crypto.test_keys_of_before import BEFORE, BOTH, ids, migrated, stage_of_before
 from tests.unit.key_makers import NAMES, SETS, Cut, Recorder, ensure, rotate, secrets, works
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import GROUPS, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

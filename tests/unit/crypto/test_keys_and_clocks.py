@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from infra import keys as infra_keys
-from tests.fakes import PREFIX
 from tests.unit.key_containers import Container
+from tests.world.parameters import PREFIX
 
 
 @pytest.mark.parametrize("behind", [1, 90, 120, 86400])

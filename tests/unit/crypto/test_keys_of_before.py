@@ -24,8 +24,9 @@ from chalicelib.errors import LoginExpired
 from infra import rotate as command
 from infra.failure import Failure
 from infra.keys import PUBLISHED_AHEAD
-from tests.fakes import GROUPS, PREFIX, START, FrozenClock, parameters_with_keys
 from tests.unit.key_makers import NAMES, SETS, Cut, Recorder, ensure, rotate, secrets, works, works_or_refuses_all
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import GROUPS, PREFIX, parameters_with_keys
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport

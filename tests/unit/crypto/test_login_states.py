@@ -26,7 +26,9 @@ from chalicelib.crypto.login_states import (
     parse_browser_secret,
 )
 from chalicelib.errors import LoginExpired
-from tests.fakes import PAGE, PREFIX, START, FrozenClock, parameters_with_keys
+from tests.world.clock import START, FrozenClock
+from tests.world.constants import PAGE
+from tests.world.parameters import PREFIX, parameters_with_keys
 
 IDENTIFIER = bytes(range(16))
 SECRET = bytes(range(100, 132))

@@ -18,7 +18,8 @@ from chalicelib.crypto.keys import parse_public_keys
 from chalicelib.crypto.random import SystemTokenSource
 from chalicelib.crypto.refresh_tokens import ID_BYTES, SECRET_BYTES
 from infra import keys
-from tests.fakes import GROUPS, PREFIX, START, MemoryParameters
+from tests.world.clock import START
+from tests.world.parameters import GROUPS, PREFIX, MemoryParameters
 
 if TYPE_CHECKING:
     from jwt.algorithms import AllowedPublicKeys

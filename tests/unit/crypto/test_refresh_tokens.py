@@ -28,8 +28,9 @@ from chalicelib.domain.callers import TRANSPORTS, Transport
 from chalicelib.domain.rotation import Place
 from chalicelib.domain.sessions import RefreshToken
 from chalicelib.errors import InvalidGrant
-from tests.fakes import PREFIX, START, FrozenClock, MemoryParameters, parameters_with_keys
 from tests.unit.domain.test_rotation import HELD
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import PREFIX, MemoryParameters, parameters_with_keys
 
 bounded = settings(max_examples=100, deadline=None)
 

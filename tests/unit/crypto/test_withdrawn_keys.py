@@ -12,9 +12,10 @@ from chalicelib.errors import ConfigurationError, Unavailable
 from infra.failure import Failure
 from infra.key_parameters import LARGEST, TRIES, WITHDRAWN_FOR, entries_of
 from infra.keys import PUBLISHED_AHEAD
-from tests.fakes import GROUPS, PREFIX, START, FrozenClock
 from tests.unit.key_containers import SESSIONS, WITHDRAWN, Container
 from tests.unit.key_makers import NAMES, SETS, Cut, Recorder, ensure, entries, rotate, secrets, works
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import GROUPS, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,10 +25,11 @@ from chalicelib.domain.denials import (
 from chalicelib.services.sessions.sessions import Sessions
 from chalicelib.store import keys
 from chalicelib.store.items.values import number, text_set
-from tests.fakes import START, FrozenClock, RecordingAudit
-from tests.fakes_store import FakeStore
 from tests.store.sizes import size_of
 from tests.unit.signing import CLAIMS
+from tests.world.clock import START, FrozenClock
+from tests.world.keyturn import RecordingAudit
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,7 +20,8 @@ from chalicelib.domain.limits import (
     provider_by_device,
     signup_by_address,
 )
-from tests.fakes import START, config
+from tests.world.clock import START
+from tests.world.keyturn import config
 
 if TYPE_CHECKING:
     from collections.abc import Callable

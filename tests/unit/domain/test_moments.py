@@ -14,7 +14,7 @@ from chalicelib.domain.moments import CLOCKS_DIFFER, Moment, is_recent
 from chalicelib.errors import ProviderError, Unavailable
 from chalicelib.providers import remembered
 from chalicelib.providers.remembered import FAILING, Remembered
-from tests.fakes import START, FrozenClock
+from tests.world.clock import START, FrozenClock
 
 if TYPE_CHECKING:
     from tests.unit.key_containers import Container

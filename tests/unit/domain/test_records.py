@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.domain.denials import Denials
-from tests.fakes import START
 from tests.unit.domain.test_rotation import HELD
 from tests.unit.signing import CLAIMS
+from tests.world.clock import START
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.callers import Principal
 from chalicelib.domain.requirements import Requirement, parse
 from chalicelib.domain.sessions import LONGEST_SESSION
-from tests.fakes import START
+from tests.world.clock import START
 
 PRINCIPAL = Principal(
     sub="sub",

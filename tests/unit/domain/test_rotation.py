@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.rotation import OFTEN_SECONDS, Answer, Place, answer, is_inside, late_answers, place
 from chalicelib.domain.sessions import Session
-from tests.fakes import START
+from tests.world.clock import START
 
 WINDOW = 20
 DAY = 86400

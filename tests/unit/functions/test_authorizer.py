@@ -11,10 +11,12 @@ from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, Unavailable
 from chalicelib.functions import authorizers, container
 from chalicelib.services.accounts.credentials import Credentials
-from tests.fakes import CLIENT, START, Keyturn, RecordingAudit
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import log_out
+from tests.world.clock import START
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import Keyturn, RecordingAudit
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from chalicelib.services.sessions.authorization import Authorization

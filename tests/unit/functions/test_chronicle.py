@@ -21,9 +21,10 @@ from chalicelib.domain.events import EVENTS, KEPT, RANKS
 from chalicelib.errors import Unavailable
 from chalicelib.functions import chronicle
 from infra.local.events import delivery
-from tests.fakes import CLIENT, START, FrozenClock
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
+from tests.world.clock import START, FrozenClock
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,10 @@ from chalicelib.crypto.encoding import b64url
 from chalicelib.domain.limits import signup_by_address
 from chalicelib.errors import ConfigurationError, InvalidGrant, InvalidToken, Unavailable
 from chalicelib.functions import api, authorizers, container
-from tests.fakes import PREFIX, FrozenClock, MemoryParameters, parameters_with_keys
-from tests.iam import STAGES, allows, policy_of, stage_of, to_parameter
 from tests.unit.key_containers import AskedParameters
+from tests.world.clock import FrozenClock
+from tests.world.iam import STAGES, allows, policy_of, stage_of, to_parameter
+from tests.world.parameters import PREFIX, MemoryParameters, parameters_with_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,10 +11,11 @@ import pytest
 from chalicelib.domain.events import EVENTS, KEPT, RANKS, SHOWN_FACTS, Kind, Rank
 from chalicelib.services.security_events import SHOWN, SecurityEvents
 from infra.deploy import LOGS_KEPT
-from tests.fakes import START, FrozenClock, Keyturn
-from tests.fakes_store import FakeStore
 from tests.flows.steps import sign_up
 from tests.store.samples import an_event
+from tests.world.clock import START, FrozenClock
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 ROOT = Path(__file__).resolve().parents[3]
 RESERVED = {"time", "event", "outcome", "request_id", "address", "user_agent", "client", "_aws", "FunctionName"}

@@ -11,8 +11,9 @@ import pytest
 from chalicelib import deadline
 from chalicelib.errors import ConfigurationError, Unavailable
 from chalicelib.functions import authorizers, container
-from tests.fakes import CLIENT, ORIGIN, START
 from tests.unit.guarded import FUNCTION, KINDS, SAMPLES, WITH_COOKIES, WITH_METHODS, Guarded, allowed, put, sample
+from tests.world.clock import START
+from tests.world.constants import CLIENT, ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
 from chalicelib.crypto.encoding import b64url, from_b64url
-from tests.fakes import ORIGIN
 from tests.flows.steps import log_out
 from tests.unit.guarded import FUNCTION, KINDS, WITH_COOKIES, Guarded, allowed, is_foreign, put, sample
 from tests.unit.signing import CLAIMS, Party
+from tests.world.constants import ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,6 +19,7 @@ from infra.failure import Failure
 from infra.role_policies import render
 from infra.stage import Stage
 from tests.unit.settings.test_config import documented
+from tests.world.constants import ORIGIN
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
@@ -28,7 +29,6 @@ ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = json.loads((ROOT / ".chalice/config.json").read_text())
 STAGES = sorted(DOCUMENT["stages"])
 
-ORIGIN = "https://app.example.com"
 SEVERAL = frozenset({ORIGIN, "https://admin.example.com:8443"})
 
 GATEWAY_TIMEOUT = 29  # seconds, after which API Gateway answers by itself

@@ -16,7 +16,6 @@ from chalicelib.errors import ConfigurationError
 from chalicelib.settings.sessions import DAY
 from infra import key_parameters
 from infra.keys import KEPT_AFTER_SUCCESSOR, PUBLISHED_AHEAD, SECRET_KEPT_AFTER_SUCCESSOR
-from tests.fakes import GROUPS, PREFIX, START, FrozenClock, MemoryParameters
 from tests.unit.key_makers import (
     NAMES,
     SETS,
@@ -29,6 +28,8 @@ from tests.unit.key_makers import (
     works,
     works_or_refuses_all,
 )
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import GROUPS, PREFIX, MemoryParameters
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient

@@ -1,4 +1,4 @@
-"""What each function of each stage may do in AWS: its policy as rendered, evaluated as IAM would (tests/iam.py).
+"""What each function of each stage may do in AWS: its policy as rendered, evaluated as IAM would (tests/world/iam.py).
 
 What the functions need is asked of the code itself: tests/flows/test_rights.py. Here stands what each must not be able
 to do, whatever code runs in it: of a function that only decides, what decides about anybody.
@@ -15,7 +15,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tests.iam import ATTRIBUTES, KEYS, STAGES, Ask, allows, policy_of, stage_of, to_parameter, to_table
+from tests.world.iam import ATTRIBUTES, KEYS, STAGES, Ask, allows, policy_of, stage_of, to_parameter, to_table
 
 ROOT = Path(__file__).parents[3]
 FUNCTIONS = ("api_handler", "authorize", "chronicle", "guard")

@@ -11,7 +11,7 @@ import pytest
 from infra.failure import Failure
 from infra.role_policies import TEMPLATES, render
 from infra.stage import Stage
-from tests.iam import DOCUMENT, KEYS, ROOT, STAGES, stage_of
+from tests.world.iam import DOCUMENT, KEYS, ROOT, STAGES, stage_of
 
 if TYPE_CHECKING:
     from pathlib import Path

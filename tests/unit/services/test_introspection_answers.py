@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.handlers import oauth
-from tests.fakes import config
 from tests.store.samples import NOW, a_session
+from tests.world.keyturn import config
 
 
 @pytest.mark.parametrize(("transport", "issued_at"), [("body", NOW + 60), ("cookie", NOW + 60), ("session", NOW)])

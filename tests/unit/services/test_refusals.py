@@ -16,10 +16,12 @@ from chalicelib.domain.moments import Moment
 from chalicelib.domain.sessions import Device
 from chalicelib.errors import TooManyRequests
 from chalicelib.services.attempts import REMEMBERED, Attempts, Refusals
-from tests.fakes import CLIENT, START, FrozenClock, RecordingAudit
-from tests.fakes_store import FakeStore
-from tests.faults import FaultyStore
 from tests.flows.steps import EMAIL
+from tests.world.clock import START, FrozenClock
+from tests.world.constants import CLIENT
+from tests.world.faults import FaultyStore
+from tests.world.keyturn import RecordingAudit
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

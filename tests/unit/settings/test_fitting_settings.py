@@ -25,9 +25,10 @@ from chalicelib.handlers.federation import EXCHANGE
 from chalicelib.handlers.identities import BEGIN_LINKING
 from chalicelib.settings.config import Config
 from chalicelib.web.request import MAX_COOKIE, MAX_HEADER
-from tests.fakes import PREFIX, START, FrozenClock, parameters_with_keys
 from tests.unit.key_containers import PUBLIC, SESSIONS, Container, refusal
 from tests.unit.settings.reading import LEAST, problems, read
+from tests.world.clock import START, FrozenClock
+from tests.world.parameters import PREFIX, parameters_with_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

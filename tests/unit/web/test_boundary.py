@@ -17,8 +17,9 @@ from chalicelib.errors import AuthError, InsufficientUserAuthentication, TooMany
 from chalicelib.web import boundary
 from chalicelib.web.boundary import FRAMEWORK, SECURITY_HEADERS, STATUS
 from chalicelib.web.endpoint import endpoint
-from tests.fakes import FrozenClock, RecordingAudit
 from tests.unit.events import chalice_request
+from tests.world.clock import FrozenClock
+from tests.world.keyturn import RecordingAudit
 
 if TYPE_CHECKING:
     from chalicelib.services import Services

@@ -11,8 +11,10 @@ from chalicelib.crypto.keyring import KeyRing
 from chalicelib.crypto.keys import SESSIONS
 from chalicelib.errors import CsrfTokenInvalid, NavigationRequired, OriginRefused
 from chalicelib.web.origins import require_allowed_page, require_csrf_token, require_navigation
-from tests.fakes import ORIGIN, PREFIX, FrozenClock, parameters_with_keys
 from tests.unit.events import request
+from tests.world.clock import FrozenClock
+from tests.world.constants import ORIGIN
+from tests.world.parameters import PREFIX, parameters_with_keys
 
 ALLOWED = frozenset({ORIGIN, "https://admin.example.com:8443"})
 FOREIGN = "https://evil.example"

@@ -31,9 +31,10 @@ from chalicelib.web import cookies
 from chalicelib.web.endpoint import Credential, Page, Route, endpoint
 from chalicelib.web.request import Request
 from chalicelib.web.routes import serve
-from tests.fakes import CLIENT, ORIGIN, PAGE, Keyturn
-from tests.fakes_store import FakeStore
 from tests.flows.steps import log_in, long_lived, sign_up
+from tests.world.constants import CLIENT, ORIGIN, PAGE
+from tests.world.keyturn import Keyturn
+from tests.world.store import FakeStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from chalicelib.domain.accounts import Account
 from chalicelib.services.sessions.grants import Grant, RefreshGrant
 from chalicelib.web.cookies import REFRESH, SESSION, cleared, credential_cookie, device_cookie, other_device_cookie
 from chalicelib.web.responses import json_response, no_content, problem, token_response
-from tests.fakes import config
+from tests.world.keyturn import config
 
 if TYPE_CHECKING:
     from chalicelib.domain.callers import Transport

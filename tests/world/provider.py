@@ -11,21 +11,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from chalicelib.crypto.encoding import b64url
 from chalicelib.domain.federation import Identity
 from chalicelib.errors import InvalidCode, ProviderError
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     from chalicelib.domain.federation import AuthorizationCode
 
 NATIVE_REDIRECT = "com.example.app:/callback"
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody as the provider knows them."""
-
-    subject: str = "person-1"
-    email: str | None = "alice@example.com"
-    email_verified: bool = True
-    auth_time: int | None = None
 
 
 @dataclass
@@ -38,7 +29,7 @@ class FakeProvider:
     calls: list[str] = field(default_factory=list)
     _codes: dict[str, tuple[Person, dict[str, str]]] = field(default_factory=dict)
 
-    def approve(self, authorization_url: str, person: Person = Person()) -> dict[str, str]:  # frozen
+    def approve(self, authorization_url: str, person: Person = Person()) -> dict[str, str]:  # noqa: B008  # frozen
         """What a browser is sent back with after the person has logged in and said yes."""
         request = {name: values[0] for name, values in parse_qs(urlsplit(authorization_url).query).items()}
         return {"state": request["state"], "code": self.issue_code(person, **request)}
@@ -80,7 +71,7 @@ class FakeProvider:
         if person is None or bound != {"redirect_uri": code.redirect_uri, "nonce": code.nonce, "challenge": challenge}:
             raise InvalidCode(debug="used, or of another request")
         token = f"{person.email or ''} {person.email_verified}"
-        return Identity(self.name, self.issuer, person.subject, auth_time=person.auth_time, access_token=token)
+        return Identity(self.name, self.issuer, person.name, auth_time=person.auth_time, access_token=token)
 
     def with_email(self, identity: Identity) -> Identity:
         """As IdentityProvider."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.store.outcomes import NotRotated, Rotated
-from tests.fakes_store.table import FakeTable
+from tests.world.store.table import FakeTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.store.items.values import user_agent
-from tests.fakes_store.table import FakeTable
+from tests.world.store.table import FakeTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from base64 import b64decode
 from collections import Counter
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from hashlib import sha256
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import RSAAlgorithm, get_default_algorithms
+from jwt.algorithms import RSAAlgorithm
 
 from chalicelib.crypto.encoding import b64url
-from tests.providers.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault, Server
+from tests.world.forgery import Forgery, changed, rsa_key
+from tests.world.misdeeds import KEYS, METADATA, TOKEN, USERINFO, Fault, Server
+from tests.world.person import Person
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
     from email.message import Message
 
-
-class Absent:
-    """In place of a value: the member is left out."""
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT = Absent()
-
-
-@dataclass
-class Person:
-    """Who logs in when a browser comes to the authorization endpoint."""
-
-    subject: str = "person-1"
-    claims: dict[str, Any] = field(
-        default_factory=lambda: {"email": "person@example.com", "email_verified": True, "auth_time": None}
-    )
-
-
-@dataclass
-class Forgery:
-    """What is wrong with the ID tokens. Each member replaces the honest choice."""
-
-    algorithm: str = "RS256"
-    key: Any = None  # what signs
-    header: dict[str, Any] = field(default_factory=dict)  # changes; ABSENT leaves a member out
-    claims: dict[str, Any] = field(default_factory=dict)
-    token: str | None = None  # in place of everything
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 
 @dataclass
@@ -67,13 +37,6 @@ class _Code:
     redirect_uri: str
     client_id: str
     claims: dict[str, Any]
-
-
-@cache
-def rsa_key(number: int) -> rsa.RSAPrivateKey:
-    """One of a few keys for each test process: making one takes its time."""
-    del number
-    return rsa.generate_private_key(65537, 2048)
 
 
 class StandIn:
@@ -92,12 +55,15 @@ class StandIn:
     - `interim`: what comes before every answer, as bytes;
     - `answers["/path"] = (status, value)`: what a provider of another kind answers there;
     - `signed_by`: the public key that verifies client secrets, which are JWTs then, as Apple has them;
-    - `person`: who logs in at `authorize`, `refuses`: whether the person refuses.
+    - `person`: who logs in at `authorize`, `refuses`: whether the person refuses;
+    - `claims`: what is told of the person, whatever the person is; `says_auth_time`: whether the moment is told too.
 
     `fetches` counts requests by path; `requests` keeps each one's path, headers and form.
     """
 
-    def __init__(self, now: Callable[[], int] | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, now: Callable[[], int] | None = None, *, tls: ssl.SSLContext | None = None, says_auth_time: bool = True
+    ) -> None:
         self.now = now or (lambda: int(time.time()))
         self.client_id = "web-client"
         self.client_secret = "a secret: with + and % and ü"
@@ -119,9 +85,10 @@ class StandIn:
         self.issuer_path = ""
         self.answers: dict[str, tuple[int, Any]] = {}
         self.signed_by: ec.EllipticCurvePublicKey | None = None
-        self.person = Person()
+        self.person = Person(email="person@example.com")
+        self.claims: dict[str, Any] | None = None
         self.refuses = False
-        self.says_issuer = True
+        self.says_issuer, self.says_auth_time = True, says_auth_time
         self.fetches: Counter[str] = Counter()
         self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
         self._codes: dict[str, _Code] = {}
@@ -196,8 +163,8 @@ class StandIn:
                 code_challenge=asked["code_challenge"],
                 redirect_uri=asked["redirect_uri"],
                 client_id=asked["client_id"],
-                subject=self.person.subject,
-                **{name: self.now() if name == "auth_time" else value for name, value in self.person.claims.items()},
+                subject=self.person.name,
+                **self._claims(),
             )
         return f"{asked['redirect_uri']}?{urlencode(answer)}"
 
@@ -215,7 +182,7 @@ class StandIn:
         if path in self.answers:
             return self.answers[path]
         if path == self.issuer_path + METADATA:
-            return 200, _changed(self._metadata(), self.metadata)
+            return 200, changed(self._metadata(), self.metadata)
         if path == KEYS:
             keys = [*(self.jwk(number) for number in self.published), *self.extra_keys]
             return 200, {"keys": keys} if self.key_set is None else self.key_set
@@ -224,6 +191,12 @@ class StandIn:
         if path == USERINFO:
             return self._userinfo(headers)
         return 404, {}
+
+    def _claims(self) -> dict[str, Any]:
+        """What is told of the person who has just logged in."""
+        if self.claims is not None:
+            return self.claims
+        return self.person.claims | ({"auth_time": self.now()} if self.says_auth_time else {})
 
     def _metadata(self) -> dict[str, Any]:
         return {
@@ -264,7 +237,7 @@ class StandIn:
             "scope": "openid email",
             "id_token": self._id_token(code, access_token),
         }
-        return 200, _changed(answer, self.token_response)
+        return 200, changed(answer, self.token_response)
 
     def _client(self, headers: Message, form: Mapping[str, str]) -> str | None:
         if self.signed_by is not None:
@@ -299,9 +272,6 @@ class StandIn:
         return form.get("client_id") if fresh and claims["sub"] == form.get("client_id") else None
 
     def _id_token(self, code: _Code, access_token: str) -> str:
-        if self.forgery.token is not None:
-            return self.forgery.token
-        header = {"alg": self.forgery.algorithm, "kid": f"key-{self.key}", "typ": "JWT"}
         claims = {
             "iss": self.url,
             "aud": code.client_id,
@@ -313,18 +283,10 @@ class StandIn:
             "exp": self.now() + 300,
             **code.claims,
         }
-        parts = (_changed(header, self.forgery.header), _changed(claims, self.forgery.claims))
-        signing_input = ".".join(b64url(json.dumps(part).encode()) for part in parts)
-        algorithm = get_default_algorithms()[self.forgery.algorithm]
-        key = rsa_key(self.key) if self.forgery.key is None else self.forgery.key
-        return f"{signing_input}.{b64url(algorithm.sign(signing_input.encode(), key))}"
+        return self.forgery.sign(f"key-{self.key}", claims, rsa_key(self.key))
 
     def _userinfo(self, headers: Message) -> tuple[int, Any]:
         code = self._subjects.get(headers.get("Authorization", "").removeprefix("Bearer "))
         if code is None:
             return 401, {"error": "invalid_token"}
-        return self.userinfo_status, _changed({"sub": code.subject, **code.claims}, self.userinfo)
-
-
-def _changed(honest: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in {**honest, **changes}.items() if value is not ABSENT}
+        return self.userinfo_status, changed({"sub": code.subject, **code.claims}, self.userinfo)

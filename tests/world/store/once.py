@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.fakes_store.table import FakeTable
+from tests.world.store.table import FakeTable
 
 if TYPE_CHECKING:
     from chalicelib.domain.federation import PendingLogin

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.providers.hostile import StandIn
+    from tests.world.stand_in import StandIn
 
 METADATA = "/.well-known/openid-configuration"
 KEYS = "/keys"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.domain.denials import DENIED_SESSIONS, DENIED_TOKENS, Denials, deny_until, entry
-from tests.fakes_store.table import FakeTable
+from tests.world.store.table import FakeTable
 
 
 class FakeDenials(FakeTable):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tests.fakes_store.accounts import FakeAccounts
-from tests.fakes_store.denials import FakeDenials
-from tests.fakes_store.events import FakeEvents
-from tests.fakes_store.identities import FakeIdentities
-from tests.fakes_store.limits import FakeLimits
-from tests.fakes_store.once import FakePendingLogins
-from tests.fakes_store.sessions import FakeSessions
+from tests.world.store.accounts import FakeAccounts
+from tests.world.store.denials import FakeDenials
+from tests.world.store.events import FakeEvents
+from tests.world.store.identities import FakeIdentities
+from tests.world.store.limits import FakeLimits
+from tests.world.store.once import FakePendingLogins
+from tests.world.store.sessions import FakeSessions
 
 
 class FakeStore(

@@ -27,7 +27,7 @@ from infra.stage import Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = json.loads((ROOT / ".chalice/config.json").read_text())
 # A stage of other names than Keyturn's own: it shows a name that stands in a template, where it should be filled in.
 RENAMED = {"KEYTURN_TABLE": "Accounts.of_eu-1", "KEYTURN_PARAMETERS": "/Team_1/auth.v2"}
