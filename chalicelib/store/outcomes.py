@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,13 +59,16 @@ class Renewal(NamedTuple):
     amr: tuple[str, ...]
 
 
-class Rotated(NamedTuple):
+# Two answers of one verb are no named tuples: tuples with the same content are equal, whatever their types.
+@dataclass(frozen=True, slots=True)
+class Rotated:
     """The key was turned; the session as it is now."""
 
     session: Session
 
 
-class NotRotated(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class NotRotated:
     """Something that must be held is not. `held` is the session as the refused write found it; None if it is gone."""
 
     held: Session | None
